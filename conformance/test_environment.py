@@ -1,0 +1,214 @@
+"""3xx Environment, and what only building it can tell about the lock (VCP208).
+
+The environment is built once from requirements.txt, by one pip call with the resolver on; these
+tests judge what that call said and what is there afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
+
+from pytest_vcp.environment import Environment
+from pytest_vcp.inspection import Installed
+from pytest_vcp.pip_messages import BuildFailure
+from pytest_vcp.requirements import Lock
+from pytest_vcp.rules import rule
+from pytest_vcp.settings import Settings
+from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.worker_failure import WorkerFailure
+
+LOCK = "requirements.txt"
+COMPILE_AGAIN = "change it in requirements.in and compile requirements.txt again"
+
+
+class Imports(Protocol):
+    """What came of importing model_code and model_spec in the environment."""
+
+    @property
+    def failure(self) -> WorkerFailure | None: ...
+
+
+@rule("VCP208")
+def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) -> None:
+    """pip's resolver MUST accept the whole of requirements.txt, with every dependency followed."""
+    failure = built_failure(vcp_environment_build)
+    if failure is None or (failure.rule != "VCP208" and failure.resolved):
+        return
+    if failure.rule != "VCP208":
+        raise Blocked(failure.rule)
+    if failure.kind == "resolver":
+        expected, remedy = "pins that pip can install together", f"choose one; {COMPILE_AGAIN}"
+    else:
+        python = vcp_environment_build.version
+        expected = f"pins that an index has, for Python {python} on this platform"
+        remedy = f"pin a version that fits; {COMPILE_AGAIN}"
+    raise Violation(expected=expected, received=told_by_pip(failure), remedy=remedy)
+
+
+@rule("VCP301")
+def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
+    """The target Python MUST be one that the platform's downstream systems run."""
+    target, least = vcp_settings.target_python, vcp_settings.policy.least_python
+    if target < least:
+        raise Violation(
+            expected=f"Python {dotted(least)} or newer",
+            received=f"Python {dotted(target)}",
+            remedy=f"make the model run on Python {dotted(least)} and choose that as --vcp-python",
+        )
+
+
+@rule("VCP302")
+def test_vcp302_environment_builds(vcp_environment_build: Environment) -> None:
+    """Every distribution of requirements.txt MUST build and install in a new environment."""
+    failure = built_failure(vcp_environment_build)
+    if failure is None:
+        return
+    if failure.rule != "VCP302":
+        raise Blocked(failure.rule)
+    raise Violation(
+        expected="distributions that install in a new environment",
+        received=told_by_pip(failure),
+        remedy=f"pin a version with a wheel, or drop it; {COMPILE_AGAIN} (log: {failure.log})",
+    )
+
+
+@rule("VCP303")
+def test_vcp303_pip_check_is_clean(vcp_environment: Environment) -> None:
+    """`pip check` MUST find no missing and no mismatched requirement in the environment."""
+    broken = vcp_environment.broken
+    if broken is None:
+        raise Unverified("the running interpreter has no pip to check it with")
+    if broken:
+        raise Violation(
+            expected="an environment in which pip check finds nothing",
+            received=first_and_count(broken),
+            remedy=mend(vcp_environment, COMPILE_AGAIN),
+        )
+
+
+@rule("VCP304")
+def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lock: Lock) -> None:
+    """Each pin that applies here MUST be installed once, at a version that the pin admits."""
+    wrong = []
+    for line in vcp_lock.pinned:
+        pin = line.requirement
+        if pin is None or canonicalize_name(pin.name) == "mlflow" or not applies(pin, vcp_environment):
+            continue  # MLflow itself is the matter of VCP305
+        problem = mismatch(pin, copies(vcp_environment, pin.name))
+        if problem:
+            wrong.append((problem, line.where))
+    if wrong:
+        raise Violation(
+            expected=f"what {LOCK} pins, each once",
+            received=first_and_count([problem for problem, _ in wrong]),
+            remedy=mend(vcp_environment, f"install {LOCK} into a new environment"),
+            where=wrong[0][1],
+        )
+
+
+@rule("VCP305")
+def test_vcp305_mlflow_is_the_platforms_and_whole(
+    vcp_environment: Environment, vcp_settings: Settings
+) -> None:
+    """The MLflow in the environment MUST be the platform's version with all of its modules."""
+    facts = vcp_environment.mlflow
+    pins = [Requirement(line) for line in vcp_settings.policy.pinned_requirements]
+    pin = next((pin for pin in pins if canonicalize_name(pin.name) == "mlflow"), None)
+    wanted = pin or Requirement("mlflow")
+    if facts.skinny_only:
+        problem: str | None = "mlflow-skinny alone, which can't serve a model"
+    else:
+        problem = mismatch(wanted, copies(vcp_environment, "mlflow"))
+    if problem:
+        remedy = mend(vcp_environment, f"put {wanted} into requirements.in and compile again")
+        raise Violation(expected=str(wanted), received=problem, remedy=remedy)
+    if facts.missing:
+        raise Violation(
+            expected=f"all files of mlflow {facts.version}",
+            received=f"no {first_and_count(facts.missing)}",
+            remedy=mend(vcp_environment, "drop the pin whose distribution writes into mlflow/"),
+        )
+
+
+@rule("VCP306")
+def test_vcp306_code_imports_in_the_environment(vcp_imports: Imports) -> None:
+    """model_code and model_spec MUST import with the package directory alone on the path."""
+    failure = vcp_imports.failure
+    if failure is None:
+        return
+    if failure.exception == "ModuleNotFoundError":
+        remedy = "add what provides it to requirements.in and compile requirements.txt again"
+    elif failure.exception == "SystemExit":
+        remedy = "let the module end without sys.exit; it is imported, not run"
+    else:
+        remedy = "importing must only define: move work into load_context or predict"
+    raise Violation(
+        expected="model_code and model_spec to import in the new environment",
+        received=failure.summary,
+        remedy=remedy,
+        where=failure.where,
+    )
+
+
+def built_failure(environment: Environment) -> BuildFailure | None:
+    """Why the environment did not build; unverified where none was to be built."""
+    if environment.manager == "local":
+        raise Unverified("the running interpreter was used as is (--vcp-env-manager local)")
+    return environment.failure
+
+
+def told_by_pip(failure: BuildFailure) -> str:
+    """pip's own words, at most three lines."""
+    if failure.kind == "resolver" and failure.detail:
+        return "\n".join(failure.detail)
+    return "\n".join([failure.headline, *failure.detail[:2]])
+
+
+def applies(pin: Requirement, environment: Environment) -> bool:
+    """Does the marker of a pin hold for the environment's interpreter?"""
+    return pin.marker is None or pin.marker.evaluate(dict(environment.markers))
+
+
+def copies(environment: Environment, name: str) -> list[Installed]:
+    """Every installed copy of a distribution."""
+    return [entry for entry in environment.installed if entry.name == canonicalize_name(name)]
+
+
+def mismatch(pin: Requirement, found: Sequence[Installed]) -> str | None:
+    """What is wrong with the installed copies of a pinned distribution; None for nothing."""
+    if not found:
+        return f"{pin.name} is not installed"
+    if len(found) > 1:
+        versions = " and ".join(entry.version for entry in found)
+        return f"{pin.name} is installed {len(found)} times ({versions})"
+    version = found[0].version
+    try:
+        admitted = pin.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        admitted = False
+    return None if admitted else f"{pin.name} {version} is installed, pinned is {pin.specifier}"
+
+
+def mend(environment: Environment, remedy: str) -> str:
+    """The remedy where the environment was built anew in this run, or a shorter way."""
+    if environment.manager == "local":
+        return f"install {LOCK} with pip into the running environment, or let one be built"
+    if environment.reused:
+        return f"delete {environment.directory} and run again; if it stays: {remedy}"
+    return remedy
+
+
+def first_and_count(findings: Sequence[str]) -> str:
+    """The first finding, and how many more there are."""
+    more = len(findings) - 1
+    return findings[0] if not more else f"{findings[0]} (and {more} more)"
+
+
+def dotted(version: tuple[int, int]) -> str:
+    """A version as people write it."""
+    return ".".join(map(str, version))

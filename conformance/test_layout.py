@@ -1,0 +1,260 @@
+"""Section 1: the layout of the package directory, judged by reading files only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vcp.artifact_sources import ArtifactSource
+from pytest_vcp.calls import load_context_problem, predict_problem
+from pytest_vcp.methods import Method
+from pytest_vcp.package import CODE, DATA, ModelPackage
+from pytest_vcp.rules import rule
+from pytest_vcp.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.wording import and_others, did_you_mean
+from pytest_vcp.wrapper import NotFound, OpenHook, WrapperFacts
+
+if TYPE_CHECKING:
+    from pytest_vcp.settings import Settings
+
+_JSON_KINDS = {
+    "list": "a list",
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "NoneType": "null",
+}
+
+
+@rule("VCP101")
+def test_vcp101_the_directory_holds_what_the_packager_looks_for(vcp_package: ModelPackage) -> None:
+    """model_code/, model_data/, model_spec.py, requirements.in and requirements.txt are there."""
+    if vcp_package.missing:
+        first = vcp_package.missing[0]
+        found = f"{first.found} instead" if first.found else f"no {first.name}"
+        raise Violation(
+            expected=f"{first.name} in the package directory",
+            received=f"{found}{and_others(len(vcp_package.missing))}",
+            remedy=_layout_remedy(first.name, first.found),
+            where=Location(first.name),
+        )
+
+
+@rule("VCP102")
+def test_vcp102_every_module_parses(vcp_package: ModelPackage) -> None:
+    """model_code is a package, and each of its modules parses on the target Python."""
+    _require_code(vcp_package)
+    target = ".".join(map(str, vcp_package.target_python))
+    if not vcp_package.is_package:
+        raise Violation(
+            expected=f"{CODE}/__init__.py",
+            received="no such file",
+            remedy=f"create an empty file {CODE}/__init__.py",
+            where=Location(f"{CODE}/__init__.py"),
+        )
+    if vcp_package.unparsed:
+        first = vcp_package.unparsed[0]
+        if not first.certain:
+            raise Unverified(f"only a Python {target} can tell whether {first.where} parses")
+        raise Violation(
+            expected=f"source that parses on Python {target}",
+            received=f"{first.problem}{and_others(len(vcp_package.unparsed))}",
+            remedy=f"correct this line; check with python{target} -m py_compile {first.where.path}",
+            where=first.where,
+        )
+
+
+@rule("VCP103")
+def test_vcp103_the_model_class_is_found(
+    vcp_settings: Settings, vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
+) -> None:
+    """The module that --vcp-model-class names holds the class, defined there or re-exported."""
+    _require_parsed(vcp_package)
+    if isinstance(vcp_wrapper, NotFound):
+        raise Violation(
+            expected=f"the model class {vcp_settings.model_class}",
+            received=vcp_wrapper.what,
+            remedy=f"{did_you_mean(vcp_wrapper.near)}name the class in --vcp-model-class",
+            where=vcp_wrapper.where,
+        )
+
+
+@rule("VCP104")
+def test_vcp104_mlflow_can_call_the_finished_wrapper(
+    vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
+) -> None:
+    """The model class has load_context and predict, finished, and callable as MLflow calls them."""
+    _require_parsed(vcp_package)
+    if isinstance(vcp_wrapper, NotFound):
+        raise Blocked("VCP103")
+    _require_methods(vcp_wrapper)
+    _require_python_model(vcp_wrapper)
+    if vcp_wrapper.open_hooks:
+        raise _left_open(vcp_wrapper.open_hooks)
+    _require_callable(vcp_wrapper)
+
+
+@rule("VCP105")
+def test_vcp105_every_artifact_lies_in_model_data(
+    vcp_package: ModelPackage, vcp_sources: tuple[ArtifactSource, ...]
+) -> None:
+    """Each artifact is a relative path in model_data/ that exists and does not lead outside."""
+    _require_data(vcp_package)
+    outside = [source for source in vcp_sources if not source.lies_inside]
+    if outside:
+        raise _not_inside(outside[0], and_others(len(outside)))
+
+
+@rule("VCP106")
+def test_vcp106_every_artifact_holds_weights(
+    vcp_package: ModelPackage, vcp_sources: tuple[ArtifactSource, ...]
+) -> None:
+    """No artifact holds a pointer file, a Git LFS pointer, or nothing at all."""
+    _require_data(vcp_package)
+    found = [stand_in for source in vcp_sources for stand_in in source.stand_ins]
+    if found:
+        first = found[0]
+        raise Violation(
+            expected="the weights themselves",
+            received=f"{first.kind}{and_others(len(found))}",
+            remedy="download the real files into model_data/ (git lfs pull for Git LFS)",
+            where=first.where,
+        )
+
+
+@rule("VCP108")
+def test_vcp108_the_model_config_is_one_object(vcp_settings: Settings) -> None:
+    """The model config is one JSON object."""
+    config = vcp_settings.model_config
+    if not isinstance(config, dict):
+        kind = _JSON_KINDS.get(type(config).__name__, type(config).__name__)
+        raise Violation(
+            expected='one JSON object, such as {"n_components": 50}',
+            received=kind,
+            remedy="give --vcp-model-config-json an object in braces; {} if there is nothing to say",
+        )
+
+
+@rule("VCP115")
+def test_vcp115_no_two_artifacts_share_a_base_name(
+    vcp_sources: tuple[ArtifactSource, ...],
+) -> None:
+    """No two artifacts share a base name, under which MLflow copies them."""
+    seen: dict[str, ArtifactSource] = {}
+    for source in vcp_sources:
+        if source.misnamed is not None:  # VCP105 has to say so
+            continue
+        earlier = seen.setdefault(source.base_name, source)
+        if earlier is not source:
+            raise Violation(
+                expected="artifacts of different base names",
+                received=f"{earlier.name}={earlier.declared} and {source.name}={source.declared}",
+                remedy=f"rename one {source.base_name}, or declare the directory that holds both",
+                where=source.where,
+            )
+
+
+def _layout_remedy(name: str, found: str | None) -> str:
+    if name == "requirements.txt":
+        return "compile requirements.txt from requirements.in"
+    if found and found.rstrip("/").lower() == name.rstrip("/").lower():
+        return f"rename {found} to {name}"
+    return f"create {name}; the packaging instructions say what it holds"
+
+
+def _require_code(package: ModelPackage) -> None:
+    if package.lacks(CODE):
+        raise Blocked("VCP101")
+
+
+def _require_data(package: ModelPackage) -> None:
+    if package.lacks(DATA):
+        raise Blocked("VCP101")
+
+
+def _require_parsed(package: ModelPackage) -> None:
+    _require_code(package)
+    if any(not module.certain for module in package.unparsed):
+        raise Unverified("a module of model_code is in syntax newer than the Python that looks")
+    if package.unparsed:
+        raise Blocked("VCP102")
+
+
+def _require_methods(wrapper: WrapperFacts) -> None:
+    for name, found in (("load_context", wrapper.load_context), ("predict", wrapper.predict)):
+        if found is None:
+            raise Violation(
+                expected=f"a method {name}, own or inherited within model_code",
+                received=f"a class without {name}",
+                remedy=f"define {name} in the model class",
+                where=wrapper.where,
+            )
+
+
+def _require_python_model(wrapper: WrapperFacts) -> None:
+    if wrapper.is_python_model is False:
+        raise Violation(
+            expected="a class derived from mlflow.pyfunc.PythonModel",
+            received="a class that is not",
+            remedy="derive the model class from mlflow.pyfunc.PythonModel",
+            where=wrapper.where,
+        )
+    if isinstance(wrapper.call, Method):
+        raise Violation(
+            expected="a model object that can't itself be called",
+            received="a class with __call__, which MLflow takes for a plain function",
+            remedy="rename __call__: MLflow would run it instead of load_context and predict",
+            where=wrapper.call.where,
+        )
+
+
+def _left_open(hooks: tuple[OpenHook, ...]) -> Violation:
+    first = hooks[0]
+    left = "raises NotImplementedError" if first.raises else "has an empty body"
+    return Violation(
+        expected=f"a finished {first.method.name}",
+        received=f"{first.method.name} {left}{and_others(len(hooks))}",
+        remedy=f"write {first.method.name}, or override it in the model class",
+        where=first.method.where,
+    )
+
+
+def _require_callable(wrapper: WrapperFacts) -> None:
+    if isinstance(wrapper.load_context, Method):
+        problem = load_context_problem(wrapper.load_context)
+        if problem:
+            raise Violation(
+                expected="load_context(self, context)",
+                received=problem,
+                remedy="MLflow passes one argument named context; take exactly that",
+                where=wrapper.load_context.where,
+            )
+    if isinstance(wrapper.predict, Method):
+        problem = predict_problem(wrapper.predict)
+        if problem:
+            raise Violation(
+                expected="predict(self, [context,] model_input, params=None)",
+                received=problem,
+                remedy="take the parameters that MLflow passes, in this order",
+                where=wrapper.predict.where,
+            )
+
+
+def _not_inside(source: ArtifactSource, others: str) -> Violation:
+    remedy = f"put the files into {DATA}/ and declare their path relative to it"
+    where = source.where
+    if source.misnamed:
+        received, where = f"{source.misnamed}: {source.declared!r}", Location(f"{DATA}/")
+    elif source.stray_links:
+        link = source.stray_links[0]
+        end = "leads nowhere" if link.broken else f"leaves {DATA}/"
+        received, where = f"a symbolic link that {end}: {link.target}", link.where
+        remedy = f"replace the link by the files themselves, inside {DATA}/"
+    else:
+        received = f"nothing at {source.where}"
+    return Violation(
+        expected=f"artifact {source.name} inside {DATA}/",
+        received=f"{received}{others}",
+        remedy=remedy,
+        where=where,
+    )

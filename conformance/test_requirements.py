@@ -1,0 +1,193 @@
+"""Section 2: what the package requires, as requirements.in and requirements.txt say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+
+from pytest_vcp.fetching import why_not_fetchable
+from pytest_vcp.marker_environments import applies, target_environment, usual_environments
+from pytest_vcp.requirements import DECLARED, PINNED, Lock, RequirementLine
+from pytest_vcp.rules import rule
+from pytest_vcp.violations import Blocked, Location, Violation
+from pytest_vcp.wording import and_others
+
+if TYPE_CHECKING:
+    from pytest_vcp.package import ModelPackage
+    from pytest_vcp.settings import Settings
+
+LOCK_AGAIN = "compile requirements.txt from requirements.in again"
+
+
+@rule("VCP201")
+def test_vcp201_the_platform_section_is_intact(
+    vcp_settings: Settings, vcp_package: ModelPackage, vcp_lock: Lock
+) -> None:
+    """requirements.in holds the platform's requirements, unchanged and uncontradicted."""
+    _require_file(vcp_package, DECLARED)
+    for wanted in vcp_settings.policy.pinned_requirements:
+        requirement = Requirement(wanted)
+        lines = vcp_lock.declared_as(requirement.name)
+        others = [line for line in lines if not _is_same(line, requirement)]
+        if len(others) == len(lines):
+            _raise_not_intact(wanted, requirement, others, vcp_lock)
+        for line in others:
+            if _contradicts(line, requirement, vcp_package.target_python):
+                raise Violation(
+                    expected=f"{wanted} in {DECLARED}, and nothing that contradicts it",
+                    received=f"a second line: {line.short}",
+                    remedy="delete the second line; the platform's section stays as it is",
+                    where=line.where,
+                )
+
+
+@rule("VCP202")
+def test_vcp202_every_requirement_is_an_exact_pin(
+    vcp_package: ModelPackage, vcp_lock: Lock
+) -> None:
+    """Every requirement of requirements.txt is an exact == pin."""
+    _require_file(vcp_package, PINNED)
+    loose = [
+        line
+        for line in vcp_lock.pinned
+        if line.kind == "invalid" or (line.kind == "requirement" and line.exact_version is None)
+    ]
+    if loose:
+        raise Violation(
+            expected="every requirement pinned as NAME==VERSION",
+            received=f"{loose[0].short}{and_others(len(loose))}",
+            remedy=f"pin it with ==, or {LOCK_AGAIN}",
+            where=loose[0].where,
+        )
+
+
+@rule("VCP203")
+def test_vcp203_another_machine_can_fetch_everything(
+    vcp_package: ModelPackage, vcp_lock: Lock
+) -> None:
+    """requirements.txt names nothing that only the author's machine has, or that moves."""
+    _require_file(vcp_package, PINNED)
+    found = [(line, why) for line in vcp_lock.pinned if (why := why_not_fetchable(line))]
+    if found:
+        line, why = found[0]
+        raise Violation(
+            expected="releases from an index, or a URL with a commit or a hash",
+            received=f"{why}: {line.short}{and_others(len(found))}",
+            remedy="publish the dependency and pin its release, or name a commit or a hash",
+            where=line.where,
+        )
+
+
+@rule("VCP205")
+def test_vcp205_no_distribution_is_pinned_twice(vcp_package: ModelPackage, vcp_lock: Lock) -> None:
+    """No distribution is pinned by two lines that apply at once, however its name is spelt."""
+    _require_file(vcp_package, PINNED)
+    seen: dict[str, list[RequirementLine]] = {}
+    for line in vcp_lock.pinned:
+        if line.name is None:
+            continue
+        for earlier in seen.setdefault(line.name, []):
+            if _apply_at_once(earlier, line, vcp_package.target_python):
+                raise Violation(
+                    expected=f"{line.name} pinned once",
+                    received=f"{earlier.short} (line {earlier.where.line}) and {line.short}",
+                    remedy="delete one of the two lines, or give them markers that exclude "
+                    "each other",
+                    where=line.where,
+                )
+        seen[line.name].append(line)
+
+
+@rule("VCP206")
+def test_vcp206_every_requirement_is_met_by_its_pin(
+    vcp_package: ModelPackage, vcp_lock: Lock
+) -> None:
+    """Each requirement of requirements.in is met by its pin in requirements.txt."""
+    _require_file(vcp_package, DECLARED)
+    _require_file(vcp_package, PINNED)
+    environment = target_environment(vcp_package.target_python)
+    for line in vcp_lock.declared:
+        if line.kind == "invalid":
+            raise _drift(line, "a requirement that can be locked", "no valid requirement")
+        if line.name is None or not applies(line.requirement, environment):
+            continue
+        named = vcp_lock.pinned_as(line.name)
+        pins = [pin for pin in named if applies(pin.requirement, environment)]
+        if not pins:
+            raise _drift(line, f"a pin of {line.name} in {PINNED}", "none")
+        for pin in pins:
+            if not _meets(pin, line):
+                raise _drift(line, f"a pin that meets {line.short}", f"{pin.short} in {pin.where}")
+
+
+def _require_file(package: ModelPackage, name: str) -> None:
+    if package.lacks(name):
+        raise Blocked("VCP101")
+
+
+def _is_same(line: RequirementLine, wanted: Requirement) -> bool:
+    """Whether the line says the same, spaces and the spelling of the name aside."""
+    found = line.requirement
+    return found is not None and (found.specifier, found.extras, found.url, found.marker) == (
+        wanted.specifier,
+        wanted.extras,
+        wanted.url,
+        wanted.marker,
+    )
+
+
+def _raise_not_intact(
+    wanted: str, requirement: Requirement, others: list[RequirementLine], lock: Lock
+) -> None:
+    commented = [c for c in lock.commented_out if c.requirement and _is_same(c, requirement)]
+    if others:
+        received, where = others[0].short, others[0].where
+    elif any(c.name == requirement.name.lower() for c in commented):
+        received, where = "the line, but commented out", commented[0].where
+    else:
+        received, where = f"no line for {requirement.name}", Location(DECLARED)
+    raise Violation(
+        expected=f"the line {wanted} in {DECLARED}",
+        received=received,
+        remedy=f"restore the line {wanted}, and compile {PINNED} again",
+        where=where,
+    )
+
+
+def _contradicts(line: RequirementLine, wanted: Requirement, python: tuple[int, int]) -> bool:
+    found = line.requirement
+    if found is None or found.url:
+        return True
+    if not any(applies(found, environment) for environment in usual_environments(python)):
+        return False
+    versions = [specifier.version for specifier in wanted.specifier if specifier.operator == "=="]
+    return not all(found.specifier.contains(version, prereleases=True) for version in versions)
+
+
+def _apply_at_once(
+    first: RequirementLine, second: RequirementLine, python: tuple[int, int]
+) -> bool:
+    return any(
+        applies(first.requirement, environment) and applies(second.requirement, environment)
+        for environment in usual_environments(python)
+    )
+
+
+def _meets(pin: RequirementLine, declared: RequirementLine) -> bool:
+    if declared.url is not None:
+        return pin.url is not None and _without_fragment(pin.url) == _without_fragment(declared.url)
+    # Where a pin gives no version, VCP202 or VCP203 has to say so, not this rule. Extras are not
+    # compared: compilers may leave them out, since what they bring is pinned on lines of its own.
+    version = pin.exact_version
+    if version is None or declared.requirement is None:
+        return True
+    return declared.requirement.specifier.contains(version, prereleases=True)
+
+
+def _without_fragment(url: str) -> str:
+    return url.partition("#")[0].rstrip("/")
+
+
+def _drift(line: RequirementLine, expected: str, received: str) -> Violation:
+    return Violation(expected=expected, received=received, remedy=LOCK_AGAIN, where=line.where)

@@ -1,0 +1,59 @@
+"""SHA-256 of files, each read once: large weights are what a run spends its reading on."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+_CHUNK = 4 << 20
+
+
+class FileDigests:
+    """Digests remembered by file identity, so that a hard link is not read a second time.
+
+    A file that changed size or modification time since counts as another one.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, int, int], str] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def of(self, path: Path) -> str:
+        """Hexadecimal SHA-256 of the file. Raises OSError if it can't be read."""
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            if identity not in self._known:
+                self._known[identity] = _sha256(path)
+            return self._known[identity]
+
+    def read_ahead(self, paths: Iterable[Path]) -> threading.Thread:
+        """Digest the files in the background, while other processes do their imports."""
+
+        def work() -> None:
+            for path in paths:
+                if self._stopped.is_set():
+                    return
+                try:
+                    self.of(path)
+                except OSError:
+                    continue  # Whoever asks for this digest meets the error, and reports it.
+
+        thread = threading.Thread(target=work, name="vcp-digests", daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """End reading ahead after the file at hand."""
+        self._stopped.set()
+
+
+def _sha256(path: Path) -> str:
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            hashed.update(chunk)
+    return hashed.hexdigest()

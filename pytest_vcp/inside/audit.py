@@ -1,0 +1,215 @@
+"""What Python's audit events show and can refuse: files hidden or read-only, connections.
+
+C libraries that open files by themselves raise no events; against those, namespaces help. The
+hook runs at every event of the process, so it looks the event up first and compares strings.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+_MAX_RECORDED = 10_000
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+_REMOTE_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_LOOPBACK_NAMES = frozenset({"", "localhost", "localhost.localdomain", "::1", "ip6-localhost"})
+
+# For each event, the positions of (path, directory descriptor) in its arguments. A position of
+# None means that the event does not tell the descriptor.
+_CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "os.chmod": ((0, 2),),
+    "os.chown": ((0, 3),),
+    "os.utime": ((0, 3),),
+    "os.setxattr": ((0, None),),
+    "os.removexattr": ((0, None),),
+}
+_READS: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "os.listdir": ((0, None),),
+    "os.scandir": ((0, None),),
+    "os.chdir": ((0, None),),
+    "os.link": ((0, 2),),
+    "os.rename": ((0, 2),),
+    "sqlite3.connect": ((0, None),),
+    "ctypes.dlopen": ((0, None),),
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What to refuse. The paths are absolute; `visible` lists exceptions from `hidden`."""
+
+    hidden: frozenset[str]
+    visible: frozenset[str]
+    read_only: frozenset[str]
+    refuse_network: bool
+
+
+class Monitor:
+    """Records what the process writes and connects to, and refuses what the limits forbid."""
+
+    def __init__(self) -> None:
+        self._limits = Limits(frozenset(), frozenset(), frozenset(), False)
+        self._watching = False
+        self._written: set[str] = set()
+        self._connections: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
+        self._handlers: dict[str, Callable[[str, tuple[Any, ...]], OSError | None]] = {
+            "open": self._on_open,
+            "socket.connect": self._on_connect,
+            "socket.sendto": self._on_connect,
+            "socket.sendmsg": self._on_connect,
+            "socket.getaddrinfo": self._on_resolve,
+            "socket.gethostbyname": self._on_resolve,
+        }
+        for event in (*_CHANGES, *_READS):
+            self._handlers[event] = self._on_path
+
+    def watch(self, limits: Limits) -> None:
+        """Refuse by `limits` from now on. An audit hook can't be taken out again."""
+        # An exception counts within a hidden tree only: /usr holds the interpreter and may hold,
+        # further down, the package directory that is to be hidden.
+        inside = (path for path in limits.visible if _is_any_within(path, limits.hidden))
+        self._limits = replace(limits, visible=frozenset(inside))
+        if not self._watching:
+            self._watching = True
+            sys.addaudithook(self._hook)
+
+    def observations(self) -> dict[str, Any]:
+        """Files opened for writing, remote addresses asked for, and what was refused."""
+        return {
+            "written": sorted(self._written),
+            "connections": sorted(self._connections),
+            "refused": [{"event": event, "path": path} for event, path in sorted(self._refused)],
+        }
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        handler = self._handlers.get(event)
+        if handler is None:
+            return
+        try:
+            refusal = handler(event, arguments)
+        except Exception:  # noqa: BLE001
+            # An argument of an unforeseen kind: Python itself will judge it.
+            return
+        if refusal is not None:
+            raise refusal
+
+    def _on_open(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
+        path = absolute(arguments[0])
+        if path is None:
+            return None
+        if self._is_hidden(path):
+            return self._absent(event, path)
+        if not arguments[2] & _WRITING:
+            return None
+        if _is_any_within(path, self._limits.read_only):
+            return self._protected(event, path)
+        if not path.startswith("/dev/"):
+            _record(self._written, path)
+        return None
+
+    def _on_path(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
+        limits = self._limits
+        for position, descriptor in _CHANGES.get(event, ()):
+            path = _argument(arguments, position, descriptor)
+            if path is not None and _is_any_within(path, limits.read_only):
+                return self._protected(event, path)
+        for position, descriptor in (*_READS.get(event, ()), *_CHANGES.get(event, ())):
+            path = _argument(arguments, position, descriptor)
+            if path is not None and self._is_hidden(path):
+                return self._absent(event, path)
+        return None
+
+    def _on_connect(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
+        connection, address = arguments[0], arguments[1]
+        if connection.family not in _REMOTE_FAMILIES or not isinstance(address, tuple):
+            return None
+        host = str(address[0])
+        if _is_loopback(host):
+            return None
+        _record(self._connections, f"{host}:{address[1]}")
+        if not self._limits.refuse_network:
+            return None
+        return OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+    def _on_resolve(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
+        host = arguments[0]
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
+        if _is_loopback(name):
+            return None
+        port = arguments[1] if len(arguments) > 1 else None
+        _record(self._connections, name if port is None else f"{name}:{port}")
+        if not self._limits.refuse_network:
+            return None
+        return socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    def _is_hidden(self, path: str) -> bool:
+        limits = self._limits
+        return _is_any_within(path, limits.hidden) and not _is_any_within(path, limits.visible)
+
+    def _absent(self, event: str, path: str) -> OSError:
+        _record(self._refused, (event, path))
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    def _protected(self, event: str, path: str) -> OSError:
+        _record(self._refused, (event, path))
+        return PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def is_within(path: str, root: str) -> bool:
+    """Whether `path` is `root` or lies below it; both absolute."""
+    return path == root or path.startswith(root if root.endswith("/") else root + "/")
+
+
+def absolute(path: Any, directory: Any = None) -> str | None:
+    """`path` as an absolute string, or None for a descriptor or anything else that is no path.
+
+    A relative path starts at `directory`, a descriptor, or else at the current directory.
+    """
+    if path is None:
+        return os.getcwd()
+    if isinstance(path, int):
+        return None
+    text = os.fsdecode(path)
+    if not text.startswith("/"):
+        if isinstance(directory, int) and directory >= 0:
+            text = os.path.join(os.readlink(f"/proc/self/fd/{directory}"), text)
+        else:
+            text = os.path.join(os.getcwd(), text)
+    if "/." in text or "//" in text or text.endswith("/"):
+        text = os.path.normpath(text)
+    return text
+
+
+def _argument(arguments: tuple[Any, ...], position: int, descriptor: int | None) -> str | None:
+    directory = arguments[descriptor] if descriptor is not None else None
+    path = arguments[position]
+    if path is None and position != 0:
+        return None
+    return absolute(path, directory)
+
+
+def _is_any_within(path: str, roots: frozenset[str]) -> bool:
+    return any(is_within(path, root) for root in roots)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in _LOOPBACK_NAMES or host.startswith(("127.", "::ffff:127."))
+
+
+def _record(seen: set[Any], entry: Any) -> None:
+    if len(seen) < _MAX_RECORDED:
+        seen.add(entry)

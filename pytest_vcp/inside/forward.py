@@ -1,0 +1,133 @@
+"""Load the finished artifact and run it: the consumer's view."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from . import outputs
+from .observations import count
+
+Reply = dict[str, Any]
+
+
+def load(state: Reply, params: Reply) -> Reply:
+    """Load the artifact at `params["artifact"]` with MLflow; reports seconds."""
+    import mlflow.pyfunc
+
+    started = time.perf_counter()
+    state["model"] = mlflow.pyfunc.load_model(params["artifact"])
+    return {"seconds": time.perf_counter() - started}
+
+
+def predict(state: Reply, params: Reply) -> Reply:
+    """Predict on a serving payload and keep the result for later comparison."""
+    frame, arguments = _parsed(state["model"], params["payload"])
+    device = _DeviceMemory()
+    started = time.perf_counter()
+    prediction = state["model"].predict(frame, params=arguments)
+    seconds = time.perf_counter() - started
+    state["prediction"] = prediction
+    return {
+        "seconds": seconds,
+        "summary": outputs.summarise(prediction),
+        "device": device.report(),
+    }
+
+
+def repeat(state: Reply, params: Reply) -> Reply:
+    """Predict with other params, then once more as before, and compare with the first result.
+
+    A model may refuse the other values; only what it does afterwards counts.
+    """
+    frame, arguments = _parsed(state["model"], params["payload"])
+    changed = _other_params(state["model"], arguments)
+    passes = 0
+    if changed is not None:
+        try:
+            state["model"].predict(frame, params=changed)
+        except Exception:
+            changed = None
+        passes += 1
+    again = state["model"].predict(_parsed(state["model"], params["payload"])[0], params=arguments)
+    return {
+        "passes": passes + 1,
+        "other_params": changed is not None,
+        "difference": outputs.compare(
+            outputs.arrays(state["prediction"]), outputs.arrays(again), params["tolerance"]
+        ),
+    }
+
+
+def compare_kept(state: Reply, params: Reply) -> Reply:
+    """Compare the first result with the one that another process kept at `params["path"]`."""
+    here = outputs.arrays(state["prediction"])
+    there = outputs.read_kept(params["path"], state["prediction"])
+    return {"difference": outputs.compare(here, there, params["tolerance"])}
+
+
+def as_json(state: Reply, params: Reply) -> Reply:
+    """Whether the first result survives the way through MLflow's JSON."""
+    return {"problem": outputs.through_json(state["prediction"], params["tolerance"])}
+
+
+def observations(state: Reply, params: Reply) -> Reply:
+    """Number of observations of each AnnData input; None for any other kind of input."""
+    return {"counts": [count(path) for path in params["inputs"]]}
+
+
+def values(state: Reply, params: Reply) -> Reply:
+    """The first result as nested lists, for outputs of at most `params["limit"]` values."""
+    found = outputs.arrays(state["prediction"])
+    size = sum(array.size for array in found.values())
+    if size > params["limit"]:
+        return {"size": size, "values": None}
+    return {"size": size, "values": {name: array.tolist() for name, array in found.items()}}
+
+
+def _parsed(model: Any, payload: Reply) -> tuple[Any, Any]:
+    """The payload as MLflow's server would hand it over: data and params."""
+    from mlflow.pyfunc.scoring_server import infer_and_parse_data
+
+    body = dict(payload)
+    arguments = body.pop("params", None) or None
+    return infer_and_parse_data(body, model.metadata.get_input_schema()), arguments
+
+
+def _other_params(model: Any, given: Reply | None) -> Reply | None:
+    """Params with another value for each number and switch; None where there are none to turn."""
+    schema = model.metadata.get_params_schema()
+    changed = dict(given or {})
+    turned = False
+    for entry in schema or ():
+        value = changed.get(entry.name, entry.default)
+        if isinstance(value, bool):
+            changed[entry.name], turned = not value, True
+        elif isinstance(value, (int, float)):
+            changed[entry.name], turned = value + 1, True
+    return changed if turned else None
+
+
+class _DeviceMemory:
+    """Peak memory that torch allocates on a GPU between construction and report."""
+
+    def __init__(self) -> None:
+        # Asked before and after: a model may import torch only when it predicts.
+        if self._torch() is not None:
+            self._torch().cuda.reset_peak_memory_stats()
+
+    @staticmethod
+    def _torch() -> Any:
+        torch = sys.modules.get("torch")
+        return torch if torch is not None and torch.cuda.is_available() else None
+
+    def report(self) -> Reply:
+        torch = self._torch()
+        if torch is None:
+            return {"gpus": [], "peak_bytes": 0}
+        count = torch.cuda.device_count()
+        return {
+            "gpus": [torch.cuda.get_device_name(index) for index in range(count)],
+            "peak_bytes": sum(torch.cuda.max_memory_allocated(index) for index in range(count)),
+        }

@@ -1,0 +1,126 @@
+"""The conditions under which a model runs, put in force before anything of it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable
+from typing import Any
+
+from . import audit, namespaces
+
+_monitor = audit.Monitor()
+
+
+def apply(conditions: dict[str, Any]) -> dict[str, Any]:
+    """Put `conditions` in force; returns how each is enforced.
+
+    Must run while the process has one thread and nothing of the model is loaded.
+    """
+    hidden = _spellings(conditions["hidden"])
+    visible = _spellings(conditions["visible"])
+    read_only = _spellings(conditions["read_only"])
+    off = conditions["network"] == "off"
+    needed = _spellings(_needed(conditions))
+    wanted = namespaces.Wanted(
+        network=off,
+        hidden=tuple(root for root in _real(conditions["hidden"]) if root not in needed),
+        visible=tuple(_real([*conditions["visible"], *_needed(conditions)])),
+        read_only=tuple(_real(conditions["read_only"])),
+    )
+    entered = namespaces.enter(wanted)
+    os.chdir(conditions["cwd"])
+    _clean_path(conditions["path"])
+    _monitor.watch(
+        audit.Limits(
+            hidden=hidden,
+            visible=visible | needed,
+            read_only=read_only,
+            refuse_network=off and not entered.network,
+        )
+    )
+    return {
+        "network": _network_in_force(off, entered.network),
+        "hidden": _files_in_force(hidden, entered.files),
+        "read_only": _files_in_force(read_only, entered.files),
+        "user_namespace": entered.user,
+    }
+
+
+def observations() -> dict[str, Any]:
+    """What the audit hook has seen so far."""
+    return _monitor.observations()
+
+
+def _network_in_force(off: bool, by_namespace: bool) -> str:
+    if not off:
+        return "on"
+    return "off (network namespace)" if by_namespace else "off (audit hook)"
+
+
+def _files_in_force(roots: Iterable[str], by_namespace: bool) -> str:
+    if not roots:
+        return "none"
+    return "mount namespace" if by_namespace else "audit hook"
+
+
+def _needed(conditions: dict[str, Any]) -> list[str]:
+    """What must stay reachable whatever is hidden: the interpreter, this code, the scratch."""
+    return [
+        sys.prefix,
+        sys.exec_prefix,
+        sys.base_prefix,
+        sys.base_exec_prefix,
+        os.path.dirname(os.path.abspath(__file__)),
+        conditions["cwd"],
+        conditions["home"],
+        conditions["tmp"],
+        *conditions["path"],
+    ]
+
+
+def _real(paths: Iterable[str]) -> list[str]:
+    """Without symbolic links and repetitions; a path that does not exist is left out."""
+    resolved = (os.path.realpath(path) for path in paths)
+    return list(dict.fromkeys(path for path in resolved if os.path.exists(path)))
+
+
+def _spellings(paths: Iterable[str]) -> frozenset[str]:
+    """Each path as given and without symbolic links: a program may use either."""
+    return frozenset(
+        spelling for path in paths for spelling in (os.path.abspath(path), os.path.realpath(path))
+    )
+
+
+def _clean_path(first: Iterable[str]) -> None:
+    """Leave on `sys.path` what belongs to the environment, behind `first`.
+
+    An editable install puts other directories there by a .pth file, or a finder of its own on
+    `sys.meta_path`; the consumer's environment has neither.
+    """
+    sys.path[:] = [*first, *(entry for entry in sys.path if _of_environment(entry))]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_editable(finder)]
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+
+
+def _of_environment(entry: str) -> bool:
+    roots = {
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        *site.getsitepackages(),
+    }
+    if os.path.basename(entry) == f"python{sys.version_info[0]}{sys.version_info[1]}.zip":
+        return True
+    path = os.path.realpath(entry)
+    return any(audit.is_within(path, os.path.realpath(root)) for root in roots)
+
+
+def _is_editable(finder: object) -> bool:
+    module = getattr(finder, "__module__", None) or type(finder).__module__
+    return module.startswith("__editable__")

@@ -1,0 +1,182 @@
+"""Linux namespaces: no network, and directories that are not there, also for C libraries.
+
+Everything is tried in a forked child first: what fails halfway could not be undone. Where the
+kernel refuses (no privilege, no user namespaces, another system), the caller falls back to the
+audit hook.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import sys
+from dataclasses import dataclass, replace
+
+from .audit import is_within
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+
+_MS_RDONLY = 1
+_MS_REMOUNT = 32
+_MS_BIND = 4096
+_MS_REC = 16384
+_MS_PRIVATE = 1 << 18
+# Flags that a user namespace may not take away from a mount, where they are set.
+_KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
+
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to enforce. All paths are real paths that exist.
+
+    `read_only` is enforced only beside `hidden`: a tree mounted over itself can't be hard-linked
+    out of, which is how weights are packaged.
+    """
+
+    network: bool
+    hidden: tuple[str, ...]
+    visible: tuple[str, ...]
+    read_only: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What is in force: no network, the file conditions, and whether by a user namespace."""
+
+    network: bool = False
+    files: bool = False
+    user: bool = False
+
+
+def enter(wanted: Wanted) -> Entered:
+    """Enter the namespaces that the kernel allows; the process must have one thread."""
+    if not sys.platform.startswith("linux"):
+        return Entered()
+    both = Entered(network=wanted.network, files=bool(wanted.hidden))
+    plans = dict.fromkeys((both, replace(both, files=False), replace(both, network=False)))
+    for plan in plans:
+        if not (plan.network or plan.files):
+            continue
+        for attempt in (plan, replace(plan, user=True)):
+            if _works(attempt, wanted):
+                _enter(attempt, wanted)
+                return attempt
+    return Entered()
+
+
+def _works(plan: Entered, wanted: Wanted) -> bool:
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            _enter(plan, wanted)
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def _enter(plan: Entered, wanted: Wanted) -> None:
+    user, group = os.getuid(), os.getgid()
+    flags = _CLONE_NEWNET if plan.network else 0
+    flags |= _CLONE_NEWNS if plan.files else 0
+    flags |= _CLONE_NEWUSER if plan.user else 0
+    _check(_libc().unshare(flags), "unshare")
+    if plan.user:
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{user} {user} 1")
+        _write("/proc/self/gid_map", f"{group} {group} 1")
+    if plan.network:
+        _bring_up_loopback()
+    if plan.files:
+        # First of all: nothing that is mounted from here on may reach the system's own table.
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+        for root in wanted.hidden:
+            _hide(root, [path for path in wanted.visible if is_within(path, root)])
+        for root in wanted.read_only:
+            _protect(root)
+    # The working directory still points into what was there before.
+    with contextlib.suppress(OSError):
+        os.chdir("/")
+
+
+def _hide(root: str, visible: list[str]) -> None:
+    """Put an empty read-only directory over `root`, with `visible` back in its place."""
+    if not os.path.isdir(root):
+        raise OSError(f"{root} is not a directory")
+    # A tree brings its own contents back.
+    outermost = [
+        path
+        for path in visible
+        if not any(path != other and is_within(path, other) for other in visible)
+    ]
+    held = [(path, os.path.isdir(path), os.open(path, os.O_PATH)) for path in outermost]
+    try:
+        _mount("tmpfs", root, "tmpfs", 0, "size=1m,mode=755")
+        for path, is_directory, descriptor in held:
+            _make_place(path, is_directory)
+            _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
+    finally:
+        for _, _, descriptor in held:
+            os.close(descriptor)
+    _mount(None, root, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
+
+
+def _make_place(path: str, is_directory: bool) -> None:
+    if is_directory:
+        os.makedirs(path, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+
+
+def _protect(root: str) -> None:
+    _mount(root, root, None, _MS_BIND | _MS_REC)
+    kept = os.statvfs(root).f_flag & _KEPT_FLAGS
+    _mount(None, root, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+
+
+def _bring_up_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sH14x", b"lo", 0)
+        (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+
+
+def _mount(
+    source: str | None, target: str, kind: str | None, flags: int, options: str | None = None
+) -> None:
+    result = _libc().mount(
+        _bytes(source), os.fsencode(target), _bytes(kind), ctypes.c_ulong(flags), _bytes(options)
+    )
+    _check(result, f"mount {target}")
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, action: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{action}: {os.strerror(number)}")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

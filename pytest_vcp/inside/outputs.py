@@ -1,0 +1,184 @@
+"""Predictions: what they are, how two of them compare. The arrays themselves stay here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+from .plain import first_line, strict_json, type_name
+
+Reply = dict[str, Any]
+
+
+def summarise(prediction: Any) -> Reply:
+    """Container and, for each array, shape, dtype, range, digest and the first value not finite.
+
+    The single array of a plain output goes by the empty name.
+    """
+    entries = _entries(prediction)
+    return {
+        "type": type_name(prediction),
+        "is_dict": isinstance(prediction, dict),
+        "entries": {name: _entry(value) for name, value in entries.items()},
+    }
+
+
+def arrays(prediction: Any) -> dict[str, Any]:
+    """The numpy arrays of a prediction by name; what is no array is left out."""
+    import numpy
+
+    entries = _entries(prediction)
+    return {name: value for name, value in entries.items() if isinstance(value, numpy.ndarray)}
+
+
+def _entries(prediction: Any) -> dict[str, Any]:
+    if isinstance(prediction, dict):
+        return {str(name): value for name, value in prediction.items()}
+    return {"": prediction}
+
+
+def _entry(value: Any) -> Reply:
+    import numpy
+
+    if not isinstance(value, numpy.ndarray):
+        return {"is_array": False, "type": type_name(value)}
+    reply: Reply = {
+        "is_array": True,
+        "type": type_name(value),
+        "shape": list(value.shape),
+        "dtype": str(value.dtype),
+        "bytes": int(value.nbytes),
+        "digest": digest(value),
+        "not_finite": 0,
+        "first_not_finite": None,
+        "range": None,
+    }
+    if value.dtype.kind in "fciub" and value.size:
+        reply.update(_numbers(value))
+    return reply
+
+
+def digest(array: Any) -> str:
+    """SHA-256 over dtype, shape and the bytes in C order."""
+    import numpy
+
+    hashed = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
+    if array.dtype.hasobject:
+        hashed.update(repr(array.tolist()).encode())
+    else:
+        hashed.update(numpy.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()
+
+
+def _numbers(value: Any) -> Reply:
+    import numpy
+
+    data = numpy.asarray(value)
+    finite = numpy.isfinite(data)
+    bad = int(data.size - numpy.count_nonzero(finite))
+    reply: Reply = {"not_finite": bad}
+    if bad:
+        index = numpy.unravel_index(int(numpy.argmin(finite)), data.shape)
+        reply["first_not_finite"] = [[int(place) for place in index], str(data[index])]
+    if bad < data.size and data.dtype.kind != "c":
+        kept = data[finite]
+        reply["range"] = [float(kept.min()), float(kept.max()), float(kept.mean())]
+    return reply
+
+
+def keep(prediction: Any, path: str) -> bool:
+    """Write the arrays of a prediction to `path`; False where there are none to write."""
+    import numpy
+
+    found = arrays(prediction)
+    if not found or any(array.dtype.hasobject for array in found.values()):
+        return False
+    # Positions instead of names: a name may be no legal member name of the archive.
+    members = {f"array_{position}": found[name] for position, name in enumerate(sorted(found))}
+    numpy.savez(path, **members)
+    return True
+
+
+def read_kept(path: str, like: Any) -> dict[str, Any]:
+    """The arrays that `keep` wrote, under the names of the prediction `like`."""
+    import numpy
+
+    names = sorted(arrays(like))
+    with numpy.load(path, allow_pickle=False) as archive:
+        return {
+            name: archive[f"array_{position}"]
+            for position, name in enumerate(names)
+            if f"array_{position}" in archive
+        }
+
+
+def compare(first: dict[str, Any], second: dict[str, Any], tolerance: Reply) -> Reply | None:
+    """The worst difference of two sets of arrays; None where they agree within tolerance.
+
+    Floats agree where ``|a - b| <= absolute + relative * |b|``, all else where it is equal.
+    """
+    if first.keys() != second.keys():
+        return {"what": f"outputs {sorted(second)} instead of {sorted(first)}"}
+    for name in sorted(first):
+        difference = _difference(first[name], second[name], tolerance)
+        if difference is not None:
+            return {"output": name, **difference}
+    return None
+
+
+def _difference(first: Any, second: Any, tolerance: Reply) -> Reply | None:
+    import numpy
+
+    if first.shape != second.shape:
+        return {"what": f"shape {second.shape} instead of {first.shape}"}
+    if first.dtype.kind not in "fc" or second.dtype.kind not in "fciub":
+        equal = numpy.asarray(first == second)
+        apart = None
+    else:
+        equal = numpy.isclose(
+            numpy.asarray(second),
+            numpy.asarray(first),
+            rtol=tolerance["relative"],
+            atol=tolerance["absolute"],
+            equal_nan=True,
+        )
+        with numpy.errstate(all="ignore"):
+            apart = numpy.abs(numpy.asarray(second) - numpy.asarray(first))
+    if equal.all():
+        return None
+    weight = ~equal if apart is None else numpy.where(equal, -1.0, numpy.nan_to_num(apart))
+    index = numpy.unravel_index(int(numpy.argmax(weight)), equal.shape)
+    wrong = int(equal.size - numpy.count_nonzero(equal))
+    return {
+        "what": f"{wrong} of {equal.size} values differ, the most at "
+        f"{[int(place) for place in index]}: {second[index]} instead of {first[index]}",
+    }
+
+
+def through_json(prediction: Any, tolerance: Reply) -> str | None:
+    """What is wrong with the prediction as MLflow's server would send it; None where nothing is."""
+    import numpy
+    from mlflow.pyfunc.scoring_server import predictions_to_json
+
+    body = io.StringIO()
+    try:
+        predictions_to_json(prediction, body)
+        received = strict_json(body.getvalue())["predictions"]
+    except Exception as problem:
+        return f"{type(problem).__name__}: {first_line(problem)}"
+    sent = arrays(prediction)
+    for name, array in sent.items():
+        part = received[name] if isinstance(prediction, dict) else received
+        try:
+            back = {name: numpy.array(part).astype(array.dtype).reshape(array.shape)}
+        except (ValueError, TypeError) as problem:
+            return f"{_title(name)} comes back as something else: {first_line(problem)}"
+        difference = compare({name: array}, back, tolerance)
+        if difference is not None:
+            return f"{_title(name)} comes back changed: {difference['what']}"
+    return None
+
+
+def _title(name: str) -> str:
+    return f"output {name!r}" if name else "the output"

@@ -1,0 +1,139 @@
+"""Save the model with MLflow's own `pyfunc.save_model`, and try it as the hub's packager does."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from . import outputs
+from .linking import link_or_copy
+from .spec import comparable
+
+Reply = dict[str, Any]
+
+
+def save(state: Reply, params: Reply) -> Reply:
+    """Save the model of the current directory, which is the package directory.
+
+    `params`: module, name, config (dict), artifacts (name -> path below model_data), metadata
+    (dict), destination (path that does not exist yet). model_spec was described before.
+    """
+    import mlflow.pyfunc
+
+    started = time.perf_counter()
+    wrapper = getattr(importlib.import_module(params["module"]), params["name"])
+    model = construct(wrapper, params["config"])
+    sources = {name: f"model_data/{path}" for name, path in params["artifacts"].items()}
+    with _without_loading(type(model)), _linked_weights(os.path.realpath("model_data")):
+        mlflow.pyfunc.save_model(
+            params["destination"],
+            python_model=model,
+            code_paths=["model_code"],
+            # Relative on purpose: MLflow records these paths in MLmodel as they are given.
+            artifacts=sources,
+            model_config=params["config"],
+            metadata=params["metadata"],
+            signature=state["signature"],
+            input_example=state["example"],
+            pip_requirements="requirements.txt",
+        )
+    _open_up(params["destination"])
+    return {
+        "seconds": time.perf_counter() - started,
+        "mlflow_version": mlflow.__version__,
+        "signature": comparable(state["signature"]),
+    }
+
+
+def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
+    """Call the wrapper class with what its constructor takes of the model config.
+
+    A single parameter named model_config or config, or a single required one whose name is no
+    key of the config, gets the dictionary; otherwise keys go to parameters of the same name.
+    """
+    accepted = list(inspect.signature(wrapper).parameters.values())
+    named = [
+        entry
+        for entry in accepted
+        if entry.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
+    takes_any = any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in accepted)
+    if len(named) == 1 and _takes_whole(named[0], config):
+        return wrapper(dict(config))
+    if takes_any:
+        return wrapper(**config)
+    return wrapper(**{entry.name: config[entry.name] for entry in named if entry.name in config})
+
+
+def _takes_whole(entry: inspect.Parameter, config: Mapping[str, Any]) -> bool:
+    if entry.kind is inspect.Parameter.KEYWORD_ONLY or entry.name in config:
+        return False
+    required = entry.default is inspect.Parameter.empty
+    return entry.name in ("model_config", "config") or required
+
+
+@contextlib.contextmanager
+def _without_loading(wrapper: type) -> Iterator[None]:
+    """Keep MLflow from loading the weights into the very object that it then pickles.
+
+    MLflow calls load_context while saving. The class is pickled by reference, so shadowing the
+    method on the class for this moment leaves no trace in the artifact.
+    """
+    own = wrapper.__dict__.get("load_context")
+    wrapper.load_context = lambda self, context: None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        if own is None:
+            del wrapper.load_context  # type: ignore[attr-defined]
+        else:
+            wrapper.load_context = own  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _linked_weights(data: str) -> Iterator[None]:
+    """Let MLflow link the weights where it would copy them."""
+    copy = shutil.copy2
+
+    def link(source: Any, destination: Any, *, follow_symlinks: bool = True) -> Any:
+        real = os.path.realpath(source)
+        if real.startswith(data + os.sep) and link_or_copy(real, os.fspath(destination)):
+            return destination
+        return copy(source, destination, follow_symlinks=follow_symlinks)
+
+    shutil.copy2 = link
+    try:
+        yield
+    finally:
+        shutil.copy2 = copy
+
+
+def _open_up(artifact: str) -> None:
+    """Directories that MLflow made through a private temporary one are readable by all again."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for parent, _, _ in os.walk(artifact):
+        os.chmod(parent, 0o777 & ~mask)
+
+
+def validate(state: Reply, params: Reply) -> Reply:
+    """Run the serving payload through MLflow's own validate_serving_input.
+
+    `params`: artifact, payload (as for the server, with absolute paths), keep (a file for the
+    predictions, so that another process can compare its own with them).
+    """
+    from mlflow.models import validate_serving_input
+
+    started = time.perf_counter()
+    prediction = validate_serving_input(params["artifact"], json.dumps(params["payload"]))
+    seconds = time.perf_counter() - started
+    summary = outputs.summarise(prediction)
+    kept = outputs.keep(prediction, params["keep"])
+    return {"seconds": seconds, "summary": summary, "kept": kept, "model_loads": 1, "passes": 1}

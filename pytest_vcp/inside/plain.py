@@ -1,0 +1,46 @@
+"""Python values in the plain form in which they can travel or be shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def strict_json(text: str) -> Any:
+    """Parse JSON as the standard has it. Raises ValueError for NaN and Infinity too."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar or array as the Python value that it stands for."""
+    convert = getattr(value, "tolist", None)
+    return convert() if convert is not None else value
+
+
+def same(before: Any, after: Any) -> bool:
+    """Equality for which NaN equals NaN, and 1 equals neither True nor 1.0."""
+    if isinstance(before, float) and isinstance(after, float) and math.isnan(before):
+        return math.isnan(after)
+    if isinstance(before, (list, tuple)) and isinstance(after, list):
+        return len(before) == len(after) and all(map(same, before, after))
+    return type(before) is type(after) and bool(before == after)
+
+
+def type_name(value: Any) -> str:
+    """The type as an author would write it."""
+    kind = type(value)
+    if kind.__module__ == "builtins":
+        return kind.__name__
+    return f"{kind.__module__.split('.')[0]}.{kind.__name__}"
+
+
+def first_line(problem: BaseException) -> str:
+    """The message of an exception on one line, without the frame that MLflow prints into it."""
+    text = " ".join(str(problem).split())
+    _, _, tail = text.rpartition("Error: ")
+    return (tail or text or type(problem).__name__)[:300]

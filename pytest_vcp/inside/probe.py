@@ -1,0 +1,69 @@
+"""Methods that need nothing but the standard library: start, stop, import, look."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import time
+from typing import Any
+
+from . import isolation
+
+State = dict[str, Any]
+Params = dict[str, Any]
+
+
+def hello(state: State, params: Params) -> dict[str, Any]:
+    """Put the process under its conditions and say which are in force. The first request."""
+    state["in_force"] = isolation.apply(params)
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "executable": sys.executable,
+        "prefix": sys.prefix,
+        "pid": os.getpid(),
+        "cwd": os.getcwd(),
+        "sys_path": list(sys.path),
+        "conditions": state["in_force"],
+    }
+
+
+def ping(state: State, params: Params) -> dict[str, Any]:
+    """Answer with what was sent."""
+    return dict(params)
+
+
+def stop(state: State, params: Params) -> dict[str, Any]:
+    """Leave the loop after this answer, for a normal end of the interpreter."""
+    return {}
+
+
+def observed(state: State, params: Params) -> dict[str, Any]:
+    """What the audit hook has seen since the start: files written, connections, refusals."""
+    return isolation.observations()
+
+
+def import_module(state: State, params: Params) -> dict[str, Any]:
+    """Import the module `params["name"]` and say where it came from."""
+    importlib.invalidate_caches()
+    started = time.perf_counter()
+    module = importlib.import_module(params["name"])
+    return {
+        "name": module.__name__,
+        "file": getattr(module, "__file__", None),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def preimport(state: State, params: Params) -> dict[str, Any]:
+    """Import `params["names"]` to have them ready; one that fails is reported, not raised."""
+    started = time.perf_counter()
+    failed: dict[str, str] = {}
+    for name in params["names"]:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # noqa: BLE001
+            failed[name] = f"{type(error).__name__}: {error}"
+    return {"seconds": time.perf_counter() - started, "failed": failed}

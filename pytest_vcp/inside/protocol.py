@@ -1,0 +1,64 @@
+"""The messages between client and worker: JSON objects, each behind its length in eight bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import Any
+
+_LENGTH = struct.Struct(">Q")
+_CHUNK = 1 << 20
+
+Message = dict[str, Any]
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of one message; raises TypeError where JSON has no form for a value."""
+    body = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _LENGTH.pack(len(body)) + body
+
+
+def send(descriptor: int, message: Message) -> None:
+    """Write one message whole; raises OSError when nobody reads at the other end."""
+    left = memoryview(encode(message))
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+class Decoder:
+    """Takes bytes as they come and gives the messages that they complete."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes, in order."""
+        self._held += data
+        complete: list[Message] = []
+        while len(self._held) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._held)
+            end = _LENGTH.size + length
+            if len(self._held) < end:
+                break
+            complete.append(json.loads(bytes(self._held[_LENGTH.size : end])))
+            del self._held[:end]
+        return complete
+
+
+class Inbox:
+    """Blocking reader of messages; an exception in the middle of one loses no bytes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._decoder = Decoder()
+        self._waiting: list[Message] = []
+
+    def receive(self) -> Message | None:
+        """The next message, or None when the other end is closed."""
+        while not self._waiting:
+            data = os.read(self._descriptor, _CHUNK)
+            if not data:
+                return None
+            self._waiting += self._decoder.feed(data)
+        return self._waiting.pop(0)

@@ -1,0 +1,177 @@
+"""Describe model_spec.py: the signature, the example, and what MLflow makes of both.
+
+Facts only; whether they are right is judged by the conformance tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+from . import roundtrip
+from .plain import first_line, type_name
+
+Reply = dict[str, Any]
+
+
+def describe(state: Reply, params: Reply) -> Reply:
+    """Import model_spec and report on MODEL_SIGNATURE and INPUT_EXAMPLE.
+
+    The module must be importable on the conditions that the worker was started under.
+    """
+    module = importlib.import_module("model_spec")
+    signature = getattr(module, "MODEL_SIGNATURE", None)
+    example = getattr(module, "INPUT_EXAMPLE", None)
+    state["signature"] = signature
+    state["example"] = example
+    usable = is_signature(signature) and is_example(example)
+    return {
+        "signature": _signature(module, signature),
+        "example": _example(module, example),
+        "enforcement": _enforcement(signature, example) if usable else None,
+        "round_trip": roundtrip.examine(signature, example) if usable else None,
+    }
+
+
+def is_signature(value: Any) -> bool:
+    from mlflow.models import ModelSignature
+
+    return isinstance(value, ModelSignature)
+
+
+def is_example(value: Any) -> bool:
+    """Whether the value is a pair of DataFrame and dict, as the contract wants it."""
+    import pandas
+
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], pandas.DataFrame)
+        and isinstance(value[1], dict)
+    )
+
+
+def comparable(signature: Any) -> Reply:
+    """A signature as plain JSON values, the same for equal signatures."""
+    return {
+        part: json.loads(text) if isinstance(text, str) else text
+        for part, text in signature.to_dict().items()
+        if part in ("inputs", "outputs", "params")
+    }
+
+
+def _signature(module: Any, signature: Any) -> Reply:
+    known = is_signature(signature)
+    return {
+        "declared": hasattr(module, "MODEL_SIGNATURE"),
+        "type": type_name(signature),
+        "is_signature": known,
+        "inputs": _fields(signature.inputs) if known else [],
+        "outputs": _fields(signature.outputs) if known else [],
+        "params": [_param(entry) for entry in (signature.params or ())] if known else [],
+        "document": comparable(signature) if known else None,
+    }
+
+
+def _fields(schema: Any) -> list[Reply]:
+    return [] if schema is None else [_field(entry) for entry in schema.inputs]
+
+
+def _field(entry: Any) -> Reply:
+    from mlflow.types import TensorSpec
+
+    tensor = isinstance(entry, TensorSpec)
+    return {
+        "name": None if entry.name is None else str(entry.name),
+        "is_tensor": tensor,
+        "type": str(entry.type) if tensor else getattr(entry.type, "name", str(entry.type)),
+        "required": bool(getattr(entry, "required", True)),
+        # MLflow takes anything for a dimension; what is no integer travels as text.
+        "shape": [_dimension(size) for size in entry.shape] if tensor else None,
+    }
+
+
+def _dimension(size: Any) -> int | str:
+    import numpy
+
+    whole = isinstance(size, (int, numpy.integer)) and not isinstance(size, bool)
+    return int(size) if whole else repr(size)
+
+
+def _param(entry: Any) -> Reply:
+    return {
+        "name": entry.name,
+        "type": getattr(entry.dtype, "name", str(entry.dtype)),
+        "shape": list(entry.shape) if entry.shape is not None else None,
+        "default": repr(entry.default),
+        "problem": _param_problem(entry, entry.default),
+    }
+
+
+def _param_problem(entry: Any, value: Any) -> str | None:
+    """Why a value is not of the param's declared type, by MLflow's own check.
+
+    None, alone or in a list, is ours to refuse: MLflow lets it through.
+    """
+    if value is None:
+        return "it is None"
+    if isinstance(value, (list, tuple)) and any(item is None for item in value):
+        return "it is a list that holds None"
+    try:
+        type(entry).validate_param_spec(value, entry)
+    except Exception as problem:
+        return first_line(problem)
+    return None
+
+
+def _example(module: Any, example: Any) -> Reply:
+    import pandas
+
+    pair = isinstance(example, (tuple, list)) and len(example) == 2
+    frame, params = example if pair else (None, None)
+    is_frame = isinstance(frame, pandas.DataFrame)
+    return {
+        "declared": hasattr(module, "INPUT_EXAMPLE"),
+        "type": _example_type(example),
+        "is_example": is_example(example),
+        "rows": len(frame) if is_frame else 0,
+        "columns": [str(name) for name in frame.columns] if is_frame else [],
+        "records": _records(frame) if is_frame else [],
+        "params": sorted(str(name) for name in params) if isinstance(params, dict) else [],
+    }
+
+
+def _example_type(example: Any) -> str:
+    if isinstance(example, (tuple, list)):
+        inner = ", ".join(type_name(item) for item in example[:5])
+        return f"{type_name(example)} of ({inner})"
+    return type_name(example)
+
+
+def _records(frame: Any) -> list[Reply]:
+    """The string cells of the frame, row by row: where the inputs are named."""
+    return [
+        {str(name): value for name, value in row.items() if isinstance(value, str)}
+        for row in frame.to_dict(orient="records")
+    ]
+
+
+def _enforcement(signature: Any, example: Any) -> Reply:
+    from mlflow.models import validate_schema
+
+    frame, params = example
+    reply: Reply = {"frame": None, "params": None}
+    if signature.inputs is not None:
+        try:
+            validate_schema(frame, signature.inputs)
+        except Exception as problem:
+            reply["frame"] = first_line(problem)
+    known = {entry.name: entry for entry in (signature.params or ())}
+    unknown = sorted(str(name) for name in params if name not in known)
+    reply["unknown_params"] = unknown
+    for name in params.keys() - set(unknown):
+        problem_text = _param_problem(known[name], params[name])
+        if problem_text:
+            reply["params"] = f"{name} = {params[name]!r}: {problem_text}"
+    return reply

@@ -1,0 +1,102 @@
+"""The command line options and their ini twins: names, help, nothing else.
+
+Kept apart, and free of imports beyond pytest, because every pytest run on a machine where the
+plugin is installed reads this module, active or not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+
+class Option(NamedTuple):
+    """One setting: `name` as on the command line without `--vcp-`."""
+
+    name: str
+    metavar: str | None
+    help: str
+    many: bool = False
+
+    @property
+    def flag(self) -> str:
+        return f"--vcp-{self.name}"
+
+    @property
+    def key(self) -> str:
+        """Name of the ini value and of the argparse destination."""
+        return f"vcp_{self.name.replace('-', '_')}"
+
+
+OPTIONS = (
+    Option(
+        "model-class",
+        "MODULE:CLASS",
+        "wrapper class to package, such as model_code.scvi_mlflow_model:ScviMLflowModel; "
+        "switches the plugin on",
+    ),
+    Option(
+        "artifact",
+        "NAME=PATH",
+        "file or directory of weights, relative to model_data/ (repeatable)",
+        many=True,
+    ),
+    Option("model-config-json", "JSON", "configuration of the model, one JSON object (default {})"),
+    Option("model-tag", "KEY=VALUE", "tag to record in the artifact (repeatable)", many=True),
+    Option(
+        "json-payload-filepath",
+        "PATH",
+        "serving payload to use for the forward pass instead of the input example",
+    ),
+    Option(
+        "artifact-dir-path",
+        "PATH",
+        "where the artifact goes (default ./mlflow_model_artifact in the package directory)",
+    ),
+    Option("skip-inference", None, "package only; the forward pass is left unverified"),
+    Option("pkg-dir", "DIR", "the package directory (default: where pytest was started)"),
+    Option(
+        "env-manager",
+        "virtualenv|local",
+        "how to get the model's environment (default virtualenv)",
+    ),
+    Option("python", "X.Y", "Python of the model's environment (default: the running one)"),
+    Option("device", "auto|cpu|cuda", "device for the forward pass (default auto)"),
+    Option("strict", None, "advice fails the run"),
+    Option(
+        "must-verify",
+        "RULES|all",
+        "rule ids, separated by commas, that may not stay unverified (exit code 11)",
+    ),
+    Option("policy", "FILE", "YAML file that extends the shipped policy"),
+    Option("report-dir", "DIR", "where report.json goes (default .vcp in the package directory)"),
+    Option("cache-dir", "DIR", "where environments are kept (default: the user's cache)"),
+    Option("timeout", "SECONDS", "limit for each step in the model's process (default 600)"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and its ini twin; unset means None, so that sources can be told."""
+    group = parser.getgroup("vcp", "model package conformance (pytest-vcp)")
+    for option in OPTIONS:
+        if option.metavar is None:
+            group.addoption(
+                option.flag,
+                dest=option.key,
+                action="store_const",
+                const=True,
+                default=None,
+                help=option.help,
+            )
+        else:
+            group.addoption(
+                option.flag,
+                dest=option.key,
+                action="append" if option.many else "store",
+                default=None,
+                metavar=option.metavar,
+                help=option.help,
+            )
+        kind = "bool" if option.metavar is None else "linelist" if option.many else "string"
+        parser.addini(option.key, f"{option.flag}: {option.help}", type=kind, default=None)

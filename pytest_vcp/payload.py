@@ -1,0 +1,82 @@
+"""Serving payloads: the JSON body of one request, with its inputs made absolute."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Payload = dict[str, Any]
+
+_FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+
+
+def read_payload(path: Path) -> Payload:
+    """Read the file of --vcp-json-payload-filepath.
+
+    Raises pytest.UsageError naming the file and the place where it is wrong.
+    """
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise _refusal(path, f"can't be read: {problem}") from None
+    except json.JSONDecodeError as problem:
+        raise _refusal(
+            path, f"is not JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}"
+        ) from None
+    if not isinstance(payload, dict) or not any(name in payload for name in _FORMATS):
+        raise _refusal(path, f"is no serving payload: an object with one of {', '.join(_FORMATS)}")
+    return payload
+
+
+def _refusal(path: Path, problem: str) -> pytest.UsageError:
+    return pytest.UsageError(
+        f"--vcp-json-payload-filepath: {path} {problem}; "
+        "start from the serving_input_example.json of an artifact"
+    )
+
+
+def resolved(payload: Payload, column: str, root: Path) -> Payload:
+    """A copy in which every relative path in `column` is resolved against `root`."""
+    return _map_inputs(payload, column, lambda uri: resolve_uri(uri, root))
+
+
+def inputs(payload: Payload, column: str) -> list[str]:
+    """The values of `column`, in the order of the rows."""
+    found: list[str] = []
+
+    def note(uri: str) -> str:
+        found.append(uri)
+        return uri
+
+    _map_inputs(payload, column, note)
+    return found
+
+
+def resolve_uri(uri: str, root: Path) -> str:
+    """An absolute path for a relative one; a URI with a scheme stays as it is."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
+        return uri
+    return str(root / uri)
+
+
+def _map_inputs(payload: Payload, column: str, change: Callable[[str], str]) -> Payload:
+    changed = copy.deepcopy(payload)
+    split = changed.get("dataframe_split")
+    if isinstance(split, dict) and column in split.get("columns", ()):
+        place = split["columns"].index(column)
+        for row in split.get("data", ()):
+            row[place] = _apply(row[place], change)
+    for record in changed.get("dataframe_records", ()):
+        if column in record:
+            record[column] = _apply(record[column], change)
+    return changed
+
+
+def _apply(value: Any, change: Callable[[str], str]) -> Any:
+    return change(value) if isinstance(value, str) else value

@@ -1,0 +1,202 @@
+"""Read what pip prints: one short line of progress, or the reason of a failure.
+
+pip has no machine-readable errors, so its sentences are matched here and nowhere else. They are
+those of pip 24 to 26; a sentence that is not known counts as a failed build, with pip's own words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+FailureKind = Literal["resolver", "unavailable", "build", "network", "machine"]
+
+_WIDTH = 100
+_DETAIL_LINES = 3
+
+
+@dataclass(frozen=True)
+class BuildFailure:
+    """Why an environment could not be built from a lock.
+
+    `kind`: "resolver" (pins contradict each other), "unavailable" (an index that answers has no
+    such distribution for this Python), "build" (a distribution does not build or install),
+    "network" (an index is out of reach) or "machine" (disk, memory, pip itself). Only the first
+    three are the package's fault. `detail` holds at most three lines of pip's own message, `log`
+    the whole of it. `resolved`: the resolver had accepted the whole lock before the failure.
+    """
+
+    kind: FailureKind
+    headline: str
+    detail: tuple[str, ...]
+    log: Path
+    resolved: bool = False
+
+    @property
+    def rule(self) -> str:
+        """The rule that a failure of this kind breaks."""
+        return "VCP302" if self.kind == "build" else "VCP208"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+# ---------------------------------------------------------------------------------------- progress
+
+_NAME = r"([A-Za-z0-9][A-Za-z0-9._-]*)"
+_PROGRESS = (
+    (re.compile(rf"^Collecting {_NAME}"), "resolving {}"),
+    (re.compile(r"^Processing .*?([^/]+\.(?:whl|zip|tar\.gz))"), "reading {}"),
+    (re.compile(r"^\s*Downloading (?:\S*/)?(\S+ \([^)]*\))"), "downloading {}"),
+    (re.compile(r"^\s*Preparing metadata"), "preparing metadata"),
+    (re.compile(r"^\s*Installing build dependencies"), "installing build dependencies"),
+    (re.compile(rf"^\s*Building wheel for {_NAME}"), "building a wheel for {}"),
+)
+_INSTALLING = re.compile(r"^Installing collected packages: (.*)")
+
+
+def progress_of(line: str) -> str | None:
+    """What a line of pip's output says about its progress, in a few words; None for nothing."""
+    installing = _INSTALLING.match(line)
+    if installing:
+        return f"installing {installing[1].count(',') + 1} distributions"
+    for pattern, words in _PROGRESS:
+        match = pattern.match(line)
+        if match:
+            return words.format(*match.groups())
+    return None
+
+
+# ---------------------------------------------------------------------------------------- failures
+
+_UNREACHABLE = re.compile(
+    r"Max retries exceeded|Retrying \(Retry|ReadTimeoutError|Read timed out|ConnectTimeout"
+    r"|NewConnectionError|NameResolutionError|Could not resolve host|Temporary failure in name"
+    r"|Connection refused|Connection reset|Connection aborted|ProxyError|ProtocolError"
+    r"|IncompleteRead|IncompleteDownloadError|confirming the ssl certificate|SSLError"
+    r"|ERROR: HTTP error 5\d\d|ERROR: HTTP error 40[137]|not a trusted or secure host"
+    r"|(?:unable to access|Network is unreachable|Download failed)"
+)
+_HOST = re.compile(r"host='([^']+)'|https?://([^/\s:]+)|located at (\S+)")
+_MACHINE = re.compile(
+    r"No space left on device|Disk quota exceeded|Read-only file system|Too many open files"
+    r"|^ERROR: Could not install packages due to an OSError: \[Errno (?:1|5|12|13)\]|^MemoryError",
+    re.MULTILINE,
+)
+_NO_MATCH = re.compile(r"ERROR: No matching distribution found for (.+?)\s*$", re.MULTILINE)
+_OTHER_PYTHON = re.compile(
+    r"^ERROR: (Package .+ requires a different Python: .+|.+ is not a supported wheel on this .+)$",
+    re.MULTILINE,
+)
+_CONFLICT = re.compile(r"^ERROR: (?:Cannot install .+|ResolutionImpossible.*)$", re.MULTILINE)
+_CAUSES = re.compile(r"^The conflict is caused by:\n((?:[ \t]+\S.*\n)+)", re.MULTILINE)
+_WRONG_PYTHON = re.compile(
+    r"^ERROR: Ignored the following .*different python.*: (.+)$", re.MULTILINE
+)
+_BUILD = re.compile(
+    r"^\s*error: (?:subprocess-exited-with-error|metadata-generation-failed)", re.MULTILINE
+)
+_BUILD_STEP = re.compile(r"^\s*× (.+?)\.?$", re.MULTILINE)
+_BUILD_OUTPUT = re.compile(r"╰─> .*\n((?:.*\n)*?)\s*\[end of output\]")
+_BUILT = re.compile(
+    r"Failed to build '?([A-Za-z0-9][\w.-]*)'? when|Failed building wheel for (\S+)"
+    r"|projects? \((\S+?)\)|dependencies for ([A-Za-z0-9][\w.-]*) did not run"
+)
+_TAKEN_UP = re.compile(r"^(?:Collecting|Processing) (?:\S*/)?(\S+)", re.MULTILINE)
+_RESOLVED = re.compile(r"^(?:Building wheels for|Installing) collected packages", re.MULTILINE)
+_ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
+
+
+def missing_requirement(output: str) -> str | None:
+    """The requirement for which pip found no distribution at all, also one needed for a build."""
+    match = _NO_MATCH.search(output)
+    return match[1] if match else None
+
+
+def unreachable(output: str) -> bool:
+    """Does pip's own output say that an index or a file did not answer?"""
+    return _UNREACHABLE.search(output) is not None
+
+
+_REFUSED = re.compile(r"Could not fetch URL \S+ (?!404|410)(.+?)(?: - skipping)?$", re.MULTILINE)
+
+
+def refused(debug_log: str) -> bool:
+    """Does pip's debug log tell of an index that gave no answer? "Not found" is an answer."""
+    return _REFUSED.search(debug_log) is not None or unreachable(debug_log)
+
+
+def explain(output: str, log: Path) -> BuildFailure:
+    """Name the kind of a failed `pip install` from its output, and the lines that matter."""
+    if _MACHINE.search(output):
+        return _machine(output, log)
+    if _CONFLICT.search(output):
+        return _resolver(output, log)
+    if _BUILD.search(output):
+        return _build(output, log)
+    if _NO_MATCH.search(output) or _OTHER_PYTHON.search(output):
+        return _unavailable(output, log)
+    if unreachable(output):
+        return not_answering(output, log)
+    if "Traceback (most recent call last)" in output or not _ERROR.search(output):
+        last = (output.strip().splitlines() or ["no output"])[-1]
+        return BuildFailure("machine", "pip itself failed", (_short(last),), log)
+    lines = [_short(line) for line in _ERROR.findall(output)]
+    resolved = _RESOLVED.search(output) is not None
+    return BuildFailure("build", lines[-1], tuple(lines[:-1][-_DETAIL_LINES:]), log, resolved)
+
+
+def _machine(output: str, log: Path) -> BuildFailure:
+    lines = [line for line in output.splitlines() if _MACHINE.search(line)]
+    return BuildFailure("machine", "this machine stopped pip", (_short(lines[-1]),), log)
+
+
+def not_answering(output: str, log: Path) -> BuildFailure:
+    """The failure of an index that did not answer, named by its host where `output` tells it."""
+    lines = [line for line in output.splitlines() if unreachable(line) or _REFUSED.search(line)]
+    host = _HOST.search(lines[0] if lines else "")
+    named = f": {next(filter(None, host.groups()))}" if host else ""
+    return BuildFailure("network", f"a package index did not answer{named}", (), log)
+
+
+def _resolver(output: str, log: Path) -> BuildFailure:
+    causes = _CAUSES.search(output)
+    lines = [_short(line) for line in causes[1].splitlines()] if causes else []
+    if not lines:
+        lines = [_short(line) for line in _ERROR.findall(output)]
+    headline = "pins of requirements.txt contradict each other"
+    return BuildFailure("resolver", headline, tuple(lines[:_DETAIL_LINES]), log)
+
+
+def _unavailable(output: str, log: Path) -> BuildFailure:
+    other = _OTHER_PYTHON.search(output)
+    if other:
+        return BuildFailure("unavailable", _short(other[1]), (), log)
+    requirement = missing_requirement(output) or "a requirement"
+    detail: tuple[str, ...] = ()
+    wrong = _WRONG_PYTHON.search(output)
+    if wrong:
+        version = requirement.partition("==")[2]
+        entries = [entry.strip() for entry in wrong[1].split(";")]
+        exact = [entry for entry in entries if version and entry.split(" ")[0] == version]
+        detail = tuple(_short(f"version {entry}") for entry in exact[:_DETAIL_LINES])
+    headline = _short(f"no index has {requirement} for this Python and platform")
+    return BuildFailure("unavailable", headline, detail, log)
+
+
+def _build(output: str, log: Path) -> BuildFailure:
+    named = _BUILT.search(output)
+    # Where pip does not say it, the failure is that of the distribution it took up last.
+    names = [name for name in named.groups() if name] if named else _TAKEN_UP.findall(output)[-1:]
+    steps = [step for step in _BUILD_STEP.findall(output) if "Encountered error" not in step]
+    printed = _BUILD_OUTPUT.search(output)
+    inner = [line for line in printed[1].splitlines() if line.strip()] if printed else []
+    detail = [_short(steps[0])] if steps else []
+    detail += [_short(line) for line in inner[-1:]]
+    headline = f"{names[0]} can't be built" if names else "a distribution can't be built"
+    resolved = _RESOLVED.search(output) is not None
+    return BuildFailure("build", _short(headline), tuple(detail[:_DETAIL_LINES]), log, resolved)

@@ -1,0 +1,102 @@
+"""What came back from the forward pass, as facts. The arrays themselves stay in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_vcp.worker_failure import WorkerFailure
+
+
+@dataclass(frozen=True)
+class Output:
+    """One array of a prediction, or what stands in its place.
+
+    `type` is the Python type; the rest is filled for numpy arrays only. `digest` is the SHA-256
+    over dtype, shape and bytes; `range` is minimum, maximum and mean of the finite values;
+    `first_not_finite` is the index and the value of the first NaN or infinity.
+    """
+
+    is_array: bool
+    type: str
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    bytes: int = 0
+    digest: str = ""
+    not_finite: int = 0
+    first_not_finite: tuple[tuple[int, ...], str] | None = None
+    range: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class DeviceUse:
+    """GPUs that the worker saw through torch, and the peak memory allocated there, in bytes."""
+
+    gpus: tuple[str, ...]
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The result of one forward pass.
+
+    `outputs` goes by name; the array of a plain output goes by the empty name. `seconds` is the
+    time of the call of predict.
+    """
+
+    type: str
+    is_dict: bool
+    outputs: Mapping[str, Output]
+    seconds: float
+    device: DeviceUse
+
+    @property
+    def is_arrays(self) -> bool:
+        """Whether it is one numpy array, or a dict that holds nothing else."""
+        return bool(self.outputs) and all(entry.is_array for entry in self.outputs.values())
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A step in a worker: its reply, or why there is none."""
+
+    reply: Mapping[str, Any] | None
+    failure: WorkerFailure | None = None
+
+
+@dataclass(frozen=True)
+class Observations:
+    """One input of the example: whether it is AnnData, and how many observations it holds.
+
+    `problem` says why an AnnData input could not be counted.
+    """
+
+    uri: str
+    is_anndata: bool
+    observations: int | None
+    problem: str | None
+
+
+def read_prediction(reply: Mapping[str, Any]) -> Prediction:
+    """Type the reply of the worker's ``forward.predict``."""
+    summary, device = reply["summary"], reply["device"]
+    return Prediction(
+        type=summary["type"],
+        is_dict=summary["is_dict"],
+        outputs={name: _output(entry) for name, entry in summary["entries"].items()},
+        seconds=reply["seconds"],
+        device=DeviceUse(tuple(device["gpus"]), device["peak_bytes"]),
+    )
+
+
+def _output(entry: Mapping[str, Any]) -> Output:
+    values = dict(entry)
+    if "shape" in values:
+        values["shape"] = tuple(values["shape"])
+    if values.get("range"):
+        values["range"] = tuple(values["range"])
+    if values.get("first_not_finite"):
+        index, value = values["first_not_finite"]
+        values["first_not_finite"] = (tuple(index), value)
+    return Output(**values)

@@ -1,0 +1,200 @@
+"""Processes that a worker leaves behind: find them, describe them, end them.
+
+A worker leads a session of its own and carries a marker, a random value in its environment that
+its children inherit. On Linux both are read from /proc, so that a child which left the session
+(a daemon) is found by the marker and one with an emptied environment by the session. Elsewhere
+`ps` shows the members of the process group only.
+
+Run as a script, this file is the guard of one worker: it waits on a pipe from the pytest process,
+and when that closes without a farewell (the process was killed), it ends what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MARKER_VARIABLE = "VCP_WORKER"
+
+_PROC = Path("/proc")
+_POLL_SECONDS = 0.02
+_MAX_COMMAND = 200
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running process. `group` is its session on Linux and its process group elsewhere."""
+
+    pid: int
+    parent: int
+    group: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"{command_line(self.pid)} (pid {self.pid})"
+
+
+def new_marker() -> str:
+    """A value that no other process carries."""
+    return secrets.token_hex(16)
+
+
+def leftovers(marker: str, leader: int) -> list[Process]:
+    """The processes that belong to the worker `leader`, itself included, zombies not."""
+    wanted = f"{MARKER_VARIABLE}={marker}".encode()
+    alive = list(_processes())
+    related = _descendants(alive, leader)
+    return [
+        process
+        for process in alive
+        if process.group == leader or process.pid in related or _carries(process.pid, wanted)
+    ]
+
+
+def end(find: Callable[[], list[Process]], grace: float) -> None:
+    """End the processes that `find` finds: SIGTERM, `grace` seconds, then SIGKILL until none."""
+    if grace > 0:
+        _signal(find(), signal.SIGTERM)
+        wait_until_gone(find, grace)
+    # A process may start another one while it is being ended, so look again, but not for ever.
+    for _ in range(100):
+        remaining = find()
+        if not remaining:
+            return
+        _signal(remaining, signal.SIGKILL)
+        time.sleep(_POLL_SECONDS)
+
+
+def wait_until_gone(find: Callable[[], list[Process]], seconds: float) -> list[Process]:
+    """Wait until `find` finds nothing, at most `seconds`; returns what it still finds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        remaining = find()
+        if not remaining or time.monotonic() >= deadline:
+            return remaining
+        time.sleep(_POLL_SECONDS)
+
+
+def command_line(pid: int) -> str:
+    """The command of a process as one would type it, or a stand-in when it is gone."""
+    try:
+        if _PROC.joinpath("self").exists():
+            raw = _PROC.joinpath(str(pid), "cmdline").read_bytes()
+            text = raw.replace(b"\0", b" ").decode(errors="replace").strip()
+        else:
+            text = _ps("-p", str(pid), "-o", "command=").strip()
+    except OSError:
+        text = ""
+    if len(text) > _MAX_COMMAND:
+        text = text[:_MAX_COMMAND] + "…"
+    return text or "a process"
+
+
+class Guard:
+    """A small process that ends the worker should this process be killed without a chance to."""
+
+    def __init__(self, marker: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+        self._tell(marker)
+
+    def watch(self, leader: int) -> None:
+        """Name the worker to end."""
+        self._tell(str(leader))
+
+    def dismiss(self) -> None:
+        """All is over: let the guard go, and reap it."""
+        self._tell("done")
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._process.stdin.write(line + "\n")
+                self._process.stdin.flush()
+
+
+def _guard() -> None:
+    marker = sys.stdin.readline().strip()
+    leader = sys.stdin.readline().strip()
+    if sys.stdin.readline().strip() == "done" or not marker:
+        return
+    # Without a leader the worker was just being started: its marker is all there is to go by.
+    number = int(leader) if leader.isdigit() else -1
+    end(lambda: leftovers(marker, number), grace=0)
+
+
+def _processes() -> Iterator[Process]:
+    if not _PROC.joinpath("self", "stat").exists():
+        yield from _processes_by_ps()
+        return
+    for name in os.listdir(_PROC):
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # The name in parentheses may itself hold blanks and parentheses.
+                stat = _PROC.joinpath(name, "stat").read_text(errors="replace")
+                fields = stat.rpartition(")")[2].split()
+                if fields[0] not in "ZX":
+                    yield Process(int(name), int(fields[1]), int(fields[3]), fields[19])
+
+
+def _processes_by_ps() -> Iterator[Process]:
+    for line in _ps("-axo", "pid=,ppid=,pgid=,stat=").splitlines():
+        with contextlib.suppress(ValueError):
+            pid, parent, group, state = line.split()
+            if not state.startswith("Z"):
+                yield Process(int(pid), int(parent), int(group), "")
+
+
+def _ps(*arguments: str) -> str:
+    return subprocess.run(
+        ["ps", *arguments], capture_output=True, text=True, errors="replace", check=False
+    ).stdout
+
+
+def _descendants(alive: list[Process], ancestor: int) -> set[int]:
+    related = {ancestor}
+    growing = True
+    while growing:
+        found = {process.pid for process in alive if process.parent in related} - related
+        related |= found
+        growing = bool(found)
+    return related
+
+
+def _carries(pid: int, wanted: bytes) -> bool:
+    try:
+        return wanted in _PROC.joinpath(str(pid), "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _signal(found: list[Process], number: signal.Signals) -> None:
+    for process in found:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)
+
+
+if __name__ == "__main__":
+    _guard()

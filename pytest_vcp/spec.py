@@ -1,0 +1,141 @@
+"""What model_spec.py declares, as facts: the worker's description in typed form."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.violations import Location
+
+FILE = "model_spec.py"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input or output of the signature.
+
+    `type` is MLflow's type name for a column, numpy's dtype name for a tensor. A dimension that
+    is no integer is kept as text.
+    """
+
+    name: str | None
+    is_tensor: bool
+    type: str
+    required: bool
+    shape: tuple[int | str, ...] | None
+
+
+@dataclass(frozen=True)
+class Param:
+    """One param of the signature; `problem` says why its default is not of its type."""
+
+    name: str
+    type: str
+    default: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """MODEL_SIGNATURE; `document` is its JSON form, the same for equal signatures."""
+
+    declared: bool
+    type: str
+    is_signature: bool
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    params: tuple[Param, ...]
+    document: Mapping[str, Any] | None
+    where: Location
+
+
+@dataclass(frozen=True)
+class Example:
+    """INPUT_EXAMPLE; `records` are the string cells of its frame, row by row."""
+
+    declared: bool
+    type: str
+    is_example: bool
+    rows: int
+    columns: tuple[str, ...]
+    records: tuple[Mapping[str, str], ...]
+    params: tuple[str, ...]
+    where: Location
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """What MLflow's own checks say of the example; None and empty where nothing is wrong."""
+
+    frame: str | None
+    params: str | None
+    unknown_params: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """What the way through serving JSON and back does to the example."""
+
+    problem: str | None
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All facts about model_spec.py. `enforcement` and `round_trip` need a usable pair."""
+
+    signature: Signature
+    example: Example
+    enforcement: Enforcement | None
+    round_trip: RoundTrip | None
+
+
+def read_spec(reply: Mapping[str, Any], pkg_dir: Path) -> ModelSpec:
+    """Type the reply of the worker's ``spec.describe``."""
+    lines = _assignments(pkg_dir / FILE)
+    signature, example = dict(reply["signature"]), dict(reply["example"])
+    enforcement, round_trip = reply["enforcement"], reply["round_trip"]
+    signature["inputs"] = tuple(_field(entry) for entry in signature["inputs"])
+    signature["outputs"] = tuple(_field(entry) for entry in signature["outputs"])
+    signature["params"] = tuple(_param(entry) for entry in signature["params"])
+    for key in ("columns", "records", "params"):
+        example[key] = tuple(example[key])
+    return ModelSpec(
+        signature=Signature(**signature, where=Location(FILE, lines.get("MODEL_SIGNATURE"))),
+        example=Example(**example, where=Location(FILE, lines.get("INPUT_EXAMPLE"))),
+        enforcement=enforcement
+        and Enforcement(
+            enforcement["frame"], enforcement["params"], tuple(enforcement["unknown_params"])
+        ),
+        round_trip=round_trip
+        and RoundTrip(round_trip["problem"], tuple(round_trip["differences"])),
+    )
+
+
+def _field(entry: Mapping[str, Any]) -> Field:
+    shape = entry["shape"]
+    return Field(**{**entry, "shape": None if shape is None else tuple(shape)})
+
+
+def _param(entry: Mapping[str, Any]) -> Param:
+    return Param(entry["name"], entry["type"], entry["default"], entry["problem"])
+
+
+def _assignments(path: Path) -> dict[str, int]:
+    """Line of the last top-level assignment of each name."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    lines = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        if isinstance(node, ast.AnnAssign):
+            targets = (node.target,)
+        for target in targets:
+            if isinstance(target, ast.Name):
+                lines[target.id] = node.lineno
+    return lines

@@ -1,0 +1,101 @@
+"""Under which conditions a worker runs, and the environment variables that follow from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+# What the caller has set for its own Python, tools and caches must not reach the model: the
+# consumer's machine does not have it.
+_DROPPED_PREFIXES = (
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "CONDA_",
+    "_CONDA_",
+    "_CE_",
+    "PYTEST_",
+    "MLFLOW_",
+    "COV_CORE_",
+    "COVERAGE_",
+    "XDG_",
+)
+_DROPPED = frozenset(
+    {
+        "__PYVENV_LAUNCHER__",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "TRANSFORMERS_CACHE",
+        "TORCH_HOME",
+        "MPLCONFIGDIR",
+        "VCP_WORKER",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a worker may see and do.
+
+    `cwd`, `home` and `tmp` are its directories, created where missing. `path` comes before the
+    environment's own entries on `sys.path`. Nothing may be written below `read_only`, nothing
+    below `hidden` can be read except what lies below `visible`. `environ` is added last.
+    """
+
+    cwd: Path
+    home: Path
+    tmp: Path
+    path: tuple[Path, ...] = ()
+    network: Literal["on", "off"] = "on"
+    read_only: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    visible: tuple[Path, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def create_directories(self) -> None:
+        """Create the worker's own directories."""
+        for directory in (self.cwd, self.home, self.tmp):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def as_params(self) -> dict[str, Any]:
+        """The part that the worker itself puts in force, as JSON has it."""
+        return {
+            "cwd": str(self.cwd.absolute()),
+            "home": str(self.home.absolute()),
+            "tmp": str(self.tmp.absolute()),
+            "path": [str(path.absolute()) for path in self.path],
+            "network": self.network,
+            "read_only": [str(path.absolute()) for path in self.read_only],
+            "hidden": [str(path.absolute()) for path in self.hidden],
+            "visible": [str(path.absolute()) for path in self.visible],
+        }
+
+    def environment(self, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The worker's environment variables: the caller's, cleaned, and what keeps it in place."""
+        kept = {
+            name: value
+            for name, value in caller.items()
+            if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
+        }
+        tmp = str(self.tmp.absolute())
+        return {
+            **kept,
+            "HOME": str(self.home.absolute()),
+            "TMPDIR": tmp,
+            "TMP": tmp,
+            "TEMP": tmp,
+            # For the Pythons that the model starts; the worker itself is told by options.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
+            # There is no display, and a window that waits to be closed would look like a hang.
+            "MPLBACKEND": "Agg",
+            # Without it MLflow leaves mlruns/ in the working directory.
+            "MLFLOW_TRACKING_URI": (self.tmp.absolute() / "mlruns").as_uri(),
+            # MLflow's own calls home would be recorded as the model's.
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            **self.environ,
+        }
