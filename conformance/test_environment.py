@@ -7,7 +7,6 @@ tests judge what that call said and what is there afterwards.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -16,21 +15,14 @@ from packaging.version import InvalidVersion
 from pytest_vcp.environment import Environment
 from pytest_vcp.inspection import Installed
 from pytest_vcp.pip_messages import BuildFailure
+from pytest_vcp.prediction import Attempt
 from pytest_vcp.requirements import Lock
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
 from pytest_vcp.violations import Blocked, Unverified, Violation
-from pytest_vcp.worker_failure import WorkerFailure
 
 LOCK = "requirements.txt"
-COMPILE_AGAIN = "change it in requirements.in and compile requirements.txt again"
-
-
-class Imports(Protocol):
-    """What came of importing model_code and model_spec in the environment."""
-
-    @property
-    def failure(self) -> WorkerFailure | None: ...
+COMPILE_AGAIN = "change requirements.in and compile requirements.txt again"
 
 
 @rule("VCP208")
@@ -58,7 +50,7 @@ def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
         raise Violation(
             expected=f"Python {dotted(least)} or newer",
             received=f"Python {dotted(target)}",
-            remedy=f"make the model run on Python {dotted(least)} and choose that as --vcp-python",
+            remedy=f"make the model run on it and set --vcp-python {dotted(least)} or newer",
         )
 
 
@@ -73,7 +65,7 @@ def test_vcp302_environment_builds(vcp_environment_build: Environment) -> None:
     raise Violation(
         expected="distributions that install in a new environment",
         received=told_by_pip(failure),
-        remedy=f"pin a version with a wheel, or drop it; {COMPILE_AGAIN} (log: {failure.log})",
+        remedy=f"pin a version that has a wheel and compile again; pip's output is in {failure.log}",
     )
 
 
@@ -87,7 +79,7 @@ def test_vcp303_pip_check_is_clean(vcp_environment: Environment) -> None:
         raise Violation(
             expected="an environment in which pip check finds nothing",
             received=first_and_count(broken),
-            remedy=mend(vcp_environment, COMPILE_AGAIN),
+            remedy=COMPILE_AGAIN,
         )
 
 
@@ -97,7 +89,11 @@ def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lo
     wrong = []
     for line in vcp_lock.pinned:
         pin = line.requirement
-        if pin is None or canonicalize_name(pin.name) == "mlflow" or not applies(pin, vcp_environment):
+        if (
+            pin is None
+            or canonicalize_name(pin.name) == "mlflow"
+            or not applies(pin, vcp_environment)
+        ):
             continue  # MLflow itself is the matter of VCP305
         problem = mismatch(pin, copies(vcp_environment, pin.name))
         if problem:
@@ -106,7 +102,7 @@ def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lo
         raise Violation(
             expected=f"what {LOCK} pins, each once",
             received=first_and_count([problem for problem, _ in wrong]),
-            remedy=mend(vcp_environment, f"install {LOCK} into a new environment"),
+            remedy=renew(vcp_environment, f"see what pip installed: {vcp_environment.pip_report}"),
             where=wrong[0][1],
         )
 
@@ -125,18 +121,18 @@ def test_vcp305_mlflow_is_the_platforms_and_whole(
     else:
         problem = mismatch(wanted, copies(vcp_environment, "mlflow"))
     if problem:
-        remedy = mend(vcp_environment, f"put {wanted} into requirements.in and compile again")
+        remedy = renew(vcp_environment, f"put {wanted} into requirements.in and compile again")
         raise Violation(expected=str(wanted), received=problem, remedy=remedy)
     if facts.missing:
         raise Violation(
             expected=f"all files of mlflow {facts.version}",
             received=f"no {first_and_count(facts.missing)}",
-            remedy=mend(vcp_environment, "drop the pin whose distribution writes into mlflow/"),
+            remedy=renew(vcp_environment, "drop the pin whose distribution writes into mlflow/"),
         )
 
 
 @rule("VCP306")
-def test_vcp306_code_imports_in_the_environment(vcp_imports: Imports) -> None:
+def test_vcp306_code_imports_in_the_environment(vcp_imports: Attempt) -> None:
     """model_code and model_spec MUST import with the package directory alone on the path."""
     failure = vcp_imports.failure
     if failure is None:
@@ -163,10 +159,10 @@ def built_failure(environment: Environment) -> BuildFailure | None:
 
 
 def told_by_pip(failure: BuildFailure) -> str:
-    """pip's own words, at most three lines."""
+    """The part of pip's own words that matters most."""
     if failure.kind == "resolver" and failure.detail:
-        return "\n".join(failure.detail)
-    return "\n".join([failure.headline, *failure.detail[:2]])
+        return "; ".join(failure.detail[:2])
+    return ": ".join([failure.headline, *failure.detail[-1:]])
 
 
 def applies(pin: Requirement, environment: Environment) -> bool:
@@ -194,13 +190,13 @@ def mismatch(pin: Requirement, found: Sequence[Installed]) -> str | None:
     return None if admitted else f"{pin.name} {version} is installed, pinned is {pin.specifier}"
 
 
-def mend(environment: Environment, remedy: str) -> str:
-    """The remedy where the environment was built anew in this run, or a shorter way."""
+def renew(environment: Environment, otherwise: str) -> str:
+    """What to do about an environment that holds something else than was installed into it."""
     if environment.manager == "local":
-        return f"install {LOCK} with pip into the running environment, or let one be built"
+        return f"install {LOCK} with pip into the running environment"
     if environment.reused:
-        return f"delete {environment.directory} and run again; if it stays: {remedy}"
-    return remedy
+        return f"it was changed after it was built: delete {environment.directory} and run again"
+    return otherwise
 
 
 def first_and_count(findings: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pytest_vcp.fetching import why_not_fetchable
 from pytest_vcp.marker_environments import applies, target_environment, usual_environments
@@ -140,10 +141,11 @@ def _is_same(line: RequirementLine, wanted: Requirement) -> bool:
 def _raise_not_intact(
     wanted: str, requirement: Requirement, others: list[RequirementLine], lock: Lock
 ) -> None:
-    commented = [c for c in lock.commented_out if c.requirement and _is_same(c, requirement)]
+    name = canonicalize_name(requirement.name)
+    commented = [c for c in lock.commented_out if c.name == name]
     if others:
         received, where = others[0].short, others[0].where
-    elif any(c.name == requirement.name.lower() for c in commented):
+    elif commented:
         received, where = "the line, but commented out", commented[0].where
     else:
         received, where = f"no line for {requirement.name}", Location(DECLARED)

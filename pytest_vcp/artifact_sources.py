@@ -156,7 +156,7 @@ def _stand_ins(pkg_dir: Path, path: Path) -> Iterator[StandIn]:
         if kind is not None:
             yield StandIn(kind, Location.within(pkg_dir, path))
         return
-    holds_bytes = False
+    found = holds_bytes = False
     for entry in _entries(path, follow=True):
         if not entry.is_file():
             continue
@@ -166,8 +166,9 @@ def _stand_ins(pkg_dir: Path, path: Path) -> Iterator[StandIn]:
         if kind is None and size == 0 and not _empty_by_custom(entry.name):
             kind = "an empty file"
         if kind is not None:
+            found = True
             yield StandIn(kind, Location.within(pkg_dir, Path(entry.path)))
-    if not holds_bytes:
+    if not (found or holds_bytes):
         yield StandIn("a directory without content", Location.within(pkg_dir, path))
 
 

@@ -110,7 +110,9 @@ class Names:
     ) -> Target:
         """What an expression at the top of `module` stands for."""
         if isinstance(node, ast.Name):
-            found = self.attribute(module.name, node.id, seen)
+            refers_back = (module.name, node.id) in seen
+            look = self._before(node, module, seen) if refers_back else None
+            found = look or self.attribute(module.name, node.id, seen)
             if found is None and hasattr(builtins, node.id):
                 return Foreign(f"builtins.{node.id}")
             return UNDECIDED if found is None else found
@@ -125,6 +127,24 @@ class Names:
             return UNDECIDED
         what = _LITERALS.get(type(node))
         return NoClass(what, module.at(node), node) if what else UNDECIDED
+
+    def base(self, node: ast.expr, derived: InnerClass) -> Target:
+        """What a base in the head of a class stands for: `class C(C)` names an earlier C."""
+        if isinstance(node, ast.Name) and node.id == derived.node.name:
+            found = self._before(node, derived.module, frozenset())
+            if found is not None:
+                return found
+        return self.expression(node, derived.module)
+
+    def _before(
+        self, node: ast.Name, module: SourceModule, seen: frozenset[tuple[str, str]]
+    ) -> Target | None:
+        """What the name stood for above this line: in `C = C()` it is the C from before."""
+        for binding in reversed(self.scope(module).history.get(node.id, [])):
+            last = (binding.node if isinstance(binding, Imported) else binding).end_lineno
+            if last is not None and last < node.lineno:
+                return self._binding(binding, module, seen)
+        return None
 
     def _member(self, owner: Target, name: str, seen: frozenset[tuple[str, str]]) -> Target:
         if isinstance(owner, Foreign):

@@ -84,9 +84,10 @@ class Environment:
 def prepare(request: EnvironmentRequest, progress: Progress) -> Environment:
     """Build the environment, or reuse it, and look into it.
 
-    `progress` is called with one short line for each step and at least every few seconds. Two
-    runs at once build once. Raises `ToolError` when not the lock but the machine, the network or
-    the cache is at fault; whatever is raised, nothing half-built is left to be used.
+    `progress` is called with a few words on what is being done, at changes and at least every few
+    seconds; how long it takes is for the caller to show. Two runs at once build once. Raises
+    `ToolError` when not the lock but the machine, the network or the cache is at fault; whatever
+    is raised, nothing half-built is left to be used.
     """
     if request.manager == "local":
         return _local(request, progress)

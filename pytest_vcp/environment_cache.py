@@ -91,14 +91,12 @@ class Slot:
         """Keep every other run away from this slot; the system lets go of a dead run's lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         guard = FileLock(self.folder.with_name(f"{self.folder.name}.lock"))
-        begun = time.monotonic()
         while True:
             try:
                 guard.acquire(timeout=_WAIT_SECONDS)
                 break
             except Timeout:
-                seconds = time.monotonic() - begun
-                progress(f"waiting for another run that builds this environment ({seconds:.0f} s)")
+                progress("waiting for another run that builds this environment")
         try:
             yield
         finally:
@@ -163,8 +161,10 @@ def guarded(cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
+        if problem.errno is None:  # not from the system: somebody's TimeoutError, for example
+            raise
         reason = problem.strerror or str(problem)
-        remedy = _REMEDIES.get(problem.errno or 0, _REMEDY)
+        remedy = _REMEDIES.get(problem.errno, _REMEDY)
         raise ToolError(f"the cache {cache_dir} can't be used: {reason}", remedy) from problem
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,4 +168,5 @@ def _keep(record: Path, fingerprint: str, broken: tuple[str, ...]) -> None:
         scratch.write_text(json.dumps({"fingerprint": fingerprint, "broken": broken}))
         scratch.replace(record)
     except OSError:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()

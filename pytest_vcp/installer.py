@@ -46,6 +46,7 @@ SOURCE_SETTINGS = frozenset(
     }
 )
 _HEARTBEAT_SECONDS = 2.0
+_NEWS_SECONDS = 1.0
 _ASK_LIMIT_SECONDS = 120.0
 
 
@@ -180,19 +181,19 @@ def _watched(
             start_new_session=True,  # so that pip's own children end with it
         )
         try:
-            for step, seconds in _steps(process, sink):
-                progress(f"{step} ({seconds:.0f} s)")
+            for step in _steps(process, sink):
+                progress(step)
             return process.wait()
         finally:
             _end(process)
 
 
-def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[tuple[str, float]]:
-    """What pip is doing and since how many seconds: at each change, and as a heartbeat."""
+def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
+    """What pip is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
     assert process.stdout is not None
     lines: queue.Queue[bytes | None] = queue.Queue()
     threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
-    begun, step = time.monotonic(), "starting pip"
+    step, told = "starting pip", time.monotonic() - _NEWS_SECONDS
     while True:
         try:
             line = lines.get(timeout=_HEARTBEAT_SECONDS)
@@ -201,9 +202,11 @@ def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[tuple[
         if line is None or (not line and process.poll() is not None):
             return  # the second: pip has ended, and something that it left running holds the pipe
         news = pip_messages.progress_of(line.decode("utf-8", "replace"))
-        if news or not line:
-            step = news or step
-            yield step, time.monotonic() - begun
+        step = news or step
+        pause = _NEWS_SECONDS if news else _HEARTBEAT_SECONDS
+        if time.monotonic() - told >= pause:
+            told = time.monotonic()
+            yield step
 
 
 def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:

@@ -109,12 +109,12 @@ class Methods:
         """The class, then its bases merged so that no base comes before a class derived from it."""
         if not isinstance(target, InnerClass) or target in below:
             return [target]
-        bases = [self._base(node, target.module) for node in target.node.bases]
+        bases = [self._base(node, target) for node in target.node.bases]
         lines = [self._linear(base, (*below, target)) for base in bases]
         return [target, *_merge([*lines, list(bases)])]
 
-    def _base(self, node: ast.expr, module: SourceModule) -> InnerClass | Foreign | Doubt:
-        found = self._names.expression(node, module)
+    def _base(self, node: ast.expr, derived: InnerClass) -> InnerClass | Foreign | Doubt:
+        found = self._names.base(node, derived)
         return found if isinstance(found, (InnerClass, Foreign)) else UNDECIDED
 
     def _own(self, owner: InnerClass, name: str) -> Method | Doubt | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import sys
+import tokenize
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_vcp.violations import Location
@@ -37,7 +39,7 @@ class SourceModule:
     path: Path
     name: str
     where: Location
-    tree: ast.Module | None
+    tree: ast.Module | None = field(repr=False)
     problem: str | None = None
     certain: bool = True
 
@@ -124,10 +126,14 @@ def _read_module(path: Path, pkg_dir: Path, target: tuple[int, int]) -> SourceMo
     except OSError as error:
         return SourceModule(path, name, where, None, f"can't be read: {error.strerror}")
     try:
+        _require_decodable(source)
         return SourceModule(path, name, where, _parse(source, path, target))
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        problem = f"byte 0x{source[error.start]:02x} is not {error.encoding}"
+        return SourceModule(path, name, Location(where.path, line), None, problem)
     except SyntaxError as error:
-        line = error.lineno or _first_undecodable_line(source)
-        problem, where = error.msg, Location(where.path, line)
+        problem, where = error.msg, Location(where.path, error.lineno)
     except (ValueError, RecursionError, MemoryError) as error:
         # Python before 3.12 refuses null bytes with a ValueError.
         problem = str(error) or "nested too deeply for the parser"
@@ -148,10 +154,15 @@ def _parse(source: bytes, path: Path, target: tuple[int, int]) -> ast.Module:
         return ast.parse(source, filename=str(path), feature_version=target)
 
 
-def _first_undecodable_line(source: bytes) -> int | None:
-    """The line of the first byte that is not UTF-8; CPython's error does not always name it."""
+def _require_decodable(source: bytes) -> None:
+    """Refuse bytes outside the declared encoding (UTF-8 if none is), also within comments.
+
+    Some releases of CPython overlook them there; others, and every tool that shows the source,
+    do not.
+    """
     try:
-        source.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return source.count(b"\n", 0, error.start) + 1
-    return None
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    except SyntaxError:
+        source.decode("utf-8")  # says where and which byte; an unknown encoding is told as it is
+        raise
+    source.decode(encoding)

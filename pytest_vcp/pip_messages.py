@@ -79,9 +79,10 @@ _UNREACHABLE = re.compile(
     r"|Connection refused|Connection reset|Connection aborted|ProxyError|ProtocolError"
     r"|IncompleteRead|IncompleteDownloadError|confirming the ssl certificate|SSLError"
     r"|ERROR: HTTP error 5\d\d|ERROR: HTTP error 40[137]|not a trusted or secure host"
-    r"|(?:unable to access|Network is unreachable|Download failed)"
+    r"|fatal: unable to access|Name or service not known|Network is unreachable|Download failed"
 )
-_HOST = re.compile(r"host='([^']+)'|https?://([^/\s:]+)|located at (\S+)")
+_HOST = re.compile(r"host='([^']+)'|https?://(?:[^/@\s]*@)?([^/\s:]+)|located at (\S+)")
+_INDEXES = re.compile(r"^Looking in indexes: (.+)$", re.MULTILINE)
 _MACHINE = re.compile(
     r"No space left on device|Disk quota exceeded|Read-only file system|Too many open files"
     r"|^ERROR: Could not install packages due to an OSError: \[Errno (?:1|5|12|13)\]|^MemoryError",
@@ -100,6 +101,8 @@ _WRONG_PYTHON = re.compile(
 _BUILD = re.compile(
     r"^\s*error: (?:subprocess-exited-with-error|metadata-generation-failed)", re.MULTILINE
 )
+# A build backend that is not there: pip ends with a traceback of its own.
+_BACKEND = re.compile(r"^pip\._vendor\.pyproject_hooks\S*: (.+)$", re.MULTILINE)
 _BUILD_STEP = re.compile(r"^\s*× (.+?)\.?$", re.MULTILINE)
 _BUILD_OUTPUT = re.compile(r"╰─> .*\n((?:.*\n)*?)\s*\[end of output\]")
 _BUILT = re.compile(
@@ -136,7 +139,10 @@ def explain(output: str, log: Path) -> BuildFailure:
         return _machine(output, log)
     if _CONFLICT.search(output):
         return _resolver(output, log)
-    if _BUILD.search(output):
+    build = _BUILD.search(output) or _BACKEND.search(output)
+    if build and unreachable(output[build.start() :]):
+        return not_answering(output[build.start() :], log)
+    if build:
         return _build(output, log)
     if _NO_MATCH.search(output) or _OTHER_PYTHON.search(output):
         return _unavailable(output, log)
@@ -156,11 +162,17 @@ def _machine(output: str, log: Path) -> BuildFailure:
 
 
 def not_answering(output: str, log: Path) -> BuildFailure:
-    """The failure of an index that did not answer, named by its host where `output` tells it."""
+    """The failure of an index that did not answer, with the host that pip names, or all asked."""
     lines = [line for line in output.splitlines() if unreachable(line) or _REFUSED.search(line)]
-    host = _HOST.search(lines[0] if lines else "")
-    named = f": {next(filter(None, host.groups()))}" if host else ""
-    return BuildFailure("network", f"a package index did not answer{named}", (), log)
+    hosts = _hosts(lines[:1]) or _hosts(_INDEXES.findall(output)) or ["pypi.org"]
+    return BuildFailure(
+        "network", _short(f"a package index did not answer: {' or '.join(hosts)}"), (), log
+    )
+
+
+def _hosts(lines: list[str]) -> list[str]:
+    found = [match.group(match.lastindex or 0) for line in lines for match in _HOST.finditer(line)]
+    return list(dict.fromkeys(found))
 
 
 def _resolver(output: str, log: Path) -> BuildFailure:
@@ -196,7 +208,7 @@ def _build(output: str, log: Path) -> BuildFailure:
     printed = _BUILD_OUTPUT.search(output)
     inner = [line for line in printed[1].splitlines() if line.strip()] if printed else []
     detail = [_short(steps[0])] if steps else []
-    detail += [_short(line) for line in inner[-1:]]
+    detail += [_short(line) for line in inner[-1:] or _BACKEND.findall(output)[-1:]]
     headline = f"{names[0]} can't be built" if names else "a distribution can't be built"
     resolved = _RESOLVED.search(output) is not None
     return BuildFailure("build", _short(headline), tuple(detail[:_DETAIL_LINES]), log, resolved)

@@ -66,6 +66,23 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Packaging:
+    """What packaging came to: its failure, the files it left out, why the rest can't be read."""
+
+    failure: WorkerFailure | None
+    missing: tuple[str, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What loading came to: its failure, and processes that a worker left behind at its end."""
+
+    failure: WorkerFailure | None
+    leftovers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Observations:
     """One input of the example: whether it is AnnData, and how many observations it holds.
 

@@ -47,15 +47,29 @@ def new_marker() -> str:
     return secrets.token_hex(16)
 
 
-def leftovers(marker: str, leader: int) -> list[Process]:
-    """The processes that belong to the worker `leader`, itself included, zombies not."""
+def descendants(leader: int) -> frozenset[Process]:
+    """The processes that `leader` has started, and they in turn, as long as their parents live."""
+    alive = list(_processes())
+    related = _descendants(alive, leader) - {leader}
+    return frozenset(process for process in alive if process.pid in related)
+
+
+def leftovers(marker: str, leader: int, known: frozenset[Process] = frozenset()) -> list[Process]:
+    """The processes that belong to the worker `leader`, itself included, zombies not.
+
+    `known` are descendants seen earlier: when a parent ends, the tie to its children is lost.
+    """
+    seen = {(process.pid, process.started) for process in known}
     wanted = f"{MARKER_VARIABLE}={marker}".encode()
     alive = list(_processes())
     related = _descendants(alive, leader)
     return [
         process
         for process in alive
-        if process.group == leader or process.pid in related or _carries(process.pid, wanted)
+        if process.group == leader
+        or process.pid in related
+        or (process.pid, process.started) in seen
+        or _carries(process.pid, wanted)
     ]
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 # A step that ends within this time is not worth a line.
@@ -45,6 +45,17 @@ class Progress:
             line = f"\n  vcp: {text}".encode(encoding or "utf-8", "replace")
             with contextlib.suppress(OSError):
                 os.write(self._descriptor, line)
+
+    def later(self) -> Callable[[str], None]:
+        """A function that says what it is told, once this has gone on for a while."""
+        started = time.monotonic()
+
+        def say(text: str) -> None:
+            seconds = time.monotonic() - started
+            if seconds > _QUIET_SECONDS:
+                self.say(f"{text} ({seconds:.0f} s)")
+
+        return say
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[None]:

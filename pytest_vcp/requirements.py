@@ -126,7 +126,8 @@ def _lines(text: str, file: str) -> Iterator[RequirementLine]:
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
     """Join lines that end in a backslash, as pip does; a comment line is never continued."""
-    start, parts = 0, []
+    start = 0
+    parts: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         is_comment = _COMMENT.match(line) is not None
         start = start if parts else number
@@ -155,6 +156,9 @@ def _parse(line: str, where: Location) -> RequirementLine:
     options_from = next((i for i, w in enumerate(words) if w.startswith("-")), len(words))
     text = " ".join(words[:options_from])
     hashes = tuple(m["value"] for m in _HASH.finditer(" ".join(words[options_from:])))
+    if re.fullmatch(r"[^\s@:]+", text) and text.lower().endswith(_ARCHIVES):
+        # It could be the name of a distribution, but pip takes it for a file.
+        return RequirementLine(line, where, "path", None, text, hashes)
     try:
         requirement = Requirement(text)
     except InvalidRequirement:

@@ -29,9 +29,11 @@ class Scope:
     """The names that a block of statements binds, each with its possible bindings in order.
 
     An unconditional binding replaces earlier ones; a conditional one is kept beside them.
+    `history` keeps them all, because `class C(C)` refers to the one before its own.
     """
 
     names: dict[str, list[Binding]] = field(default_factory=dict)
+    history: dict[str, list[Binding]] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
 
     def bind(self, name: str, binding: Binding, conditional: bool) -> None:
@@ -39,6 +41,7 @@ class Scope:
         if not conditional:
             known.clear()
         known.append(binding)
+        self.history.setdefault(name, []).append(binding)
 
 
 def read_scope(body: Sequence[ast.stmt], module: SourceModule) -> Scope:

@@ -17,7 +17,6 @@ import time
 import weakref
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import Any, final
 
 from pytest_vcp import processes
@@ -54,7 +53,6 @@ class Worker:
         python: Path,
         name: str,
         conditions: Conditions,
-        *,
         timeout: float,
         log_file: Path,
         source_roots: tuple[Path, ...] = (),
@@ -75,6 +73,7 @@ class Worker:
         self._over = False
         self._lock = threading.Lock()
         self._leftovers: list[str] = []
+        self._cause: WorkerFailure | None = None
         self._decoder = protocol.Decoder()
         self._silent_since: float | None = None
         self._process: WorkerProcess | None = None
@@ -84,12 +83,7 @@ class Worker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -141,7 +135,7 @@ class Worker:
         call = Call(method, params or {}, limit, doing or f"in {method}")
         with self._lock:
             if self._over or self._process is None:
-                call.fail(self._not_running(call))
+                call.fail(self._not_reached(call))
                 return call
             self._queue.append(call)
         self._ring()
@@ -152,7 +146,6 @@ class Worker:
         method: str,
         params: dict[str, Any] | None = None,
         timeout: float | None = None,
-        *,
         doing: str | None = None,
     ) -> dict[str, Any]:
         """Ask and wait for the result; raises WorkerFailure."""
@@ -161,15 +154,16 @@ class Worker:
     def close(self, grace: float = 5.0) -> list[str]:
         """End the process and all that it started; returns descriptions of what was left running.
 
-        An idle worker is asked to stop and given `grace` seconds for a normal end; one that is
-        busy is ended at once, and then nothing counts as left.
+        An idle worker is asked to stop and given `grace` seconds for a normal end. One that is
+        busy, or has no grace, is ended at once, and then nothing counts as left.
         """
         if self._process is None or os.getpid() != self._owner:
             return []
         try:
             with self._lock:
                 idle = not self._over and self._current is None and not self._queue
-            if idle:
+            if idle and grace > 0:
+                self._process.remember_children()
                 self._stopping = True
                 self.submit("probe.stop", timeout=threading.TIMEOUT_MAX, doing="stopping")
                 self._thread.join(grace)
@@ -196,7 +190,9 @@ class Worker:
                 self._send_next()
                 self._take_answers(self._patience())
                 failure = self._overdue() or self._fallen_silent()
-            self._take_answers(0)
+            if failure is None:
+                # What was sent just before the end is an answer; what comes too late is none.
+                self._take_answers(0)
         finally:
             self._finish(failure)
 
@@ -208,10 +204,7 @@ class Worker:
         call.sent = time.monotonic()
         # Nobody reads any more: that the process has ended is noticed next.
         with contextlib.suppress(OSError):
-            protocol.send(
-                self._started().requests,
-                {"id": id(call), "method": call.method, "params": call.params},
-            )
+            protocol.write(self._started().requests, call.request)
 
     def _patience(self) -> float:
         if self._silent_since is not None:
@@ -239,7 +232,7 @@ class Worker:
         with self._lock:
             call, self._current = self._current, None
         self.peak_rss_bytes = answer.get("peak_rss_bytes", self.peak_rss_bytes)
-        if call is None or answer.get("id") != id(call):
+        if call is None or answer.get("id") != call.id:
             return
         call.seconds = answer["seconds"]
         if "raised" in answer:
@@ -274,11 +267,13 @@ class Worker:
                 self._leftovers = process.settle()
             process.end(gently=failure is not None or bool(self._leftovers))
         finally:
+            wanted = self._unwanted or self._stopping
+            told = self._reporter.closed if wanted else self._reporter.ended
+            self._cause = failure or told(call or Call.none())
             if call is not None:
-                told = self._reporter.closed if self._unwanted else self._reporter.ended
-                call.fail(failure or told(call))
-            for unsent in waiting:
-                unsent.fail(self._not_running(unsent))
+                call.fail(self._cause)
+            for each in waiting:
+                each.fail(self._not_reached(each))
             self._reporter.write_log()
             self._selector.close()
             process.release()
@@ -290,9 +285,11 @@ class Worker:
             raise RuntimeError("the worker has not been started")
         return self._process
 
-    def _not_running(self, call: Call) -> WorkerFailure:
-        summary = f"the worker ({self.name}) was not running any more"
-        return WorkerFailure(kind="exited", method=call.method, summary=summary)
+    def _not_reached(self, call: Call) -> WorkerFailure:
+        """For a call that the worker never got to: what ended the worker before."""
+        if self._cause is not None:
+            return self._cause.instead_of(call.method)
+        return WorkerFailure(kind="exited", method=call.method, summary="the worker is not running")
 
 
 @atexit.register

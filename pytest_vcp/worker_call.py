@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from typing import Any
 
+from pytest_vcp.inside import protocol
 from pytest_vcp.worker_failure import WorkerFailure
+
+_numbers = itertools.count(1)
 
 
 class Call:
-    """A pending or finished call. `seconds` is what the method itself took, once it is done."""
+    """A pending or finished call. `seconds` is what the method itself took, once it is done.
+
+    Raises TypeError for params that JSON has no form for.
+    """
 
     def __init__(self, method: str, params: dict[str, Any], timeout: float, doing: str) -> None:
+        self.id = next(_numbers)
         self.method = method
-        self.params = params
+        self.request = protocol.encode({"id": self.id, "method": method, "params": params})
         self.timeout = timeout
         self.doing = doing
         self.sent: float | None = None
@@ -22,6 +30,11 @@ class Call:
         self._finished = threading.Event()
         self._result: dict[str, Any] = {}
         self._failure: WorkerFailure | None = None
+
+    @classmethod
+    def none(cls) -> Call:
+        """Stands for the call of a worker that has none."""
+        return cls("", {}, 0.0, "waiting for a request")
 
     @property
     def deadline(self) -> float:

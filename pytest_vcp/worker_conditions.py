@@ -73,16 +73,19 @@ class Conditions:
             "visible": [str(path.absolute()) for path in self.visible],
         }
 
-    def environment(self, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """The worker's environment variables: the caller's, cleaned, and what keeps it in place."""
+    def environment(self, python: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The variables of a worker that runs `python`: the caller's, cleaned, and its own."""
         kept = {
             name: value
             for name, value in caller.items()
             if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
         }
         tmp = str(self.tmp.absolute())
+        # What the model starts by name comes from its own environment, as after activating it.
+        programs = [str(python.absolute().parent), kept.get("PATH", os.defpath)]
         return {
             **kept,
+            "PATH": os.pathsep.join(programs),
             "HOME": str(self.home.absolute()),
             "TMPDIR": tmp,
             "TMP": tmp,

@@ -56,6 +56,19 @@ class WorkerFailure(Exception):
         self.exception = exception
         self.message = message
 
+    def instead_of(self, method: str) -> WorkerFailure:
+        """The same failure for a method that was never reached because of it."""
+        return WorkerFailure(
+            kind=self.kind,
+            method=method,
+            summary=self.summary,
+            where=self.where,
+            log_tail=self.log_tail,
+            traceback=self.traceback,
+            exception=self.exception,
+            message=self.message,
+        )
+
 
 def describe_raised(raised: Mapping[str, Any]) -> str:
     """One line for an exception that the model raised."""
@@ -114,11 +127,16 @@ def place_of_stack(stack: str, roots: Sequence[Path]) -> Location | None:
 
 
 def _innermost(frames: Iterable[tuple[str, int | None]], roots: Sequence[Path]) -> Location | None:
+    spellings = {path for root in roots for path in (root.absolute(), root.resolve())}
+    # The staged artifact lies inside the package directory: the nearest root names the file.
+    nearest_first = sorted(spellings, key=lambda path: len(path.parts), reverse=True)
     for file, line in frames:
-        for root in roots:
-            for spelling in dict.fromkeys((root.absolute(), root.resolve())):
-                if Path(file).is_relative_to(spelling):
-                    return Location.within(spelling, Path(file), line)
+        for root in nearest_first:
+            if Path(file).is_relative_to(root):
+                # An environment inside the package directory is not the author's code.
+                if "site-packages" in Path(file).relative_to(root).parts:
+                    break
+                return Location.within(root, Path(file), line)
     return None
 
 

@@ -33,6 +33,7 @@ class WorkerProcess:
     def __init__(self, python: Path, name: str, conditions: Conditions, marker: str) -> None:
         self.name = name
         self._marker = marker
+        self._known: frozenset[processes.Process] = frozenset()
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             request_end, self.requests = _pipe(theirs, ours)
             self.answers, answer_end = _pipe(ours, theirs)
@@ -46,7 +47,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output_end,
                 stderr=output_end,
-                env={**conditions.environment(), processes.MARKER_VARIABLE: marker},
+                env={**conditions.environment(python), processes.MARKER_VARIABLE: marker},
                 cwd=conditions.cwd,
                 pass_fds=handed,
                 start_new_session=True,
@@ -96,7 +97,11 @@ class WorkerProcess:
 
     def leftovers(self) -> list[processes.Process]:
         """What runs now, the process itself included."""
-        return processes.leftovers(self._marker, self.pid)
+        return processes.leftovers(self._marker, self.pid, self._known)
+
+    def remember_children(self) -> None:
+        """Note what the process has started, to know it again after its end."""
+        self._known = processes.descendants(self.pid)
 
     def settle(self) -> list[str]:
         """Descriptions of what still runs although the process should have ended by now."""

@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pytest_vcp.artifact import missing_files
-from pytest_vcp.calls import Call
 from pytest_vcp.payload import Payload, inputs, read_payload, resolved
 from pytest_vcp.prediction import Attempt, Observations
 from pytest_vcp.progress import Progress
 from pytest_vcp.publishing import MADE_BY, SIGNATURE_OF_OURS, Staging
 from pytest_vcp.settings import Settings
-from pytest_vcp.worker import Conditions, Worker, WorkerFailure
+from pytest_vcp.sources import guessed_inputs, source_tree
+from pytest_vcp.worker import Call, Conditions, Worker, WorkerFailure
 
 
 class Workshop:
@@ -40,19 +41,22 @@ class Workshop:
         self._attempts: dict[str, Attempt] = {}
         self.model_loads = 0
         self.forward_passes = 0
+        self._visible = guessed_inputs(settings)
         self._packager = self._worker("packager", self._packaging_conditions())
         self._loader: Worker | None = None
+        self._leftovers: tuple[str, ...] | None = None
 
     def start(self) -> None:
         """Start the workers; the one that loads begins with the imports it will need."""
         self._packager.start()
-        self._calls["imports"] = self._packager.submit("probe.preimport", {"names": ["mlflow"]})
         if not self.settings.skip_inference:
-            self._loader = self._worker("loader", self._loading_conditions())
-            self._loader.start()
-            self._loader.submit(
-                "probe.preimport", {"names": ["mlflow.pyfunc", *self._preimports]}
-            )
+            self._loader = self._start_loader()
+
+    def _start_loader(self) -> Worker:
+        loader = self._worker("loader", self._loading_conditions())
+        loader.start()
+        loader.submit("probe.preimport", {"names": ["mlflow.pyfunc", *self._preimports]})
+        return loader
 
     def _worker(self, name: str, conditions: Conditions) -> Worker:
         settings = self.settings
@@ -76,47 +80,39 @@ class Workshop:
         )
 
     def _loading_conditions(self) -> Conditions:
-        pkg_dir = self.settings.pkg_dir
         return Conditions(
             cwd=self.scratch / "elsewhere",
             home=self.scratch / "loader-home",
             tmp=self.scratch / "loader-tmp",
             network="off",
-            read_only=(self.staging.artifact,),
-            hidden=tuple(_source_tree(pkg_dir)),
-            visible=self._declared_inputs(),
+            read_only=(self.staging.root,),
+            hidden=source_tree(self.settings),
+            visible=self._visible,
             environ=self._device_variables(),
         )
 
     def _device_variables(self) -> dict[str, str]:
         return {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}
 
-    def _declared_inputs(self) -> tuple[Path, ...]:
-        """Inputs inside the package stay readable for the worker that loads."""
-        return (self.settings.pkg_dir,)
-
     # Steps, each asked for once; the reply is kept.
 
     def import_sources(self) -> Attempt:
         """Import model_code's wrapper module and model_spec where the model is packaged."""
         for name in (self.settings.model_class.module, "model_spec"):
-            attempt = self._once(
-                f"import {name}", self._packager, "probe.import_module", {"name": name}
-            )
+            attempt = self._once(f"importing {name}", "probe.import_module", {"name": name})
             if attempt.failure is not None:
-                return attempt
+                break
         return attempt
 
     def describe_spec(self) -> Attempt:
         """Describe model_spec.py."""
-        return self._once("reading model_spec.py", self._packager, "spec.describe", {})
+        return self._once("reading model_spec.py", "spec.describe", {})
 
     def package(self) -> Attempt:
         """Save the model, and send both workers on to what follows from success."""
         settings = self.settings
         attempt = self._once(
             "packaging the model",
-            self._packager,
             "packaging.save",
             {
                 "module": settings.model_class.module,
@@ -136,16 +132,44 @@ class Workshop:
         return missing_files(self.staging.artifact, dict(self.settings.artifacts))
 
     def _send_on(self) -> None:
-        assert self._loader is not None
+        """Load in the one worker and validate in the other, without waiting for either."""
+        loader = self._loader_that_sees(self.payload)
         artifact = str(self.staging.artifact)
-        payload = self.payload
-        kept = str(self.scratch / "other-process.npz")
-        submit = self._loader.submit
-        self._calls["load"] = submit("forward.load", {"artifact": artifact})
-        self._calls["validate"] = self._packager.submit(
-            "packaging.validate", {"artifact": artifact, "payload": payload, "keep": kept}
+        self._calls["load"] = loader.submit(
+            "forward.load", {"artifact": artifact}, doing="loading the artifact"
         )
-        self._calls["predict"] = submit("forward.predict", {"payload": payload})
+        self._calls["validate"] = self._packager.submit(
+            "packaging.validate",
+            {"artifact": artifact, "payload": self.payload, "keep": str(self._kept)},
+            doing="validating the serving example",
+        )
+        self._calls["predict"] = loader.submit(
+            "forward.predict", {"payload": self.payload}, doing="predicting"
+        )
+
+    def _loader_that_sees(self, payload: Payload) -> Worker:
+        """The loader; a new one where model_spec.py computes its inputs' names.
+
+        Inputs inside the package stay readable while the source tree around them does not, and
+        which they are had to be guessed before model_spec.py was imported.
+        """
+        assert self._loader is not None
+        wanted = tuple(Path(uri) for uri in inputs(payload, self.settings.policy.input_column))
+        seen = (*self._visible, *self._visible_anyway())
+        if any(not _lies_in(path, seen) and path.exists() for path in wanted):
+            self._loader.close(grace=0)
+            self._visible = wanted
+            self._loader = self._start_loader()
+        return self._loader
+
+    def _visible_anyway(self) -> tuple[Path, ...]:
+        hidden = source_tree(self.settings)
+        uris = inputs(self.payload, self.settings.policy.input_column)
+        return tuple(Path(uri) for uri in uris if not _lies_in(Path(uri), hidden))
+
+    @property
+    def _kept(self) -> Path:
+        return self.scratch / "other-process.npz"
 
     @property
     def payload(self) -> Payload:
@@ -162,29 +186,49 @@ class Workshop:
 
     def load(self) -> Attempt:
         """Load the artifact where nothing but the artifact is to be had."""
-        return self._finish("load", "loading the artifact", loads=1)
+        return self._finish("load", loads=1)
 
     def predict(self) -> Attempt:
         """The first forward pass."""
-        return self._finish("predict", "running the forward pass", passes=1)
+        return self._finish("predict", passes=1)
 
     def validate(self) -> Attempt:
         """The serving payload through MLflow's validate_serving_input, in the packaging worker."""
-        return self._finish("validate", "validating the serving example", loads=1, passes=1)
+        return self._finish("validate", loads=1, passes=1)
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Processes that the model left running in a worker that loaded it and has ended."""
+        if self._leftovers is None:
+            self.validate()
+            self._leftovers = tuple(self._packager.close())
+        return self._leftovers
 
     def repeat(self) -> Attempt:
         """The forward pass again, after one with other params."""
-        attempt = self._ask("repeat", "repeating the forward pass", {"payload": self.payload})
+        attempt = self._ask(
+            "repeat",
+            "repeating the forward pass",
+            {"payload": self.payload, "tolerance": asdict(self.settings.policy.repeat_tolerance)},
+        )
+        if attempt.reply is not None:
+            self.forward_passes += attempt.reply["passes"]
         return attempt
 
     def compare_processes(self) -> Attempt:
         """The result here against the one of the packaging worker."""
-        params = {"path": str(self.scratch / "other-process.npz")}
-        return self._ask("compare_kept", "comparing two processes", params)
+        return self._ask(
+            "compare_kept",
+            "comparing two processes",
+            {
+                "path": str(self._kept),
+                "tolerance": asdict(self.settings.policy.repeat_tolerance),
+            },
+        )
 
     def as_json(self) -> Attempt:
         """The result through MLflow's JSON and back."""
-        return self._ask("as_json", "sending the prediction through JSON", {})
+        tolerance = asdict(self.settings.policy.json_tolerance)
+        return self._ask("as_json", "sending the prediction as JSON", {"tolerance": tolerance})
 
     def observations(self) -> tuple[Observations, ...]:
         """The observations of each input."""
@@ -195,3 +239,78 @@ class Workshop:
             return tuple(Observations(uri, True, None, problem) for uri in uris)
         counts = attempt.reply["counts"]
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
+
+    def ask_model(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One more question to the loaded model. Raises WorkerFailure."""
+        assert self._loader is not None
+        with self.progress.step("asking the model"):
+            return self._loader.call(f"forward.{method}", dict(params), doing="asking the model")
+
+    def figures(self) -> dict[str, float | int | None]:
+        """What the run cost: seconds, bytes, loads of the model and forward passes."""
+        load, predict = (self._attempts.get(name) for name in ("load", "predict"))
+        peaks = [
+            worker.peak_rss_bytes
+            for worker in (self._packager, self._loader)
+            if worker is not None and worker.peak_rss_bytes
+        ]
+        return {
+            "load_seconds": _seconds(load),
+            "forward_seconds": _seconds(predict),
+            "peak_rss_bytes": max(peaks, default=None),
+            "model_loads": self.model_loads,
+            "forward_passes": self.forward_passes,
+        }
+
+    def close(self) -> None:
+        """End the workers, and remove the scratch directory and what is still staged."""
+        try:
+            for worker in (self._packager, self._loader):
+                if worker is not None:
+                    worker.close()
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.staging.discard()
+
+    def _once(self, doing: str, method: str, params: Mapping[str, Any]) -> Attempt:
+        """Ask the packaging worker, and keep the answer."""
+        if doing not in self._attempts:
+            call = self._packager.submit(method, dict(params), doing=doing)
+            self._attempts[doing] = self._waited(call)
+        return self._attempts[doing]
+
+    def _ask(self, method: str, doing: str, params: Mapping[str, Any]) -> Attempt:
+        """Ask the worker that loaded the artifact, and keep the answer."""
+        assert self._loader is not None
+        if doing not in self._attempts:
+            call = self._loader.submit(f"forward.{method}", dict(params), doing=doing)
+            self._attempts[doing] = self._waited(call)
+        return self._attempts[doing]
+
+    def _finish(self, key: str, loads: int = 0, passes: int = 0) -> Attempt:
+        """Wait for a call that was sent ahead, and count what it cost."""
+        if key not in self._attempts:
+            self._attempts[key] = self._waited(self._calls[key])
+            self.model_loads += loads
+            self.forward_passes += passes
+        return self._attempts[key]
+
+    def _waited(self, call: Call) -> Attempt:
+        with self.progress.step(call.doing):
+            try:
+                return Attempt(call.result())
+            except WorkerFailure as failure:
+                return Attempt(None, failure)
+
+
+def _tags(settings: Settings) -> dict[str, Any]:
+    return {"model_tags": dict(settings.model_tags)} if settings.model_tags else {}
+
+
+def _seconds(attempt: Attempt | None) -> float | None:
+    return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
+
+
+def _lies_in(path: Path, roots: Iterable[Path]) -> bool:
+    real = path.resolve()
+    return any(real.is_relative_to(root.resolve()) for root in roots)

@@ -97,12 +97,11 @@ def near_misses(modules: Sequence[SourceModule], model_class: ModelClass) -> lis
         if isinstance(node, ast.ClassDef)
     }
     elsewhere = [full for full, name in known.items() if name == model_class.name]
-    wanted = f"{model_class.module}:{model_class.name}"
-    alike = difflib.get_close_matches(wanted, known, n=3, cutoff=0.75)
-    # The module part is long and often right, so the class names are compared by themselves too.
-    by_name = difflib.get_close_matches(model_class.name, set(known.values()), n=3)
-    alike += [full for full, name in known.items() if name in by_name]
-    return [full for full in dict.fromkeys([*elsewhere, *alike]) if full != wanted]
+    # Only the names of the classes are compared: the module's is long and often the right one,
+    # so that with it any two classes of one module would look alike.
+    alike = difflib.get_close_matches(model_class.name, dict.fromkeys(known.values()), n=3)
+    near = [full for wanted in alike for full, name in known.items() if name == wanted]
+    return [full for full in dict.fromkeys([*elsewhere, *near]) if full != str(model_class)]
 
 
 def _facts(target: InnerClass | Foreign | Doubt, where: Location, methods: Methods) -> WrapperFacts:

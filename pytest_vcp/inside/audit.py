@@ -148,7 +148,7 @@ class Monitor:
     def _on_resolve(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
         host = arguments[0]
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-        if _is_loopback(name):
+        if _is_loopback(name) or _is_numeric(name):
             return None
         port = arguments[1] if len(arguments) > 1 else None
         _record(self._connections, name if port is None else f"{name}:{port}")
@@ -208,6 +208,16 @@ def _is_any_within(path: str, roots: frozenset[str]) -> bool:
 
 def _is_loopback(host: str) -> bool:
     return host in _LOOPBACK_NAMES or host.startswith(("127.", "::ffff:127."))
+
+
+def _is_numeric(host: str) -> bool:
+    """Whether `host` is an address already: nobody is asked for it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host.partition("%")[0])
+    except OSError:
+        return False
+    return True
 
 
 def _record(seen: set[Any], entry: Any) -> None:

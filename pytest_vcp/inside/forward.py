@@ -22,13 +22,13 @@ def load(state: Reply, params: Reply) -> Reply:
 
 
 def predict(state: Reply, params: Reply) -> Reply:
-    """Predict on a serving payload and keep the result for later comparison."""
+    """Predict on a serving payload and keep the result, under `slot`, for what is asked next."""
     frame, arguments = _parsed(state["model"], params["payload"])
     device = _DeviceMemory()
     started = time.perf_counter()
     prediction = state["model"].predict(frame, params=arguments)
     seconds = time.perf_counter() - started
-    state["prediction"] = prediction
+    state[params.get("slot", "prediction")] = prediction
     return {
         "seconds": seconds,
         "summary": outputs.summarise(prediction),
@@ -78,8 +78,8 @@ def observations(state: Reply, params: Reply) -> Reply:
 
 
 def values(state: Reply, params: Reply) -> Reply:
-    """The first result as nested lists, for outputs of at most `params["limit"]` values."""
-    found = outputs.arrays(state["prediction"])
+    """A kept result as nested lists, for outputs of at most `params["limit"]` values."""
+    found = outputs.arrays(state[params["slot"]])
     size = sum(array.size for array in found.values())
     if size > params["limit"]:
         return {"size": size, "values": None}

@@ -30,6 +30,9 @@ _MS_PRIVATE = 1 << 18
 # Flags that a user namespace may not take away from a mount, where they are set.
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 
+# Linux only, as is all of this; the module itself must import everywhere.
+_O_PATH: int = getattr(os, "O_PATH", 0)
+
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -121,7 +124,7 @@ def _hide(root: str, visible: list[str]) -> None:
         for path in visible
         if not any(path != other and is_within(path, other) for other in visible)
     ]
-    held = [(path, os.path.isdir(path), os.open(path, os.O_PATH)) for path in outermost]
+    held = [(path, os.path.isdir(path), os.open(path, _O_PATH)) for path in outermost]
     try:
         _mount("tmpfs", root, "tmpfs", 0, "size=1m,mode=755")
         for path, is_directory, descriptor in held:
@@ -142,6 +145,9 @@ def _make_place(path: str, is_directory: bool) -> None:
 
 
 def _protect(root: str) -> None:
+    if not os.path.exists(root):
+        # It went with a hidden tree, which is read-only itself.
+        return
     _mount(root, root, None, _MS_BIND | _MS_REC)
     kept = os.statvfs(root).f_flag & _KEPT_FLAGS
     _mount(None, root, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)

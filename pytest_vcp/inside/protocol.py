@@ -21,7 +21,12 @@ def encode(message: Message) -> bytes:
 
 def send(descriptor: int, message: Message) -> None:
     """Write one message whole; raises OSError when nobody reads at the other end."""
-    left = memoryview(encode(message))
+    write(descriptor, encode(message))
+
+
+def write(descriptor: int, encoded: bytes) -> None:
+    """Write all of an encoded message."""
+    left = memoryview(encoded)
     while left:
         left = left[os.write(descriptor, left) :]
 

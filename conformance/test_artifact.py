@@ -1,0 +1,219 @@
+"""Section 6: the packaged artifact, read without loading anything from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.environment import Environment
+from pytest_vcp.pickles import PickleFacts, read_pickle
+from pytest_vcp.prediction import Packaging
+from pytest_vcp.requirements import Lock, read_lock
+from pytest_vcp.rules import rule
+from pytest_vcp.settings import Settings
+from pytest_vcp.violations import Location, Violation
+from pytest_vcp.weights import Weights
+
+# A path that is rooted on some machine: below a directory that people or systems keep files in.
+_ROOTED = re.compile(
+    r"(?:^|[\s\"'=(,\[])"
+    r"(?P<path>(?:file:/+)?(?:/(?:home|Users|root|tmp|var|mnt|data|scratch|work|opt|srv|private|media)/"
+    r"|[A-Za-z]:\\)[^\s\"',\])]*)"
+)
+
+
+@rule("VCP601")
+def test_vcp601_packaging_succeeds(vcp_packaging: Packaging) -> None:
+    """Packaging succeeds and leaves every file of an MLflow model with an example."""
+    failure = vcp_packaging.failure
+    if failure is not None:
+        raise Violation(
+            expected="MLflow saves the model",
+            received=failure.summary,
+            remedy="make the constructor work with the given model config, without a GPU or weights",
+            where=failure.where,
+        )
+    if vcp_packaging.missing:
+        raise Violation(
+            expected="an artifact with MLmodel, code, weights, examples and requirements",
+            received=f"no {', '.join(vcp_packaging.missing)}",
+            remedy="check what model_code changes in MLflow or in the package while it is imported",
+        )
+    if vcp_packaging.problem:
+        raise Violation(
+            expected="metadata that can be read",
+            received=vcp_packaging.problem,
+            remedy="check what model_code changes in MLflow while it is imported",
+        )
+
+
+@rule("VCP602")
+def test_vcp602_metadata_names_the_target_python(
+    vcp_artifact: ModelArtifact, vcp_environment: Environment
+) -> None:
+    """python_env.yaml, conda.yaml and MLmodel name the Python that the model was packaged on."""
+    named = {
+        "python_env.yaml": str(vcp_artifact.python_env.get("python")),
+        "conda.yaml": conda_python(vcp_artifact.conda),
+        "MLmodel": str(vcp_artifact.flavor.get("python_version")),
+    }
+    for file, version in named.items():
+        if version != vcp_environment.version:
+            raise Violation(
+                expected=f"Python {vcp_environment.version}",
+                received=f"Python {version}",
+                remedy="don't change MLflow's idea of the Python version in model_code",
+                where=Location(file),
+            )
+
+
+@rule("VCP603")
+def test_vcp603_requirements_are_the_lock(vcp_artifact: ModelArtifact, vcp_lock: Lock) -> None:
+    """The artifact's requirements.txt and conda.yaml hold the lock, line by line."""
+    wanted = effective(line.text for line in vcp_lock.pinned)
+    found = {
+        "requirements.txt": effective(line.text for line in read_lock(vcp_artifact.path).pinned),
+        "conda.yaml": effective(conda_pip(vcp_artifact.conda)),
+    }
+    for file, lines in found.items():
+        lost, added = sorted(wanted - lines), sorted(lines - wanted)
+        if lost or added:
+            raise Violation(
+                expected="the lines of the package's requirements.txt",
+                received=f"{'without' if lost else 'with'} {(lost or added)[0]}",
+                remedy="keep requirements.txt as it is while the model is packaged",
+                where=Location(file),
+            )
+
+
+@rule("VCP604")
+def test_vcp604_weights_are_those_of_the_package(
+    vcp_artifact: ModelArtifact, vcp_weights: Weights
+) -> None:
+    """Every file of the artifacts is in the artifact, byte for byte, and none besides."""
+    packaged = {file.path: file for file in vcp_artifact.files if file.path.startswith("artifacts/")}
+    for file in vcp_weights.files:
+        where = Location(file.target)
+        found = packaged.pop(file.target, None)
+        if found is None:
+            raise Violation(
+                expected=f"a copy of model_data/ with all its files, {file.source.name} among them",
+                received="no such file in the artifact",
+                remedy="check what model_code does with model_data/ while it is imported",
+                where=where,
+            )
+        if not file.is_unchanged() or found.bytes != file.bytes:
+            raise Violation(
+                expected="weights that stay as they were when the run began",
+                received=f"{file.source.name} was written to during the run",
+                remedy="don't write into model_data/ or context.artifacts from model_code",
+                where=where,
+            )
+    for path in packaged:
+        raise Violation(
+            expected="nothing in artifacts/ but what model_data/ holds",
+            received="a file that model_data/ does not have",
+            remedy="don't write into context.artifacts from model_code",
+            where=Location(path),
+        )
+
+
+@rule("VCP606")
+def test_vcp606_metadata_has_no_local_path(
+    vcp_artifact: ModelArtifact, vcp_settings: Settings
+) -> None:
+    """No path of the building machine stands in the artifact's metadata."""
+    for place, text in metadata_texts(vcp_artifact):
+        path = local_path(text, vcp_settings.pkg_dir)
+        if path:
+            raise Violation(
+                expected="no absolute path of the machine that packages",
+                received=f"{path} in {place}",
+                remedy="give paths relative to model_data/ in the config; load_context resolves them",
+                where=Location(place.split(":")[0]),
+            )
+
+
+@rule("VCP608")
+def test_vcp608_pickle_holds_code_by_reference(
+    vcp_artifact: ModelArtifact, vcp_settings: Settings
+) -> None:
+    """The pickled wrapper refers to its code, and holds neither weights nor paths."""
+    pickle = read_pickle(vcp_artifact.path / "python_model.pkl")
+    received = pickle_problem(pickle, vcp_settings)
+    if received:
+        raise Violation(
+            expected="a small pickle that refers to model_code and holds nothing else",
+            received=received,
+            remedy="load weights in load_context, not in the constructor or at import",
+            where=Location("python_model.pkl"),
+        )
+
+
+def pickle_problem(pickle: PickleFacts, settings: Settings) -> str | None:
+    """What the pickled wrapper should not hold."""
+    if pickle.problem:
+        return pickle.problem
+    if pickle.by_value:
+        return f"code by value ({pickle.by_value[0]}), which other Pythons can't read"
+    if pickle.arrays:
+        return f"{pickle.binary_bytes} bytes of arrays ({pickle.arrays[0]})"
+    if pickle.bytes > settings.policy.pickle_bytes:
+        return f"{pickle.bytes} bytes, more than {settings.policy.pickle_bytes}"
+    paths = [path for text in pickle.texts if (path := local_path(text, settings.pkg_dir))]
+    return f"the path {paths[0]}" if paths else None
+
+
+def effective(lines: Iterable[str]) -> frozenset[str]:
+    """Requirement lines without what means nothing: their order and white space."""
+    return frozenset(" ".join(line.split()) for line in lines)
+
+
+def conda_python(conda: Mapping[str, Any]) -> str:
+    """The Python that conda.yaml asks for."""
+    for entry in conda.get("dependencies", ()):
+        if isinstance(entry, str) and entry.startswith("python="):
+            return entry.removeprefix("python=")
+    return "none"
+
+
+def conda_pip(conda: Mapping[str, Any]) -> list[str]:
+    """The pip requirements in conda.yaml."""
+    for entry in conda.get("dependencies", ()):
+        if isinstance(entry, dict) and "pip" in entry:
+            return [str(line) for line in entry["pip"]]
+    return []
+
+
+def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
+    """Every text in the artifact's metadata, with the file and the key where it stands."""
+    yield from nested_texts("MLmodel", artifact.mlmodel)
+    for name in ("conda.yaml", "python_env.yaml", "requirements.txt"):
+        for line in artifact.text(name).splitlines():
+            yield name, line
+    for name in ("input_example.json", "serving_input_example.json"):
+        yield from nested_texts(name, json.loads(artifact.text(name)))
+
+
+def nested_texts(place: str, value: object) -> Iterator[tuple[str, str]]:
+    """The texts inside mappings and lists; the place grows with the keys."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from nested_texts(f"{place}: {key}" if ":" not in place else place, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from nested_texts(place, inner)
+
+
+def local_path(text: str, pkg_dir: Path) -> str | None:
+    """The first path in a text that is rooted on this machine or in somebody's home."""
+    if str(pkg_dir) in text:
+        return str(pkg_dir)
+    found = _ROOTED.search(text)
+    return found["path"] if found else None

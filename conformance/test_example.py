@@ -1,0 +1,140 @@
+"""Section 5: the input example, the first request that the hub sends."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pytest_vcp.rules import rule
+from pytest_vcp.settings import Settings
+from pytest_vcp.spec import Enforcement, Example, ModelSpec, RoundTrip
+from pytest_vcp.violations import Blocked, Violation
+
+
+@rule("VCP501")
+def test_vcp501_example_is_a_frame_and_params(vcp_spec: ModelSpec) -> None:
+    """INPUT_EXAMPLE is a pair: a DataFrame with at least one row, and a dict of params."""
+    example = vcp_spec.example
+    received = None
+    if not example.declared:
+        received = "no INPUT_EXAMPLE"
+    elif not example.is_example:
+        received = f"a {example.type}"
+    elif not example.rows:
+        received = "a DataFrame without rows"
+    if received:
+        raise Violation(
+            expected="INPUT_EXAMPLE = (DataFrame with at least one row, dict of params)",
+            received=received,
+            remedy="write (pd.DataFrame({...}), {...}); the dict may be empty",
+            where=example.where,
+        )
+
+
+@rule("VCP502")
+def test_vcp502_example_satisfies_the_input_schema(vcp_spec: ModelSpec) -> None:
+    """The example's frame passes MLflow's own enforcement of the input schema."""
+    problem = enforced(vcp_spec).frame
+    if problem:
+        raise Violation(
+            expected="a frame that MLflow accepts for the signature's inputs",
+            received=problem,
+            remedy="give the columns and types of MODEL_SIGNATURE, or correct the signature",
+            where=vcp_spec.example.where,
+        )
+
+
+@rule("VCP503")
+def test_vcp503_example_params_are_declared(vcp_spec: ModelSpec) -> None:
+    """Every param of the example is declared in the signature, and of its declared type."""
+    found = enforced(vcp_spec)
+    if found.unknown_params:
+        known = ", ".join(param.name for param in vcp_spec.signature.params) or "none"
+        raise Violation(
+            expected=f"params that the signature declares: {known}",
+            received=f"{found.unknown_params[0]!r}, which MLflow ignores silently",
+            remedy="declare it with ParamSpec in MODEL_SIGNATURE, or remove it from the example",
+            where=vcp_spec.example.where,
+        )
+    if found.params:
+        raise Violation(
+            expected="params of their declared types",
+            received=found.params,
+            remedy="give a value of the type that ParamSpec declares",
+            where=vcp_spec.example.where,
+        )
+
+
+@rule("VCP504")
+def test_vcp504_example_inputs_are_in_the_package(
+    vcp_spec: ModelSpec, vcp_settings: Settings
+) -> None:
+    """Every input of the example is a relative path to something inside the package."""
+    example = usable(vcp_spec)
+    column = vcp_settings.policy.input_column
+    for row, record in enumerate(example.records):
+        if column not in record:
+            raise Blocked("VCP502")
+        problem = uri_problem(record[column], vcp_settings.pkg_dir)
+        if problem:
+            raise Violation(
+                expected=f"a path relative to the package in {column!r}, to a real input in it",
+                received=f"{record[column]!r} in row {row}: {problem}",
+                remedy="put a small real input beside model_spec.py and name it relative to that",
+                where=example.where,
+            )
+
+
+@rule("VCP507")
+def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
+    """The example through serving JSON and back is the same: frame, dtypes and params."""
+    trip = travelled(vcp_spec)
+    received = trip.problem or (trip.differences[0] if trip.differences else None)
+    if received:
+        raise Violation(
+            expected="the same frame and params after serving JSON and back",
+            received=received,
+            remedy="use values that JSON can carry, of the types that the signature declares",
+            where=vcp_spec.example.where,
+        )
+
+
+def usable(spec: ModelSpec) -> Example:
+    """The example, where it is one."""
+    if not spec.example.is_example or not spec.example.rows:
+        raise Blocked("VCP501")
+    return spec.example
+
+
+def enforced(spec: ModelSpec) -> Enforcement:
+    """What MLflow says of the example, where it could be asked."""
+    usable(spec)
+    if spec.enforcement is None:
+        raise Blocked("VCP401")
+    return spec.enforcement
+
+
+def travelled(spec: ModelSpec) -> RoundTrip:
+    """What the way through JSON did, where it could be tried."""
+    found = enforced(spec)
+    if found.frame:
+        raise Blocked("VCP502")
+    if found.params or found.unknown_params:
+        raise Blocked("VCP503")
+    assert spec.round_trip is not None
+    return spec.round_trip
+
+
+def uri_problem(uri: str, pkg_dir: Path) -> str | None:
+    """Why a path can't be replayed from a copy of the package; None where it can."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
+        return "it is a remote or absolute URI"
+    if Path(uri).is_absolute():
+        return "it is an absolute path"
+    if uri == "path/to/example.h5ad":
+        return "it is the placeholder of the template"
+    if not uri.strip() or not (pkg_dir / uri).exists():
+        return "there is no such file or directory"
+    if not (pkg_dir / uri).resolve().is_relative_to(pkg_dir.resolve()):
+        return "it leads out of the package"
+    return None

@@ -1,0 +1,205 @@
+"""Section 7: the forward pass of the finished artifact, where nothing but the artifact is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_vcp.prediction import Attempt, Loading, Observations, Output, Prediction
+from pytest_vcp.rules import rule
+from pytest_vcp.spec import Field, ModelSpec
+from pytest_vcp.violations import Blocked, Location, Unverified, Violation
+
+
+@rule("VCP701")
+def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
+    """The artifact loads in a fresh process, elsewhere, and leaves no process behind."""
+    failure = vcp_loading.failure
+    if failure is not None:
+        raise Violation(
+            expected="the artifact loads with its own code and weights, offline, in another folder",
+            received=failure.summary,
+            remedy="use only model_code, context.artifacts and pinned libraries in load_context",
+            where=failure.where,
+        )
+    if vcp_loading.leftovers:
+        raise Violation(
+            expected="no process of the model outlives the one that loaded it",
+            received=f"left running: {vcp_loading.leftovers[0]}",
+            remedy="end what model_code starts: join it, or use a context manager",
+        )
+
+
+@rule("VCP704")
+def test_vcp704_predict_returns_arrays(vcp_first_pass: Attempt, vcp_spec: ModelSpec) -> None:
+    """predict returns one numpy array, or a dict of numpy arrays for several outputs."""
+    names = [entry.name for entry in vcp_spec.signature.outputs]
+    expected = (
+        "a numpy.ndarray"
+        if len(names) == 1
+        else f"a dict of numpy.ndarray with the keys {', '.join(map(repr, names))}"
+    )
+    failure = vcp_first_pass.failure
+    if failure is not None:
+        raise Violation(
+            expected=f"{expected} from predict",
+            received=failure.summary,
+            remedy="make predict work on the input example, offline and from the artifact alone",
+            where=failure.where,
+        )
+    assert vcp_first_pass.reply is not None
+    summary = vcp_first_pass.reply["summary"]
+    kinds = {name: entry["type"] for name, entry in summary["entries"].items()}
+    strange = {n: kind for n, kind in kinds.items() if not summary["entries"][n]["is_array"]}
+    if strange:
+        name, kind = next(iter(strange.items()))
+        received = f"a {kind}" + (f" under {name!r}" if summary["is_dict"] else "")
+    elif not kinds:
+        received = "an empty dict"
+    elif summary["is_dict"] and set(kinds) != set(names):
+        received = f"a dict with the keys {', '.join(map(repr, kinds))}"
+    elif not summary["is_dict"] and len(names) > 1:
+        received = "a single array"
+    else:
+        return
+    raise Violation(
+        expected=expected,
+        received=received,
+        remedy="convert at the end of predict: tensor.cpu().numpy(), frame.to_numpy()",
+    )
+
+
+@rule("VCP705")
+def test_vcp705_output_has_the_declared_shape(
+    vcp_prediction: Prediction, vcp_spec: ModelSpec
+) -> None:
+    """The output has the declared rank and fixed dimensions; free dimensions are not empty."""
+    for declared, output in outputs(vcp_prediction, vcp_spec):
+        wanted = declared.shape or ()
+        fits = len(wanted) == len(output.shape) and all(
+            size > 0 if want == -1 else size == want for want, size in zip(wanted, output.shape)
+        )
+        if not fits:
+            raise Violation(
+                expected=f"shape {shown(wanted)}{of(declared)}, free dimensions above 0",
+                received=f"shape {shown(output.shape)}",
+                remedy="correct what predict returns, or the TensorSpec in MODEL_SIGNATURE",
+                where=vcp_spec.signature.where,
+            )
+
+
+@rule("VCP706")
+def test_vcp706_output_has_the_declared_dtype(
+    vcp_prediction: Prediction, vcp_spec: ModelSpec
+) -> None:
+    """The output has the declared dtype."""
+    for declared, output in outputs(vcp_prediction, vcp_spec):
+        if output.dtype != declared.type:
+            raise Violation(
+                expected=f"dtype {declared.type}{of(declared)}",
+                received=f"dtype {output.dtype}",
+                remedy=f"end predict with .astype('{declared.type}'), or declare {output.dtype}",
+                where=vcp_spec.signature.where,
+            )
+
+
+@rule("VCP707")
+def test_vcp707_output_is_finite(vcp_prediction: Prediction) -> None:
+    """Every value of the output is finite."""
+    for name, output in vcp_prediction.outputs.items():
+        if output.first_not_finite is not None:
+            index, value = output.first_not_finite
+            total = 1
+            for size in output.shape:
+                total *= size
+            raise Violation(
+                expected=f"finite values{of_name(name)}",
+                received=f"{output.not_finite} of {total} are not, first {value} at {list(index)}",
+                remedy="look for division by zero, log of zero or an overflow on the example",
+            )
+
+
+@rule("VCP709")
+def test_vcp709_one_row_for_each_observation(
+    vcp_prediction: Prediction,
+    vcp_spec: ModelSpec,
+    vcp_observations: tuple[Observations, ...],
+) -> None:
+    """For AnnData inputs, a free first dimension counts the observations of all rows."""
+    if not all(entry.is_anndata for entry in vcp_observations):
+        return
+    counts = []
+    for entry in vcp_observations:
+        if entry.observations is None:
+            raise Unverified(f"{entry.uri} could not be counted: {entry.problem}")
+        counts.append(entry.observations)
+    for declared, output in outputs(vcp_prediction, vcp_spec):
+        free = bool(declared.shape) and (declared.shape or ())[0] == -1
+        if free and output.shape and output.shape[0] != sum(counts):
+            told = " + ".join(map(str, counts))
+            total = f"{told} = {sum(counts)}" if len(counts) > 1 else told
+            raise Violation(
+                expected=f"{total} rows{of(declared)}, one for each observation of the input",
+                received=f"{output.shape[0]} rows",
+                remedy="return a row for every cell, in the order of the input; waive if pooled",
+            )
+
+
+@rule("VCP710")
+def test_vcp710_prediction_repeats(
+    vcp_prediction: Prediction, vcp_repeats: tuple[Attempt, Attempt]
+) -> None:
+    """The same input gives the same output: again, after other params, in another process."""
+    again, elsewhere = vcp_repeats
+    told = "again, after a call with other params" if turned(again) else "a second time"
+    for attempt, when in ((again, told), (elsewhere, "in another process")):
+        if attempt.failure is not None:
+            raise Violation(
+                expected="the same output for the same input",
+                received=f"{attempt.failure.summary} ({when})",
+                remedy="keep no state from call to call in the wrapper",
+                where=attempt.failure.where,
+            )
+        difference = attempt.reply and attempt.reply["difference"]
+        if difference:
+            raise Violation(
+                expected="the same output for the same input, within tolerance",
+                received=f"{when}: {difference['what']}",
+                remedy="seed what is random, call eval(), keep no state from call to call",
+            )
+
+
+def turned(attempt: Attempt) -> bool:
+    """Whether the model took a call with other params in between."""
+    return bool(attempt.reply and attempt.reply["other_params"])
+
+
+def outputs(prediction: Prediction, spec: ModelSpec) -> Iterator[tuple[Field, Output]]:
+    """Each declared output with what was returned for it."""
+    if not prediction.is_arrays:
+        raise Blocked("VCP704")
+    for declared in spec.signature.outputs:
+        name = (declared.name or "") if prediction.is_dict else ""
+        if name not in prediction.outputs and len(prediction.outputs) == 1:
+            name = next(iter(prediction.outputs))
+        if name not in prediction.outputs:
+            raise Blocked("VCP704")
+        yield declared, prediction.outputs[name]
+
+
+def of(declared: Field) -> str:
+    """How a declared output is referred to in a message."""
+    return of_name(declared.name or "")
+
+
+def of_name(name: str) -> str:
+    return f" in output {name!r}" if name else ""
+
+
+def shown(shape: tuple[int | str, ...]) -> str:
+    """A shape as Python writes it."""
+    inner = ", ".join(str(size) for size in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def spec_location(spec: ModelSpec) -> Location:
+    return spec.signature.where

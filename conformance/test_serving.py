@@ -1,0 +1,36 @@
+"""Section 8: the artifact behind MLflow's server."""
+
+from __future__ import annotations
+
+from pytest_vcp.prediction import Attempt
+from pytest_vcp.rules import rule
+from pytest_vcp.violations import Violation
+
+
+@rule("VCP801")
+def test_vcp801_serving_example_is_accepted(vcp_serving: Attempt) -> None:
+    """The shipped serving example passes MLflow's own validate_serving_input."""
+    failure = vcp_serving.failure
+    if failure is not None:
+        raise Violation(
+            expected="mlflow.models.validate_serving_input accepts the serving example",
+            received=failure.summary,
+            remedy="make the model load and predict in the process that packaged it, too",
+            where=failure.where,
+        )
+
+
+@rule("VCP802")
+def test_vcp802_predictions_travel_as_json(vcp_json: Attempt) -> None:
+    """The prediction as JSON is strict JSON and equals the array within float tolerance."""
+    problem = (
+        vcp_json.failure.summary
+        if vcp_json.failure is not None
+        else vcp_json.reply and vcp_json.reply["problem"]
+    )
+    if problem:
+        raise Violation(
+            expected='{"predictions": ...} in strict JSON, equal to the array',
+            received=problem,
+            remedy="return a plain array of numbers, strings or booleans, without masked values",
+        )

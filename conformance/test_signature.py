@@ -1,0 +1,197 @@
+"""Section 4: the signature that model_spec.py declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.prediction import Attempt
+from pytest_vcp.rules import rule
+from pytest_vcp.settings import Settings
+from pytest_vcp.spec import Field, ModelSpec, Signature
+from pytest_vcp.violations import Blocked, Location, Violation
+
+
+@rule("VCP401")
+def test_vcp401_signature_is_a_model_signature(
+    vcp_description: Attempt, vcp_settings: Settings
+) -> None:
+    """MODEL_SIGNATURE is a ModelSignature that declares inputs and outputs."""
+    expected = "MODEL_SIGNATURE, an mlflow.models.ModelSignature with inputs and outputs"
+    if vcp_description.reply is None:
+        failure = vcp_description.failure
+        raise Violation(
+            expected=expected,
+            received=str(failure),
+            remedy="build it from ModelSignature, Schema, ColSpec and TensorSpec",
+            where=(failure and failure.where) or Location("model_spec.py"),
+        )
+    signature = vcp_description.reply["signature"]
+    received = None
+    if not signature["declared"]:
+        received = "no MODEL_SIGNATURE"
+    elif not signature["is_signature"]:
+        received = f"a {signature['type']}"
+    elif not signature["inputs"] or not signature["outputs"]:
+        missing = [part for part in ("inputs", "outputs") if not signature[part]]
+        received = f"a signature without {' and '.join(missing)}"
+    if received:
+        raise Violation(
+            expected=expected,
+            received=received,
+            remedy="assign MODEL_SIGNATURE = ModelSignature(inputs=..., outputs=..., params=...)",
+            where=Location("model_spec.py", vcp_description.reply["signature"].get("line")),
+        )
+
+
+@rule("VCP402")
+def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settings) -> None:
+    """The first input is a required string column with the name that the platform uses."""
+    signature = declared(vcp_spec)
+    first = signature.inputs[0]
+    column = vcp_settings.policy.input_column
+    wanted = Field(name=column, is_tensor=False, type="string", required=True, shape=None)
+    if first != wanted:
+        raise Violation(
+            expected=f"a required string column {column!r} as first input",
+            received=described(first),
+            remedy=f'make ColSpec("string", "{column}") the first input of the signature',
+            where=signature.where,
+        )
+
+
+@rule("VCP403")
+def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
+    """Every further input is a column with a name, and no name occurs twice."""
+    signature = declared(vcp_spec)
+    for position, entry in enumerate(signature.inputs[1:], start=2):
+        if entry.is_tensor or not entry.name:
+            raise Violation(
+                expected=f"a named column as input {position}",
+                received=described(entry),
+                remedy="declare it as ColSpec(type, name)",
+                where=signature.where,
+            )
+    if twice := repeated(entry.name for entry in signature.inputs):
+        raise Violation(
+            expected="inputs with different names",
+            received=f"two inputs named {twice!r}",
+            remedy="give each column a name of its own",
+            where=signature.where,
+        )
+
+
+@rule("VCP404")
+def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
+    """Every output is a TensorSpec; several have names, each its own."""
+    signature = declared(vcp_spec)
+    for entry in signature.outputs:
+        if not entry.is_tensor:
+            raise Violation(
+                expected="a TensorSpec for every output",
+                received=described(entry),
+                remedy="declare it as TensorSpec(np.dtype(...), (-1, ...))",
+                where=signature.where,
+            )
+    if len(signature.outputs) == 1:
+        return
+    names = [entry.name for entry in signature.outputs]
+    twice = repeated(names)
+    if twice or not all(names):
+        raise Violation(
+            expected=f"a name of its own for each of the {len(names)} outputs",
+            received=f"two outputs named {twice!r}" if twice else "an output without a name",
+            remedy="pass the name as third argument of TensorSpec",
+            where=signature.where,
+        )
+
+
+@rule("VCP405")
+def test_vcp405_shapes_describe_arrays(vcp_spec: ModelSpec) -> None:
+    """Every output shape has rank 1 or more; its dimensions are positive integers or -1."""
+    signature = declared(vcp_spec)
+    for entry in signature.outputs:
+        shape = entry.shape
+        if shape is None:
+            raise Blocked("VCP404")
+        if not shape or not all(isinstance(size, int) and (size > 0 or size == -1) for size in shape):
+            raise Violation(
+                expected="a shape of positive integers and -1 for what is free, such as (-1, 50)",
+                received=f"{shown_shape(shape)} for {titled(entry.name)}",
+                remedy="declare the shape that predict returns, observations first",
+                where=signature.where,
+            )
+
+
+@rule("VCP406")
+def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
+    """Every param has a default of its own declared type."""
+    signature = declared(vcp_spec)
+    for param in signature.params:
+        if param.problem:
+            raise Violation(
+                expected=f"a default of type {param.type} for the param {param.name!r}",
+                received=f"{param.default}: {param.problem}",
+                remedy="give the value that the model uses when the request names none",
+                where=signature.where,
+            )
+
+
+@rule("VCP409")
+def test_vcp409_artifact_carries_the_signature(
+    vcp_artifact: ModelArtifact, vcp_spec: ModelSpec
+) -> None:
+    """The saved MLmodel carries exactly the signature that model_spec.py declares."""
+    signature = declared(vcp_spec)
+    saved = vcp_artifact.signature
+    for part, wanted in (signature.document or {}).items():
+        if saved.get(part) != wanted:
+            raise Violation(
+                expected=f"the {part} of MODEL_SIGNATURE in MLmodel: {brief(wanted)}",
+                received=brief(saved.get(part)),
+                remedy="remove the type hints of predict's model_input: MLflow prefers them",
+                where=signature.where,
+            )
+
+
+def declared(spec: ModelSpec) -> Signature:
+    """The signature, where there is one to look into."""
+    if not (spec.signature.is_signature and spec.signature.inputs and spec.signature.outputs):
+        raise Blocked("VCP401")
+    return spec.signature
+
+
+def described(entry: Field) -> str:
+    """An input or output in the author's words."""
+    if entry.is_tensor:
+        return f"a TensorSpec {titled(entry.name)} of {entry.type} {shown_shape(entry.shape or ())}"
+    kind = "" if entry.required else "optional "
+    name = "without a name" if entry.name is None else repr(entry.name)
+    return f"the {kind}{entry.type} column {name}"
+
+
+def titled(name: str | None) -> str:
+    """How an output is called."""
+    return f"output {name!r}" if name else "the output"
+
+
+def shown_shape(shape: tuple[int | str, ...]) -> str:
+    """A shape as Python writes it."""
+    inner = ", ".join(str(size) for size in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def repeated(names: Iterable[str | None]) -> str | None:
+    """The first name that occurs twice."""
+    seen = set()
+    for name in names:
+        if name is not None and name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def brief(value: object) -> str:
+    """A JSON value, cut to what fits on a line."""
+    text = str(value)
+    return text if len(text) <= 90 else f"{text[:87]}..."

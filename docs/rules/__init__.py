@@ -1,0 +1,1 @@
+"""The pages of the rules, shipped with the plugin so that a message can name one that is there."""

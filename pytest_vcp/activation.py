@@ -1,0 +1,84 @@
+"""What happens when the plugin is switched on: settings, the suite as argument, the plugins."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from pytest_vcp import interpreters, session, suite
+from pytest_vcp.package import CODE, read_package
+from pytest_vcp.progress import Progress
+from pytest_vcp.publishing import check_destination
+from pytest_vcp.recorder import Recorder
+from pytest_vcp.report.terminal import TerminalReport
+from pytest_vcp.run import RUN, Run
+from pytest_vcp.settings import Settings, resolve
+from pytest_vcp.sources import guessed_inputs
+from pytest_vcp.wrapper import NotFound, find_class
+
+
+def switch_on(config: pytest.Config) -> None:
+    """Resolve the settings and register what judges and reports.
+
+    Raises pytest.UsageError for a wrong setting, before anything is built.
+    """
+    settings = resolve(config)
+    _check_class(settings)
+    check_destination(settings.artifact_dir)
+    guessed_inputs(settings)  # A payload file that is none is found here.
+    interpreter = _interpreter(settings)
+    _choose_tests(config)
+    _keep_in_one_process(config)
+    worker = hasattr(config, "workerinput")
+    progress = Progress(sys.stderr if worker else sys.stdout, quiet=config.option.verbose < 0)
+    run = Run(settings, interpreter, progress)
+    config.stash[RUN] = run
+    config.add_cleanup(run.close)
+    config.pluginmanager.register(session, "vcp-session")
+    recorder = Recorder(config, run)
+    config.pluginmanager.register(recorder, "vcp-recorder")
+    if not worker:
+        config.pluginmanager.register(TerminalReport(recorder), "vcp-terminal")
+
+
+def _check_class(settings: Settings) -> None:
+    """Refuse a class that is not there while something like it is: the option is mistyped."""
+    if not (settings.pkg_dir / CODE).is_dir():
+        return  # VCP101 says so.
+    package = read_package(settings.pkg_dir, settings.target_python)
+    found = find_class(package.modules, settings.model_class)
+    if isinstance(found, NotFound) and found.near and not package.unparsed:
+        raise pytest.UsageError(
+            f"--vcp-model-class: {str(settings.model_class)!r} is not usable; there is "
+            f"{found.what}; did you mean {found.near[0]}?"
+        )
+
+
+def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
+    if settings.target_python < settings.policy.least_python:
+        return None  # VCP301 says so.
+    if settings.env_manager == "local" and settings.target_python != sys.version_info[:2]:
+        raise pytest.UsageError(
+            f"--vcp-python: {settings.python!r} is not usable with --vcp-env-manager local, which "
+            "uses the running interpreter; leave one of the two out"
+        )
+    try:
+        return interpreters.find(settings.python)
+    except interpreters.InterpreterNotFound as problem:
+        raise pytest.UsageError(f"--vcp-python: {problem}") from None
+
+
+def _choose_tests(config: pytest.Config) -> None:
+    """Judge by the suite where the user named no tests."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = [str(suite.directory())]
+
+
+def _keep_in_one_process(config: pytest.Config) -> None:
+    """Let pytest-xdist send all tests of one variant to one of its workers.
+
+    They share an environment, an artifact and a loaded model, which exist once per process.
+    """
+    if getattr(config.option, "dist", "no") not in ("no", "each"):
+        config.option.dist = "loadgroup"

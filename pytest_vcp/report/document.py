@@ -1,0 +1,77 @@
+"""report.json: the verdict and every outcome, for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.outcomes import Outcome
+from pytest_vcp.rules import RULES
+from pytest_vcp.verdict import Verdict
+
+SCHEMA = 1
+NAME = "report.json"
+
+
+def build(
+    verdict: Verdict, variant: str, outcomes: Mapping[str, Outcome], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The report as plain values; `facts` hold the artifact and the figures."""
+    return {
+        "schema": SCHEMA,
+        "verdict": verdict.word,
+        "variants": {
+            variant: {
+                "verdict": verdict.word,
+                "artifact": facts.get("artifact"),
+                "figures": facts.get("figures"),
+                "rules": {
+                    entry.id: _rule(entry.title, outcomes[entry.id])
+                    for entry in RULES
+                    if entry.id in outcomes
+                },
+            }
+        },
+    }
+
+
+def _rule(title: str, outcome: Outcome) -> dict[str, str]:
+    found = outcome.as_json()
+    return {
+        "outcome": found["kind"],
+        "title": title,
+        **{key: found[key] for key in ("message", "expected", "received", "where", "remedy")},
+    }
+
+
+def write(report: Mapping[str, Any], directory: Path) -> Path:
+    """Write report.json into `directory`, whole or not at all. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=directory)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+        os.chmod(name, 0o666 & ~_mask())
+        os.replace(name, directory / NAME)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return directory / NAME
+
+
+def _mask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """How many rules had each outcome, in the order in which they are told."""
+    kinds = ("passed", "failed", "error", "advice", "waived", "unverified", "skipped")
+    found = [outcome.kind for outcome in outcomes]
+    return {kind: found.count(kind) for kind in kinds if kind in found}

@@ -1,0 +1,121 @@
+"""One run over one package: facts gathered lazily, each once, and what has to be cleaned up."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import pytest
+
+from pytest_vcp.artifact import ModelArtifact, read_artifact
+from pytest_vcp.artifact_sources import ArtifactSource, read_artifacts
+from pytest_vcp.digests import FileDigests
+from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
+from pytest_vcp.gates import Gates
+from pytest_vcp.interpreters import Interpreter
+from pytest_vcp.package import ModelPackage, read_package
+from pytest_vcp.prediction import Prediction, read_prediction
+from pytest_vcp.progress import Progress
+from pytest_vcp.requirements import Lock, read_lock
+from pytest_vcp.settings import Settings
+from pytest_vcp.sources import preimports
+from pytest_vcp.weights import Weights, snapshot
+from pytest_vcp.workshop import Workshop
+from pytest_vcp.wrapper import NotFound, WrapperFacts, find_class
+
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+
+
+class Run:
+    """Facts about one package, gathered when first asked for.
+
+    `interpreter` is None where the settings name none that the platform accepts.
+    """
+
+    def __init__(
+        self, settings: Settings, interpreter: Interpreter | None, progress: Progress
+    ) -> None:
+        self.settings = settings
+        self.interpreter = interpreter
+        self.progress = progress
+        self.gates = Gates()
+        self.digests = FileDigests()
+        self.environment: Environment | None = None
+        self.workshop: Workshop | None = None
+        self.published = False
+
+    @cached_property
+    def package(self) -> ModelPackage:
+        return read_package(self.settings.pkg_dir, self.settings.target_python)
+
+    @cached_property
+    def sources(self) -> tuple[ArtifactSource, ...]:
+        return read_artifacts(self.settings.pkg_dir, self.settings.artifacts)
+
+    @cached_property
+    def wrapper(self) -> WrapperFacts | NotFound:
+        return find_class(self.package.modules, self.settings.model_class)
+
+    @cached_property
+    def lock(self) -> Lock:
+        return read_lock(self.settings.pkg_dir)
+
+    @cached_property
+    def weights(self) -> Weights:
+        return snapshot(self.sources)
+
+    def prepare_environment(self) -> Environment:
+        """Build or reuse the environment; with one at hand, start what needs it."""
+        assert self.interpreter is not None
+        settings = self.settings
+        lock = settings.pkg_dir / "requirements.txt"
+        request = EnvironmentRequest(
+            manager=settings.env_manager,
+            interpreter=self.interpreter,
+            lock=lock,
+            lock_bytes=lock.read_bytes(),
+            cache_dir=settings.cache_dir,
+            timeout_seconds=None,
+        )
+        self.environment = prepare(request, self.progress.later())
+        return self.environment
+
+    def open_workshop(self) -> Workshop:
+        """Start the workers, and digest the weights while they do their imports."""
+        if self.workshop is None:
+            assert self.environment is not None
+            self.workshop = Workshop(
+                self.settings, self.environment.python, preimports(self.package), self.progress
+            )
+            self.workshop.start()
+            self.digests.read_ahead(self.weights.paths)
+        return self.workshop
+
+    @cached_property
+    def artifact(self) -> ModelArtifact:
+        """The staged artifact. Raises OSError or ValueError where it can't be read."""
+        assert self.workshop is not None
+        with self.progress.step("digesting the artifact"):
+            return read_artifact(self.workshop.staging.artifact, self.digests)
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """The first forward pass, which must have succeeded."""
+        assert self.workshop is not None
+        reply = self.workshop.predict().reply
+        assert reply is not None
+        return read_prediction(reply)
+
+    def publish(self) -> None:
+        """Put the verified artifact in its place."""
+        if self.workshop is not None:
+            self.workshop.staging.publish()
+            self.published = True
+
+    def close(self) -> None:
+        """End every process, and remove everything that is not to stay."""
+        self.digests.stop()
+        try:
+            if self.workshop is not None:
+                self.workshop.close()
+        finally:
+            self.progress.close()

@@ -1,0 +1,253 @@
+"""The fixtures: facts about the package, each gathered once, for the suite and for users' tests.
+
+Public are `vcp_package`, `vcp_environment`, `vcp_spec`, `vcp_artifact` and `vcp_model`; the others
+serve the suite. A fixture of a later stage raises `Blocked` while an earlier rule is broken.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.artifact_sources import ArtifactSource
+from pytest_vcp.environment import Environment
+from pytest_vcp.model import LoadedModel
+from pytest_vcp.package import ModelPackage
+from pytest_vcp.prediction import Attempt, Loading, Observations, Packaging, Prediction
+from pytest_vcp.requirements import Lock
+from pytest_vcp.run import RUN, Run
+from pytest_vcp.settings import Settings
+from pytest_vcp.spec import ModelSpec, read_spec
+from pytest_vcp.violations import Blocked, ToolError, Unverified
+from pytest_vcp.weights import Weights
+from pytest_vcp.workshop import Workshop
+from pytest_vcp.wrapper import NotFound, WrapperFacts
+
+BUILT = ("VCP208", "VCP302")
+SOUND = ("VCP208", "VCP302", "VCP303", "VCP304", "VCP305")
+
+
+@pytest.fixture(scope="session")
+def vcp_run(pytestconfig: pytest.Config) -> Run:
+    """The run itself; not for users' tests."""
+    return pytestconfig.stash[RUN]
+
+
+@pytest.fixture(scope="session")
+def vcp_settings(vcp_run: Run) -> Settings:
+    """Every setting of this run."""
+    return vcp_run.settings
+
+
+@pytest.fixture(scope="session")
+def vcp_package(vcp_run: Run) -> ModelPackage:
+    """The package directory and the source of its wrapper, nothing imported."""
+    return vcp_run.package
+
+
+@pytest.fixture(scope="session")
+def vcp_sources(vcp_run: Run) -> tuple[ArtifactSource, ...]:
+    """What each --vcp-artifact points to."""
+    return vcp_run.sources
+
+
+@pytest.fixture(scope="session")
+def vcp_wrapper(vcp_run: Run) -> WrapperFacts | NotFound:
+    """The wrapper class, found in the source."""
+    return vcp_run.wrapper
+
+
+@pytest.fixture(scope="session")
+def vcp_lock(vcp_run: Run) -> Lock:
+    """requirements.in and requirements.txt, line by line."""
+    return vcp_run.lock
+
+
+@pytest.fixture(scope="session")
+def vcp_environment_build(request: pytest.FixtureRequest, vcp_run: Run) -> Environment:
+    """The environment, or the facts about why it could not be built."""
+    vcp_run.gates.enter(request, "environment")
+    with vcp_run.progress.step("preparing the environment"):
+        return vcp_run.prepare_environment()
+
+
+@pytest.fixture(scope="session")
+def vcp_environment(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_environment_build: Environment
+) -> Environment:
+    """The environment of the model, ready for use."""
+    vcp_run.gates.require(request, BUILT)
+    vcp_run.open_workshop()
+    return vcp_environment_build
+
+
+@pytest.fixture(scope="session")
+def vcp_imports(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_environment: Environment
+) -> Attempt:
+    """The import of model_code and model_spec in the environment."""
+    vcp_run.gates.require(request, SOUND)
+    return vcp_run.open_workshop().import_sources()
+
+
+@pytest.fixture(scope="session")
+def vcp_workshop(request: pytest.FixtureRequest, vcp_run: Run) -> Workshop:
+    """The worker processes; not for users' tests."""
+    vcp_run.gates.enter(request, "spec")
+    return vcp_run.open_workshop()
+
+
+@pytest.fixture(scope="session")
+def vcp_description(vcp_workshop: Workshop) -> Attempt:
+    """The description of model_spec.py, or why there is none."""
+    return vcp_workshop.describe_spec()
+
+
+@pytest.fixture(scope="session")
+def vcp_spec(vcp_description: Attempt, vcp_settings: Settings) -> ModelSpec:
+    """What model_spec.py declares."""
+    if vcp_description.reply is None:
+        raise Blocked("VCP401")
+    return read_spec(vcp_description.reply, vcp_settings.pkg_dir)
+
+
+@pytest.fixture(scope="session")
+def vcp_weights(vcp_run: Run) -> Weights:
+    """The weights as they were when the run began."""
+    return vcp_run.weights
+
+
+@pytest.fixture(scope="session")
+def vcp_packaging(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop
+) -> Packaging:
+    """The packaging of the model: what failed, what is missing in what it left."""
+    vcp_run.gates.enter(request, "artifact")
+    attempt = vcp_workshop.package()
+    missing = vcp_workshop.missing_files() if attempt.failure is None else ()
+    problem = None
+    if attempt.failure is None and not missing:
+        try:
+            _ = vcp_run.artifact
+        except (OSError, ValueError) as unreadable:
+            problem = str(unreadable)
+    return Packaging(attempt.failure, missing, problem)
+
+
+@pytest.fixture(scope="session")
+def vcp_artifact(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_packaging: Packaging
+) -> ModelArtifact:
+    """The packaged model, in its staging place until the run has ended well."""
+    vcp_run.gates.require(request, ("VCP601",))
+    return vcp_run.artifact
+
+
+@pytest.fixture(scope="session")
+def vcp_loading(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop, vcp_settings: Settings
+) -> Loading:
+    """The artifact loaded where nothing but the artifact is to be had."""
+    if vcp_settings.skip_inference:
+        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    vcp_run.gates.enter(request, "forward")
+    attempt = vcp_workshop.load()
+    return Loading(attempt.failure, () if attempt.failure else vcp_workshop.leftovers())
+
+
+@pytest.fixture(scope="session")
+def vcp_loaded(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop, vcp_loading: Loading
+) -> Workshop:
+    """The worker processes, with the model loaded."""
+    vcp_run.gates.require(request, ("VCP701",))
+    return vcp_workshop
+
+
+@pytest.fixture(scope="session")
+def vcp_first_pass(vcp_loaded: Workshop) -> Attempt:
+    """The first forward pass, or why it failed."""
+    return vcp_loaded.predict()
+
+
+@pytest.fixture(scope="session")
+def vcp_prediction(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_first_pass: Attempt
+) -> Prediction:
+    """The prediction on the input example: numpy arrays, described."""
+    vcp_run.gates.require(request, ("VCP704",))
+    return vcp_run.prediction
+
+
+@pytest.fixture(scope="session")
+def vcp_observations(
+    vcp_prediction: Prediction, vcp_loaded: Workshop
+) -> tuple[Observations, ...]:
+    """How many observations the inputs hold, where they are AnnData."""
+    return vcp_loaded.observations()
+
+
+@pytest.fixture(scope="session")
+def vcp_repeats(vcp_prediction: Prediction, vcp_loaded: Workshop) -> tuple[Attempt, Attempt]:
+    """The forward pass again: in the same process, and compared with another one."""
+    again = vcp_loaded.repeat()
+    elsewhere = vcp_loaded.validate()
+    kept = elsewhere.reply is not None and elsewhere.reply["kept"]
+    return again, vcp_loaded.compare_processes() if kept else Attempt(None)
+
+
+@pytest.fixture(scope="session")
+def vcp_serving(
+    request: pytest.FixtureRequest,
+    vcp_run: Run,
+    vcp_settings: Settings,
+    vcp_workshop: Workshop,
+) -> Attempt:
+    """The serving example through MLflow's validate_serving_input."""
+    if vcp_settings.skip_inference:
+        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    vcp_run.gates.enter(request, "serving")
+    return vcp_workshop.validate()
+
+
+@pytest.fixture(scope="session")
+def vcp_json(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_settings: Settings, vcp_workshop: Workshop
+) -> Attempt:
+    """The prediction through MLflow's JSON and back."""
+    if vcp_settings.skip_inference:
+        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    vcp_run.gates.enter(request, "serving")
+    return vcp_workshop.as_json()
+
+
+@pytest.fixture(scope="session")
+def vcp_gpu_prediction(
+    request: pytest.FixtureRequest,
+    vcp_run: Run,
+    vcp_settings: Settings,
+) -> Prediction:
+    """The prediction, where a GPU was visible to it."""
+    if vcp_settings.skip_inference:
+        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    if vcp_settings.device == "cpu":
+        raise Unverified("the CPU was asked for (--vcp-device cpu)")
+    vcp_run.gates.enter(request, "device")
+    prediction = vcp_run.prediction
+    if not prediction.device.gpus and vcp_settings.device == "cuda":
+        raise ToolError(
+            "--vcp-device cuda was given, and the model's process sees no GPU",
+            "run where there is one, or use --vcp-device auto",
+        )
+    if not prediction.device.gpus:
+        raise Unverified("no GPU is visible to a GPU library of the model")
+    return prediction
+
+
+@pytest.fixture(scope="session")
+def vcp_model(
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_loaded: Workshop
+) -> LoadedModel:
+    """The loaded model, to predict on other inputs in a test of one's own."""
+    vcp_run.gates.require(request, ("VCP704",))
+    return LoadedModel(vcp_loaded, vcp_run.settings)

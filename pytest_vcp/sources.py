@@ -1,0 +1,82 @@
+"""Which parts of a package directory are its source tree, and which are inputs in the midst of it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_vcp.package import ModelPackage
+from pytest_vcp.payload import inputs, read_payload, resolve_uri
+from pytest_vcp.settings import Settings
+
+
+def source_tree(settings: Settings) -> tuple[Path, ...]:
+    """What the consumer of an artifact does not have: directories and modules of the package.
+
+    Left out is what this run itself needs: where the artifact and the report go, and an
+    environment that somebody made inside the package directory.
+    """
+    needed = (
+        settings.artifact_dir,
+        settings.report_dir,
+        settings.cache_dir,
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+    )
+    return tuple(
+        entry
+        for entry in sorted(settings.pkg_dir.iterdir())
+        if (entry.is_dir() or entry.suffix == ".py")
+        and not entry.name.startswith(".")
+        and not (entry / "pyvenv.cfg").exists()
+        and not any(path.resolve().is_relative_to(entry.resolve()) for path in needed)
+    )
+
+
+def guessed_inputs(settings: Settings) -> tuple[Path, ...]:
+    """The inputs of the forward pass, as far as they can be told before anything is imported.
+
+    With a payload file they are in the file; otherwise every text in model_spec.py that names
+    something inside the package may be one.
+    """
+    if settings.payload is not None:
+        uris = inputs(read_payload(settings.payload), settings.policy.input_column)
+        return tuple(Path(resolve_uri(uri, settings.pkg_dir)) for uri in uris)
+    return tuple(sorted(set(_named_paths(settings.pkg_dir))))
+
+
+def _named_paths(pkg_dir: Path) -> Iterator[Path]:
+    try:
+        tree = ast.parse((pkg_dir / "model_spec.py").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+            # A long text is a docstring, a bare name more likely a column than a whole folder.
+            if "\n" in text or len(text) > 500 or ("." not in text and "/" not in text):
+                continue
+            path = pkg_dir / text
+            if "\0" not in text and path.exists() and path.resolve() != pkg_dir:
+                yield path
+
+
+def preimports(package: ModelPackage) -> tuple[str, ...]:
+    """Libraries that model_code imports without condition, to be imported ahead of loading."""
+    found = {
+        name.split(".")[0]
+        for module in package.modules
+        if module.tree is not None
+        for name in _imported(module.tree)
+    }
+    return tuple(sorted(found - {"model_code", "model_spec", "__future__"}))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module

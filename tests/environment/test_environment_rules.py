@@ -1,0 +1,188 @@
+"""The rules of section 3 and VCP208, judged on facts made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from conformance import test_environment as suite
+from pytest_vcp.environment import Environment
+from pytest_vcp.inspection import Installed, MlflowFacts
+from pytest_vcp.pip_messages import BuildFailure, FailureKind
+from pytest_vcp.policy import load_policy
+from pytest_vcp.prediction import Attempt
+from pytest_vcp.requirements import Lock, read_lock
+from pytest_vcp.settings import Settings
+from pytest_vcp.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.worker_failure import WorkerFailure
+
+SOUND = Environment(
+    manager="virtualenv",
+    directory=Path("/cache/env"),
+    python=Path("/cache/env/bin/python"),
+    version="3.11.7",
+    installed=(
+        Installed("mlflow", "3.1.0", "/cache/env/mlflow-3.1.0.dist-info"),
+        Installed("torch", "2.1.0+cpu", "/cache/env/torch-2.1.0+cpu.dist-info"),
+        Installed("unpinned", "1", "/cache/env/unpinned-1.dist-info"),
+    ),
+    broken=(),
+    mlflow=MlflowFacts("3.1.0", False, ()),
+    markers={"python_version": "3.11", "sys_platform": "linux"},
+)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    target_python: tuple[int, int] = (3, 11)
+    policy: object = load_policy()
+
+
+def settings(python: tuple[int, int] = (3, 11)) -> Settings:
+    return cast(Settings, _Settings(python))
+
+
+def failed(kind: FailureKind, *, resolved: bool = False) -> Environment:
+    failure = BuildFailure(kind, "headline", ("a depends on b", "c"), Path("pip.log"), resolved)
+    return replace(SOUND, failure=failure, installed=(), broken=None)
+
+
+def lock(tmp_path: Path, text: str) -> Lock:
+    (tmp_path / "requirements.txt").write_text(text)
+    return read_lock(tmp_path)
+
+
+def received(caught: pytest.ExceptionInfo[Violation]) -> str:
+    return caught.value.received
+
+
+def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
+    pins = lock(tmp_path, "torch==2.1.0\nmlflow==3.1.0\ntomli==2.0 ; python_version < '3.11'\n")
+    suite.test_vcp208_resolver_accepts_the_lock(SOUND)
+    suite.test_vcp301_target_python_is_accepted(settings())
+    suite.test_vcp302_environment_builds(SOUND)
+    suite.test_vcp303_pip_check_is_clean(SOUND)
+    suite.test_vcp304_what_is_pinned_is_installed(SOUND, pins)
+    suite.test_vcp305_mlflow_is_the_platforms_and_whole(SOUND, settings())
+    suite.test_vcp306_code_imports_in_the_environment(Attempt(None))
+
+
+@pytest.mark.parametrize("kind", ["resolver", "unavailable"])
+def test_a_refused_lock_fails_208_alone(kind: FailureKind) -> None:
+    with pytest.raises(Violation, match="found (a depends on b; c|headline: c)"):
+        suite.test_vcp208_resolver_accepts_the_lock(failed(kind))
+    with pytest.raises(Blocked, match="VCP208"):
+        suite.test_vcp302_environment_builds(failed(kind))
+
+
+def test_a_failed_build_fails_302_alone() -> None:
+    with pytest.raises(Violation, match="headline"):
+        suite.test_vcp302_environment_builds(failed("build"))
+    with pytest.raises(Blocked, match="VCP302"):
+        suite.test_vcp208_resolver_accepts_the_lock(failed("build"))
+    suite.test_vcp208_resolver_accepts_the_lock(failed("build", resolved=True))
+
+
+def test_nothing_is_built_for_local() -> None:
+    local = replace(SOUND, manager="local")
+    for test in (
+        suite.test_vcp208_resolver_accepts_the_lock,
+        suite.test_vcp302_environment_builds,
+    ):
+        with pytest.raises(Unverified, match="--vcp-env-manager local"):
+            test(local)
+
+
+def test_an_old_python_fails_301() -> None:
+    with pytest.raises(Violation, match=r"3\.10 or newer; found Python 3\.9"):
+        suite.test_vcp301_target_python_is_accepted(settings((3, 9)))
+
+
+def test_a_broken_requirement_fails_303() -> None:
+    with pytest.raises(Violation) as caught:
+        suite.test_vcp303_pip_check_is_clean(replace(SOUND, broken=("a requires b", "c", "d")))
+    assert received(caught) == "a requires b (and 2 more)"
+    with pytest.raises(Unverified, match="no pip"):
+        suite.test_vcp303_pip_check_is_clean(replace(SOUND, broken=None))
+
+
+@pytest.mark.parametrize(
+    ("pin", "words"),
+    [
+        ("torch==2.1.1", "torch 2.1.0+cpu is installed, pinned is ==2.1.1"),
+        ("torch==2.1.0+cu118", "torch 2.1.0+cpu is installed"),
+        ("absent==1", "absent is not installed"),
+        ("absent==1 ; sys_platform == 'linux'", "absent is not installed"),
+    ],
+)
+def test_what_differs_from_its_pin_fails_304(tmp_path: Path, pin: str, words: str) -> None:
+    with pytest.raises(Violation) as caught:
+        suite.test_vcp304_what_is_pinned_is_installed(SOUND, lock(tmp_path, f"# x\n{pin}\n"))
+    assert words in received(caught)
+    assert caught.value.where == Location("requirements.txt", 2)
+
+
+def test_two_copies_fail_304(tmp_path: Path) -> None:
+    again = Installed("torch", "2.1.0", "/cache/env/torch-2.1.0.dist-info")
+    twice = replace(SOUND, installed=(*SOUND.installed, again))
+    with pytest.raises(Violation, match="torch is installed 2 times"):
+        suite.test_vcp304_what_is_pinned_is_installed(twice, lock(tmp_path, "torch==2.1.0\n"))
+
+
+def test_a_version_that_is_none_fails_304(tmp_path: Path) -> None:
+    odd = replace(SOUND, installed=(Installed("odd", "unknown", "/cache/env/odd.egg-info"),))
+    with pytest.raises(Violation, match="odd unknown is installed"):
+        suite.test_vcp304_what_is_pinned_is_installed(odd, lock(tmp_path, "odd==1\n"))
+
+
+@pytest.mark.parametrize(
+    ("version", "facts", "words"),
+    [
+        (None, MlflowFacts(None, True, ("mlflow/server/__init__.py",)), "mlflow-skinny alone"),
+        (None, MlflowFacts(None, False, ("mlflow/__init__.py",)), "mlflow is not installed"),
+        ("3.2.0", MlflowFacts("3.2.0", False, ()), "mlflow 3.2.0 is installed"),
+        ("3.1.0", MlflowFacts("3.1.0", False, ("mlflow/a.py", "b")), "no mlflow/a.py (and 1 more)"),
+    ],
+)
+def test_another_mlflow_fails_305_alone(
+    tmp_path: Path, version: str | None, facts: MlflowFacts, words: str
+) -> None:
+    entries = (Installed("mlflow", version, "/cache/env/mlflow.dist-info"),) if version else ()
+    broken = replace(SOUND, installed=entries, mlflow=facts)
+    with pytest.raises(Violation) as caught:
+        suite.test_vcp305_mlflow_is_the_platforms_and_whole(broken, settings())
+    assert words in received(caught)
+    suite.test_vcp304_what_is_pinned_is_installed(broken, lock(tmp_path, "mlflow==3.1.0\n"))
+
+
+@pytest.mark.parametrize(
+    ("exception", "remedy"),
+    [
+        ("ModuleNotFoundError", "requirements.in"),
+        ("SystemExit", "without sys.exit"),
+        ("RuntimeError", "importing must only define"),
+        (None, "importing must only define"),
+    ],
+)
+def test_an_import_that_fails_fails_306(exception: str | None, remedy: str) -> None:
+    where = Location("model_spec.py", 3)
+    failure = WorkerFailure(
+        kind="raised", method="import", summary="it broke", where=where, exception=exception
+    )
+    with pytest.raises(Violation) as caught:
+        suite.test_vcp306_code_imports_in_the_environment(Attempt(None, failure))
+    assert received(caught) == "it broke"
+    assert caught.value.where == where
+    assert remedy in caught.value.remedy
+
+
+def test_messages_fit_the_terminal() -> None:
+    for caught in (failed("resolver"), failed("unavailable")):
+        with pytest.raises(Violation) as info:
+            suite.test_vcp208_resolver_accepts_the_lock(caught)
+        lines = [info.value.expected, *info.value.received.splitlines(), info.value.remedy]
+        assert all(len(line) <= 100 for line in lines)
+        assert len(lines) <= 5

@@ -1,0 +1,80 @@
+"""Runs the static rules on a package directory, without a session."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from conformance import test_layout, test_requirements
+from pytest_vcp.artifact_sources import read_artifacts
+from pytest_vcp.package import read_package
+from pytest_vcp.requirements import read_lock
+from pytest_vcp.values import ModelClass
+from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.wrapper import find_class
+
+WriteModules = Callable[..., Path]
+
+_PCA = ModelClass("model_code.pbmc_pca_mlflow_model", "PbmcPcaMLflowModel")
+
+
+@dataclass(frozen=True)
+class _Policy:
+    pinned_requirements: tuple[str, ...] = ("mlflow==3.1.0",)
+
+
+@dataclass(frozen=True)
+class StaticSettings:
+    """The settings that static rules look at; the defaults suit the package pbmc_pca."""
+
+    pkg_dir: Path
+    model_class: ModelClass = _PCA
+    artifacts: tuple[tuple[str, str], ...] = (("checkpoint", "pcs50"),)
+    model_config: Any = field(default_factory=lambda: {"n_components": 50})
+    target_python: tuple[int, int] = sys.version_info[:2]
+    policy: _Policy = field(default_factory=_Policy)
+
+
+def facts(settings: StaticSettings) -> dict[str, Any]:
+    """What the session's fixtures of these names would hold."""
+    package = read_package(settings.pkg_dir, settings.target_python)
+    return {
+        "vcp_settings": settings,
+        "vcp_package": package,
+        "vcp_sources": read_artifacts(settings.pkg_dir, settings.artifacts),
+        "vcp_wrapper": find_class(package.modules, settings.model_class),
+        "vcp_lock": read_lock(settings.pkg_dir),
+    }
+
+
+def rules() -> dict[str, Callable[..., None]]:
+    """The static rules of sections 1 and 2, by id."""
+    found: dict[str, Callable[..., None]] = {}
+    for module in (test_layout, test_requirements):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("test_vcp"):
+                found[name.split("_")[1].upper()] = function
+    return found
+
+
+def judge(settings: StaticSettings) -> dict[str, Violation | Unverified | Blocked | None]:
+    """The outcome of every static rule: None where it holds."""
+    known = facts(settings)
+    outcomes: dict[str, Violation | Unverified | Blocked | None] = {}
+    for rule_id, function in rules().items():
+        wanted = {name: known[name] for name in inspect.signature(function).parameters}
+        try:
+            function(**wanted)
+            outcomes[rule_id] = None
+        except (Violation, Unverified, Blocked) as outcome:
+            outcomes[rule_id] = outcome
+    return outcomes
+
+
+def violated(settings: StaticSettings) -> list[str]:
+    """The rules that do not hold."""
+    return [rule for rule, outcome in judge(settings).items() if isinstance(outcome, Violation)]

@@ -1,0 +1,262 @@
+"""What a model can and can't reach under each condition, by namespace and by audit hook alike."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vcp.worker import Worker, WorkerFailure
+
+from .conftest import MakeWorker, WriteModel
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """A tree to hide: a secret, and a part that may be seen."""
+    root = tmp_path / "secrets"
+    (root / "shown" / "deep").mkdir(parents=True)
+    (root / "secret.txt").write_text("secret")
+    (root / "single.txt").write_text("single")
+    (root / "hidden_module.py").write_text("")
+    (root / "shown" / "deep" / "file.txt").write_text("shown")
+    return root
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """The port of a server outside the worker, on the loopback device."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def errors_of(worker: Worker, write_model: WriteModel, **attempts: str) -> dict[str, str]:
+    """Run each expression in the worker; the type of what it raises, or ""."""
+    write_model(
+        f"""
+        import ctypes, json, os, pathlib, shutil, socket, sqlite3
+        errors = {{}}
+        for name, attempt in {attempts!r}.items():
+            try:
+                exec(attempt)
+            except Exception as error:
+                errors[name] = type(error).__name__
+            else:
+                errors[name] = ""
+        raise ValueError(json.dumps(errors))
+        """
+    )
+    with pytest.raises(WorkerFailure) as caught:
+        worker.call("probe.import_module", {"name": "model"})
+    errors: dict[str, str] = json.loads(caught.value.message)
+    return errors
+
+
+def refused(worker: Worker) -> set[str]:
+    """The events that the audit hook has refused."""
+    return {entry["event"] for entry in worker.call("probe.observed")["refused"]}
+
+
+def test_the_caller_s_environment_does_not_reach_the_worker(
+    make_worker: MakeWorker,
+    write_model: WriteModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "intruder.py").write_text("")
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "MLFLOW_RUN_ID", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("PYTHONHOME", "/nonexistent")
+    monkeypatch.setenv("SSL_CERT_FILE", "/kept")
+    worker = make_worker(environ={"EXTRA": "1"})
+    assert str(tmp_path) not in worker.hello()["sys_path"]
+    with pytest.raises(WorkerFailure, match="No module named 'intruder'"):
+        worker.call("probe.import_module", {"name": "intruder"})
+    with pytest.raises(WorkerFailure, match="No module named 'pytest_vcp'"):
+        worker.call("probe.import_module", {"name": "pytest_vcp.inside"})
+    write_model("import os\nraise ValueError(repr(dict(os.environ)))\n")
+    with pytest.raises(WorkerFailure) as caught:
+        worker.call("probe.import_module", {"name": "model"})
+    seen = ast.literal_eval(caught.value.message)
+    assert seen["SSL_CERT_FILE"] == "/kept"
+    assert seen["EXTRA"] == "1"
+    assert seen["HOME"] == str(tmp_path / "home")
+    assert seen["TMPDIR"] == str(tmp_path / "tmp")
+    assert seen["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
+    assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX"} & set(seen)
+    assert not {"MLFLOW_RUN_ID", "XDG_CACHE_HOME"} & set(seen)
+    assert not any(name.startswith("PYTEST_") for name in seen)
+
+
+def test_the_path_is_the_given_directory_and_the_environment(
+    worker: Worker, source: Path, tmp_path: Path
+) -> None:
+    hello = worker.hello()
+    assert hello["sys_path"][0] == str(source)
+    assert hello["cwd"] == str(tmp_path / "cwd")
+    roots = tuple({os.path.realpath(root) for root in (sys.prefix, sys.base_prefix)})
+    for entry in hello["sys_path"][1:]:
+        assert os.path.realpath(entry).startswith(roots)
+
+
+def test_no_bytecode_is_written(worker: Worker, write_model: WriteModel, source: Path) -> None:
+    write_model("import other, subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])\n")
+    write_model("", "other.py")
+    worker.call("probe.import_module", {"name": "model"})
+    assert sorted(path.name for path in source.iterdir()) == ["model.py", "other.py"]
+
+
+def test_network_off_is_off(
+    strict_worker: MakeWorker, write_model: WriteModel, server: int
+) -> None:
+    worker = strict_worker(network="off")
+    namespace = "namespace" in worker.hello()["conditions"]["network"]
+    errors = errors_of(
+        worker,
+        write_model,
+        remote="socket.create_connection(('192.0.2.1', 80), timeout=5)",
+        datagram="socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 53))",
+        name="socket.getaddrinfo('example.org', 443)",
+        outside=f"socket.create_connection(('127.0.0.1', {server}))",
+        inside="s = socket.create_server(('127.0.0.1', 0));"
+        "socket.create_connection(s.getsockname())",
+    )
+    assert errors == {
+        "remote": "OSError",
+        "datagram": "OSError",
+        "name": "gaierror",
+        # Only a namespace has a loopback device of its own.
+        "outside": "ConnectionRefusedError" if namespace else "",
+        "inside": "",
+    }
+    assert worker.call("probe.observed")["connections"] == [
+        "192.0.2.1:53",
+        "192.0.2.1:80",
+        "example.org:443",
+    ]
+
+
+def test_nothing_is_written_below_a_read_only_root(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    worker = strict_worker(read_only=(secrets,), hidden=(tmp_path / "elsewhere",))
+    where, file = str(secrets), str(secrets / "secret.txt")
+    errors = errors_of(
+        worker,
+        write_model,
+        write=f"open({file!r}, 'w')",
+        append=f"open({file!r}.encode(), 'ab')",
+        create=f"pathlib.Path({where!r}, 'new').touch()",
+        low=f"os.open({where!r} + '/x', os.O_CREAT | os.O_WRONLY)",
+        mkdir=f"os.mkdir({where!r} + '/new')",
+        relative=f"os.chdir({where!r}); open('new', 'w')",
+        by_descriptor=f"os.mkdir('new', dir_fd=os.open({where!r}, os.O_RDONLY))",
+        remove=f"os.remove({file!r})",
+        tree=f"shutil.rmtree({where!r})",
+        away=f"os.rename({file!r}, 'x')",
+        here=f"open('y', 'w').close(); os.replace('y', {file!r})",
+        truncate=f"os.truncate({file!r}, 0)",
+        chmod=f"os.chmod({file!r}, 0)",
+        utime=f"os.utime({file!r})",
+        link=f"os.link('z', {where!r} + '/link')",
+        symlink=f"os.symlink('z', {where!r} + '/link')",
+        dots=f"open({where!r} + '/shown/../new', 'w')",
+        read=f"assert open({file!r}).read() == 'secret'",
+        listing=f"assert os.listdir({where!r})",
+    )
+    allowed = {"read", "listing"}
+    assert {name for name, error in errors.items() if not error} == allowed
+    assert {error for name, error in errors.items() if error} == {"PermissionError"}
+    assert sorted(path.name for path in secrets.iterdir()) == [
+        "hidden_module.py",
+        "secret.txt",
+        "shown",
+        "single.txt",
+    ]
+    assert (secrets / "secret.txt").read_text() == "secret"
+    assert "open" in refused(worker)
+
+
+def test_a_hidden_tree_is_not_there_except_for_what_is_shown(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path
+) -> None:
+    worker = strict_worker(hidden=(secrets,), visible=(secrets / "shown", secrets / "single.txt"))
+    namespace = worker.hello()["conditions"]["hidden"] == "mount namespace"
+    where, file = str(secrets), str(secrets / "secret.txt")
+    errors = errors_of(
+        worker,
+        write_model,
+        read=f"open({file!r})",
+        low=f"os.open({file!r}, os.O_RDONLY)",
+        bytes=f"open({file!r}.encode())",
+        dots=f"open({where!r} + '/shown/../secret.txt')",
+        database=f"sqlite3.connect({file!r})",
+        module=f"import sys; sys.path.append({where!r}); import hidden_module",
+        create=f"open({where!r} + '/new', 'w')",
+        library=f"libc = ctypes.CDLL(None); libc.access({file!r}.encode(), 0) and 1 / 0",
+        shown=f"assert open({where!r} + '/shown/deep/file.txt').read() == 'shown'",
+        single=f"assert open({where!r} + '/single.txt').read() == 'single'",
+        shown_listing=f"assert os.listdir({where!r} + '/shown') == ['deep']",
+    )
+    # A C library that opens files by itself is beyond the audit hook's reach.
+    allowed = {"shown", "single", "shown_listing"} | (set() if namespace else {"library"})
+    assert {name for name, error in errors.items() if not error} == allowed
+    if namespace:
+        assert errors["library"] == "ZeroDivisionError"
+    assert errors["module"] == "ModuleNotFoundError"
+    assert errors["read"] == errors["low"] == errors["dots"] == "FileNotFoundError"
+    assert (secrets / "secret.txt").read_text() == "secret"
+
+
+def test_what_the_worker_needs_stays_reachable_in_a_hidden_tree(
+    strict_worker: MakeWorker, write_model: WriteModel, tmp_path: Path
+) -> None:
+    write_model("import os\nopen('written', 'w').close()\nprint(os.listdir('.'))\n")
+    worker = strict_worker(hidden=(tmp_path, Path(sys.prefix)))
+    worker.call("probe.import_module", {"name": "model"})
+    assert (tmp_path / "cwd" / "written").exists()
+    assert str(tmp_path / "cwd" / "written") in worker.call("probe.observed")["written"]
+
+
+def test_no_mount_reaches_the_system(strict_worker: MakeWorker, secrets: Path) -> None:
+    worker = strict_worker(hidden=(secrets,), read_only=(secrets / "shown",))
+    worker.hello()
+    if Path("/proc/self/mounts").exists():
+        assert str(secrets) not in Path("/proc/self/mounts").read_text()
+    assert (secrets / "secret.txt").read_text() == "secret"
+    (secrets / "shown" / "new").write_text("")
+
+
+def test_odd_arguments_are_left_to_python(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path
+) -> None:
+    worker = strict_worker(hidden=(secrets,), read_only=(secrets,), network="off")
+    errors = errors_of(
+        worker,
+        write_model,
+        none="open(None)",
+        null="open('a\\0b')",
+        number="open(os.open('n', os.O_CREAT | os.O_WRONLY), 'w').close()",
+        listing="os.listdir(); os.listdir(os.open('.', os.O_RDONLY)); list(os.scandir())",
+        gone="os.mkdir('g'); os.chdir('g'); os.rmdir('../g'); open('x')",
+        unix="a, b = socket.socketpair(); a.send(b'x')",
+        address="socket.socket().connect(5)",
+        nobody="socket.getaddrinfo(None, 80)",
+    )
+    assert errors == {
+        "none": "TypeError",
+        "null": "ValueError",
+        "number": "",
+        "listing": "",
+        "gone": "FileNotFoundError",
+        "unix": "",
+        "address": "TypeError",
+        "nobody": "",
+    }
