@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.environment import Environment
+from pytest_vcp.marker_environments import applies
 from pytest_vcp.pickles import PickleFacts, read_pickle
 from pytest_vcp.prediction import Packaging
-from pytest_vcp.requirements import Lock, read_lock
+from pytest_vcp.requirements import Lock, RequirementLine, parse_lines
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
 from pytest_vcp.violations import Location, Violation
@@ -72,15 +76,18 @@ def test_vcp602_metadata_names_the_target_python(
 
 
 @rule("VCP603")
-def test_vcp603_requirements_are_the_lock(vcp_artifact: ModelArtifact, vcp_lock: Lock) -> None:
-    """The artifact's requirements.txt and conda.yaml hold the lock, line by line."""
-    wanted = effective(line.text for line in vcp_lock.pinned)
-    found = {
-        "requirements.txt": effective(line.text for line in read_lock(vcp_artifact.path).pinned),
-        "conda.yaml": effective(conda_pip(vcp_artifact.conda)),
+def test_vcp603_requirements_are_the_lock(
+    vcp_artifact: ModelArtifact, vcp_environment: Environment, vcp_lock: Lock
+) -> None:
+    """The artifact's requirements.txt and conda.yaml hold each line of the lock that applies."""
+    wanted = effective(vcp_lock.pinned, vcp_environment.markers)
+    texts = {
+        "requirements.txt": vcp_artifact.text("requirements.txt"),
+        "conda.yaml": "\n".join(conda_pip(vcp_artifact.conda)),
     }
-    for file, lines in found.items():
-        lost, added = sorted(wanted - lines), sorted(lines - wanted)
+    for file, text in texts.items():
+        found = effective(parse_lines(text, file), vcp_environment.markers)
+        lost, added = sorted(wanted - found), sorted(found - wanted)
         if lost or added:
             raise Violation(
                 expected="the lines of the package's requirements.txt",
@@ -168,9 +175,22 @@ def pickle_problem(pickle: PickleFacts, settings: Settings) -> str | None:
     return f"the path {paths[0]}" if paths else None
 
 
-def effective(lines: Iterable[str]) -> frozenset[str]:
-    """Requirement lines without what means nothing: their order and white space."""
-    return frozenset(" ".join(line.split()) for line in lines)
+def effective(lines: Iterable[RequirementLine], markers: Mapping[str, str]) -> frozenset[str]:
+    """The lines that apply in an environment, each in one spelling.
+
+    MLflow leaves out the others: it writes down what was packaged, for one Python.
+    """
+    applying = (line for line in lines if applies(line.requirement, {**markers, "extra": ""}))
+    return frozenset(canonical(line) for line in applying)
+
+
+def canonical(line: RequirementLine) -> str:
+    """A requirement line without what means nothing: spelling of the name, order, white space."""
+    if line.requirement is None:
+        return " ".join(line.text.split())
+    requirement = copy(line.requirement)
+    requirement.name = canonicalize_name(requirement.name)
+    return " ".join((str(requirement), *sorted(line.hashes)))
 
 
 def conda_python(conda: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pytest_vcp.prediction import Attempt, Loading, Observations, Output, Prediction
 from pytest_vcp.rules import rule
 from pytest_vcp.spec import Field, ModelSpec
-from pytest_vcp.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.violations import Blocked, Unverified, Violation
 
 
 @rule("VCP701")
@@ -200,6 +200,3 @@ def shown(shape: tuple[int | str, ...]) -> str:
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
-
-def spec_location(spec: ModelSpec) -> Location:
-    return spec.signature.where

@@ -8,7 +8,7 @@ from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.prediction import Attempt
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import Field, ModelSpec, Signature
+from pytest_vcp.spec import Field, ModelSpec, Signature, read_spec
 from pytest_vcp.violations import Blocked, Location, Violation
 
 
@@ -26,21 +26,21 @@ def test_vcp401_signature_is_a_model_signature(
             remedy="build it from ModelSignature, Schema, ColSpec and TensorSpec",
             where=(failure and failure.where) or Location("model_spec.py"),
         )
-    signature = vcp_description.reply["signature"]
+    signature = read_spec(vcp_description.reply, vcp_settings.pkg_dir).signature
     received = None
-    if not signature["declared"]:
+    if not signature.declared:
         received = "no MODEL_SIGNATURE"
-    elif not signature["is_signature"]:
-        received = f"a {signature['type']}"
-    elif not signature["inputs"] or not signature["outputs"]:
-        missing = [part for part in ("inputs", "outputs") if not signature[part]]
+    elif not signature.is_signature:
+        received = f"a {signature.type}"
+    elif not signature.inputs or not signature.outputs:
+        missing = [part for part in ("inputs", "outputs") if not getattr(signature, part)]
         received = f"a signature without {' and '.join(missing)}"
     if received:
         raise Violation(
             expected=expected,
             received=received,
             remedy="assign MODEL_SIGNATURE = ModelSignature(inputs=..., outputs=..., params=...)",
-            where=Location("model_spec.py", vcp_description.reply["signature"].get("line")),
+            where=signature.where,
         )
 
 

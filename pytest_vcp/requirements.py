@@ -102,8 +102,8 @@ def read_lock(pkg_dir: Path) -> Lock:
     """Read both files; one that is missing counts as empty (VCP101 judges its presence)."""
     declared = _read(pkg_dir / DECLARED)
     return Lock(
-        declared=tuple(_lines(declared, DECLARED)),
-        pinned=tuple(_lines(_read(pkg_dir / PINNED), PINNED)),
+        declared=tuple(parse_lines(declared, DECLARED)),
+        pinned=tuple(parse_lines(_read(pkg_dir / PINNED), PINNED)),
         commented_out=tuple(_commented_out(declared, DECLARED)),
     )
 
@@ -117,7 +117,8 @@ def _read(path: Path) -> str:
     return content.decode("utf-8-sig", errors="replace")
 
 
-def _lines(text: str, file: str) -> Iterator[RequirementLine]:
+def parse_lines(text: str, file: str) -> Iterator[RequirementLine]:
+    """The logical lines of a requirements file; `file` is its name in messages."""
     for number, joined in _joined(text):
         line = _COMMENT.sub("", joined).strip()
         if line:

@@ -74,7 +74,6 @@ class Run:
             lock=lock,
             lock_bytes=lock.read_bytes(),
             cache_dir=settings.cache_dir,
-            timeout_seconds=None,
         )
         self.environment = prepare(request, self.progress.later())
         return self.environment

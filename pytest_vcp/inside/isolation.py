@@ -27,7 +27,12 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
     needed = _spellings(_needed(conditions))
     wanted = namespaces.Wanted(
         network=off,
-        hidden=tuple(root for root in _real(conditions["hidden"]) if root not in needed),
+        # An empty directory can be mounted over a directory only; files are left to the audit hook.
+        hidden=tuple(
+            root
+            for root in _real(conditions["hidden"])
+            if root not in needed and os.path.isdir(root)
+        ),
         visible=tuple(_real([*conditions["visible"], *_needed(conditions)])),
         read_only=tuple(_real(conditions["read_only"])),
     )

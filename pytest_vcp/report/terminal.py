@@ -55,7 +55,7 @@ class TerminalReport:
         tally = document.counts(tuple(recorder.outcomes.values()))
         told = ", ".join(f"{number} {kind}" for kind, number in tally.items())
         terminalreporter.write(verdict.word.upper(), bold=True, **{_COLOURS[verdict.word]: True})
-        terminalreporter.write_line(f"  {settings.variant}: {len(RULES)} rules: {told}")
+        terminalreporter.write(f"  {settings.variant}: {len(RULES)} rules: {told}\n")
         for line in self._block(written):
             terminalreporter.write_line(f"  {line}")
 
