@@ -47,13 +47,20 @@ class Progress:
                 os.write(self._descriptor, line)
 
     def later(self) -> Callable[[str], None]:
-        """A function that says what it is told, once this has gone on for a while."""
+        """A function that says what it is told, once this has gone on for a while.
+
+        What is told again and again is said at the pace of the other steps.
+        """
         started = time.monotonic()
+        last = ("", started)
 
         def say(text: str) -> None:
-            seconds = time.monotonic() - started
-            if seconds > _QUIET_SECONDS:
-                self.say(f"{text} ({seconds:.0f} s)")
+            nonlocal last
+            now = time.monotonic()
+            repeated = text == last[0] and now - last[1] < _HEARTBEAT_SECONDS
+            if now - started > _QUIET_SECONDS and not repeated:
+                last = (text, now)
+                self.say(f"{text} ({now - started:.0f} s)")
 
         return say
 

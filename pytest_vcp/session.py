@@ -67,8 +67,7 @@ def vcp_lock(vcp_run: Run) -> Lock:
 def vcp_environment_build(request: pytest.FixtureRequest, vcp_run: Run) -> Environment:
     """The environment, or the facts about why it could not be built."""
     vcp_run.gates.enter(request, "environment")
-    with vcp_run.progress.step("preparing the environment"):
-        return vcp_run.prepare_environment()
+    return vcp_run.prepare_environment()
 
 
 @pytest.fixture(scope="session")

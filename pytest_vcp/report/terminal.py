@@ -54,8 +54,11 @@ class TerminalReport:
         terminalreporter.section("vcp verdict", bold=True)
         tally = document.counts(tuple(recorder.outcomes.values()))
         told = ", ".join(f"{number} {kind}" for kind, number in tally.items())
-        terminalreporter.write(verdict.word.upper(), bold=True, **{_COLOURS[verdict.word]: True})
-        terminalreporter.write(f"  {settings.variant}: {len(RULES)} rules: {told}\n")
+        terminalreporter.write_line(
+            f"{verdict.word.upper()}  {settings.variant}: {len(RULES)} rules: {told}",
+            bold=True,
+            **{_COLOURS[verdict.word]: True},
+        )
         for line in self._block(written):
             terminalreporter.write_line(f"  {line}")
 
