@@ -38,7 +38,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging) -> None:
         raise Violation(
             expected="MLflow saves the model",
             received=failure.summary,
-            remedy="make the constructor work with the given model config, without a GPU or weights",
+            remedy="make the constructor work with the given config, without a GPU or weights",
             where=failure.where,
         )
     if vcp_packaging.missing:
@@ -102,7 +102,8 @@ def test_vcp604_weights_are_those_of_the_package(
     vcp_artifact: ModelArtifact, vcp_weights: Weights
 ) -> None:
     """Every file of the artifacts is in the artifact, byte for byte, and none besides."""
-    packaged = {file.path: file for file in vcp_artifact.files if file.path.startswith("artifacts/")}
+    inside = (file for file in vcp_artifact.files if file.path.startswith("artifacts/"))
+    packaged = {file.path: file for file in inside}
     for file in vcp_weights.files:
         where = Location(file.target)
         found = packaged.pop(file.target, None)
@@ -140,7 +141,7 @@ def test_vcp606_metadata_has_no_local_path(
             raise Violation(
                 expected="no absolute path of the machine that packages",
                 received=f"{path} in {place}",
-                remedy="give paths relative to model_data/ in the config; load_context resolves them",
+                remedy="give paths below model_data/ in the config, resolve them in load_context",
                 where=Location(place.split(":")[0]),
             )
 

@@ -34,7 +34,7 @@ def test_vcp903_gpu_output_is_as_declared(
         elif output.dtype != declared.type:
             received = f"dtype {output.dtype}"
         elif len(output.shape) != len(wanted) or any(
-            want not in (-1, size) for want, size in zip(wanted, output.shape)
+            want not in (-1, size) for want, size in zip(wanted, output.shape, strict=True)
         ):
             received = f"shape {output.shape}"
         else:

@@ -65,7 +65,7 @@ def test_vcp302_environment_builds(vcp_environment_build: Environment) -> None:
     raise Violation(
         expected="distributions that install in a new environment",
         received=told_by_pip(failure),
-        remedy=f"pin a version that has a wheel and compile again; pip's output is in {failure.log}",
+        remedy=f"pin a version with a wheel and compile again; pip's output is in {failure.log}",
     )
 
 

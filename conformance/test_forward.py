@@ -76,7 +76,8 @@ def test_vcp705_output_has_the_declared_shape(
     for declared, output in outputs(vcp_prediction, vcp_spec):
         wanted = declared.shape or ()
         fits = len(wanted) == len(output.shape) and all(
-            size > 0 if want == -1 else size == want for want, size in zip(wanted, output.shape)
+            size > 0 if want == -1 else size == want
+            for want, size in zip(wanted, output.shape, strict=True)
         )
         if not fits:
             raise Violation(

@@ -131,7 +131,7 @@ def test_vcp108_the_model_config_is_one_object(vcp_settings: Settings) -> None:
         raise Violation(
             expected='one JSON object, such as {"n_components": 50}',
             received=kind,
-            remedy="give --vcp-model-config-json an object in braces; {} if there is nothing to say",
+            remedy="give --vcp-model-config-json an object in braces; {} for an empty one",
         )
 
 

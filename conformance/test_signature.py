@@ -114,7 +114,7 @@ def test_vcp405_shapes_describe_arrays(vcp_spec: ModelSpec) -> None:
         shape = entry.shape
         if shape is None:
             raise Blocked("VCP404")
-        if not shape or not all(isinstance(size, int) and (size > 0 or size == -1) for size in shape):
+        if not shape or not all(is_dimension(size) for size in shape):
             raise Violation(
                 expected="a shape of positive integers and -1 for what is free, such as (-1, 50)",
                 received=f"{shown_shape(shape)} for {titled(entry.name)}",
@@ -179,6 +179,11 @@ def shown_shape(shape: tuple[int | str, ...]) -> str:
     """A shape as Python writes it."""
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def is_dimension(size: int | str) -> bool:
+    """Whether a size is a positive integer, or -1 for a free dimension."""
+    return isinstance(size, int) and (size > 0 or size == -1)
 
 
 def repeated(names: Iterable[str | None]) -> str | None:

@@ -9,12 +9,13 @@ import pytest
 from pytest_vcp import interpreters, session, suite
 from pytest_vcp.package import CODE, read_package
 from pytest_vcp.progress import Progress
-from pytest_vcp.publishing import check_destination
+from pytest_vcp.publishing import DestinationTaken, check_destination
 from pytest_vcp.recorder import Recorder
 from pytest_vcp.report.terminal import TerminalReport
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings, resolve
 from pytest_vcp.sources import guessed_inputs
+from pytest_vcp.values import refusal
 from pytest_vcp.wrapper import NotFound, find_class
 
 
@@ -25,7 +26,7 @@ def switch_on(config: pytest.Config) -> None:
     """
     settings = resolve(config)
     _check_class(settings)
-    check_destination(settings.artifact_dir)
+    _check_destination(settings)
     guessed_inputs(settings)  # A payload file that is none is found here.
     interpreter = _interpreter(settings)
     _choose_tests(config)
@@ -49,24 +50,31 @@ def _check_class(settings: Settings) -> None:
     package = read_package(settings.pkg_dir, settings.target_python)
     found = find_class(package.modules, settings.model_class)
     if isinstance(found, NotFound) and found.near and not package.unparsed:
-        raise pytest.UsageError(
-            f"--vcp-model-class: {str(settings.model_class)!r} is not usable; there is "
-            f"{found.what}; did you mean {found.near[0]}?"
-        )
+        given = settings.given("model-class", str(settings.model_class))
+        raise refusal(given, f"there is {found.what}; did you mean {found.near[0]}?")
+
+
+def _check_destination(settings: Settings) -> None:
+    try:
+        check_destination(settings.artifact_dir)
+    except DestinationTaken as problem:
+        given = settings.given("artifact-dir-path", str(settings.artifact_dir))
+        raise refusal(given, str(problem)) from None
 
 
 def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
     if settings.target_python < settings.policy.least_python:
         return None  # VCP301 says so.
+    given = settings.given("python", settings.python or "")
     if settings.env_manager == "local" and settings.target_python != sys.version_info[:2]:
-        raise pytest.UsageError(
-            f"--vcp-python: {settings.python!r} is not usable with --vcp-env-manager local, which "
-            "uses the running interpreter; leave one of the two out"
+        raise refusal(
+            given,
+            "--vcp-env-manager local uses the running interpreter; leave one of the two out",
         )
     try:
         return interpreters.find(settings.python)
     except interpreters.InterpreterNotFound as problem:
-        raise pytest.UsageError(f"--vcp-python: {problem}") from None
+        raise pytest.UsageError(f"{given.place}: {problem}") from None
 
 
 def _choose_tests(config: pytest.Config) -> None:

@@ -94,7 +94,7 @@ def _parameters(args: ast.arguments) -> list[Parameter]:
         found.append(Parameter(args.vararg.arg, Parameter.VAR_POSITIONAL))
     found += [
         Parameter(arg.arg, Parameter.KEYWORD_ONLY, default=Parameter.empty if d is None else None)
-        for arg, d in zip(args.kwonlyargs, args.kw_defaults)
+        for arg, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)
     ]
     if args.kwarg:
         found.append(Parameter(args.kwarg.arg, Parameter.VAR_KEYWORD))

@@ -6,7 +6,7 @@ plugin is installed reads this module, active or not.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 
@@ -98,5 +98,9 @@ def add_options(parser: pytest.Parser) -> None:
                 metavar=option.metavar,
                 help=option.help,
             )
-        kind = "bool" if option.metavar is None else "linelist" if option.many else "string"
+        kind: Literal["bool", "linelist", "string"] = "string"
+        if option.metavar is None:
+            kind = "bool"
+        elif option.many:
+            kind = "linelist"
         parser.addini(option.key, f"{option.flag}: {option.help}", type=kind, default=None)

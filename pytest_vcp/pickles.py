@@ -36,7 +36,7 @@ def read_pickle(path: Path) -> PickleFacts:
     content = path.read_bytes()
     try:
         names, texts, binary = _walk(content)
-    except Exception as problem:  # pickletools raises whatever its decoders meet
+    except Exception as problem:  # noqa: BLE001 - pickletools raises what its decoders meet
         return PickleFacts(len(content), problem=f"a file that is no pickle: {problem}")
     arrays = tuple(name for name in names if _builds_arrays(name))
     return PickleFacts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from pytest_vcp.rules import BY_ID
+from pytest_vcp.values import nearest
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
+_EXAMPLE = f"write a YAML file like {SHIPPED}"
 
 
 @dataclass(frozen=True)
@@ -37,65 +39,111 @@ class Policy:
     json_tolerance: Tolerance
 
 
-def load_policy(path: Path | None = None) -> Policy:
-    """Read the shipped policy, extended by the file at `path`.
+def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
+    """Read the shipped policy, extended by the file at `path`, which `place` names in messages.
 
     Raises pytest.UsageError for a file that can't be read, a key that no policy has, or a value
     of the wrong kind; the message names the file and the key.
     """
-    shipped = _mapping(SHIPPED)
-    values = dict(shipped)
+    values = _Source(SHIPPED, place).mapping()
+    source = _Source(SHIPPED if path is None else path, place)
     if path is not None:
-        given = _mapping(path)
-        _refuse_unknown(given, shipped, path)
-        values.update(given)
-    return _policy(values, path or SHIPPED)
+        values = source.extended(values, source.mapping())
+    return source.policy(values)
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise _refusal(path, f"can't be read: {problem.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise _refusal(path, f"is not YAML: {' '.join(str(problem).split())}") from None
-    if not isinstance(loaded, dict):
-        raise _refusal(path, "is not a mapping of policy keys; see policy.yaml of pytest-vcp")
-    return loaded
+class _Source:
+    """One policy file: reads it, and refuses what is wrong in it."""
 
+    def __init__(self, path: Path, place: str) -> None:
+        self._path = path
+        self._place = place
 
-def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: Path) -> None:
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), list(known), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise _refusal(path, f"has the unknown key {key!r}; {hint}")
+    def mapping(self) -> dict[str, Any]:
+        """The content of the file."""
+        try:
+            loaded = yaml.safe_load(self._path.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise self._refusal(f"can't be read: {problem.strerror}; {_EXAMPLE}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as problem:
+            told = " ".join(str(problem).split())
+            raise self._refusal(f"is not YAML: {told}; {_EXAMPLE}") from None
+        if not isinstance(loaded, dict):
+            raise self._refusal(f"is not a mapping of policy keys; {_EXAMPLE}")
+        return loaded
 
+    def extended(
+        self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = ""
+    ) -> dict[str, Any]:
+        """`known` with the values that are given; a mapping inside is extended, not replaced."""
+        merged = dict(known)
+        for key, value in given.items():
+            full = f"{within}{key}"
+            if key not in known:
+                hint = nearest(str(key), list(known)) or f"known are {', '.join(known)}"
+                raise self._refusal(f"has the unknown key {full!r}; {hint}")
+            if isinstance(known[key], dict) and isinstance(value, dict):
+                merged[key] = self.extended(known[key], value, f"{full}.")
+            elif isinstance(known[key], dict):
+                raise self._wrong(full, value, f"a mapping of {', '.join(known[key])}")
+            else:
+                merged[key] = value
+        return merged
 
-def _policy(values: Mapping[str, Any], path: Path) -> Policy:
-    try:
+    def policy(self, values: Mapping[str, Any]) -> Policy:
+        """Check every value and freeze them all."""
         tolerance = values["tolerance"]
-        major, minor = (int(part) for part in str(values["least_python"]).split("."))
-        policy = Policy(
-            pinned_requirements=tuple(str(line) for line in values["pinned_requirements"]),
-            least_python=(major, minor),
-            input_column=str(values["input_column"]),
-            must_verify=tuple(str(entry) for entry in values["must_verify"]),
-            pickle_bytes=int(values["pickle_bytes"]),
-            repeat_tolerance=_tolerance(tolerance["repeat"]),
-            json_tolerance=_tolerance(tolerance["json"]),
+        return Policy(
+            pinned_requirements=self._texts("pinned_requirements", values["pinned_requirements"]),
+            least_python=self._version("least_python", values["least_python"]),
+            input_column=self._text("input_column", values["input_column"]),
+            must_verify=self._rules("must_verify", values["must_verify"]),
+            pickle_bytes=int(self._number("pickle_bytes", values["pickle_bytes"])),
+            repeat_tolerance=self._tolerance("tolerance.repeat", tolerance["repeat"]),
+            json_tolerance=self._tolerance("tolerance.json", tolerance["json"]),
         )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise _refusal(path, f"has a value of the wrong kind: {problem}") from None
-    for entry in policy.must_verify:
-        if entry not in BY_ID:
-            raise _refusal(path, f"lists the unknown rule {entry!r} under must_verify")
-    return policy
 
+    def _text(self, key: str, value: object) -> str:
+        if not isinstance(value, str) or not value:
+            raise self._wrong(key, value, "a text")
+        return value
 
-def _tolerance(value: Mapping[str, Any]) -> Tolerance:
-    return Tolerance(absolute=float(value["absolute"]), relative=float(value["relative"]))
+    def _texts(self, key: str, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise self._wrong(key, value, "a list of texts")
+        return tuple(self._text(key, entry) for entry in value)
 
+    def _rules(self, key: str, value: object) -> tuple[str, ...]:
+        rules = self._texts(key, value)
+        for rule in rules:
+            if rule not in BY_ID:
+                hint = nearest(rule, tuple(BY_ID)) or "ids are written like VCP701"
+                raise self._refusal(f"lists the unknown rule {rule!r} under {key}; {hint}")
+        return rules
 
-def _refusal(path: Path, problem: str) -> pytest.UsageError:
-    return pytest.UsageError(f"--vcp-policy: {path} {problem}")
+    def _version(self, key: str, value: object) -> tuple[int, int]:
+        # Without quotes YAML reads 3.10 as the number 3.1.
+        if not isinstance(value, str) or not re.fullmatch(r"3\.\d+", value):
+            raise self._wrong(key, value, 'a version in quotes, such as "3.10"')
+        major, minor = value.split(".")
+        return int(major), int(minor)
+
+    def _number(self, key: str, value: object) -> float:
+        # YAML takes 1e-5, without a dot, for a text.
+        try:
+            number = float(value) if isinstance(value, (int, float, str)) else -1.0
+        except ValueError:
+            number = -1.0
+        if isinstance(value, bool) or not 0 <= number < float("inf"):
+            raise self._wrong(key, value, "a number of 0 or more")
+        return number
+
+    def _tolerance(self, key: str, value: Mapping[str, Any]) -> Tolerance:
+        absolute = self._number(f"{key}.absolute", value["absolute"])
+        return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]))
+
+    def _wrong(self, key: str, value: object, wanted: str) -> pytest.UsageError:
+        return self._refusal(f"has {value!r} under {key}; write {wanted}")
+
+    def _refusal(self, problem: str) -> pytest.UsageError:
+        return pytest.UsageError(f"{self._place}: {self._path} {problem}")

@@ -1,35 +1,41 @@
-"""Staging next to the destination, and the one atomic step that makes the artifact visible."""
+"""Which destinations may be replaced, and the one atomic step that makes the artifact visible."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import errno
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
-import pytest
 import yaml
 
 from pytest_vcp import __version__
+from pytest_vcp.artifact import EXPECTED
 
 # Recorded in MLmodel, it tells an artifact of our own making from anything else.
 MADE_BY = "packaged_by"
 SIGNATURE_OF_OURS = f"pytest-vcp {__version__}"
 
 _AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+# Byte-code is left behind by whoever loads an artifact; it is nobody's work.
+_LITTER = ("__pycache__",)
+
+
+class DestinationTaken(Exception):
+    """Something that this tool did not make stands where the artifact is to go."""
 
 
 def check_destination(path: Path) -> None:
-    """Refuse a destination that exists and was not made by this tool."""
-    if not path.is_symlink() and (not path.exists() or made_by_us(path)):
-        return
-    raise pytest.UsageError(
-        f"--vcp-artifact-dir-path: {str(path)!r} exists and was not made by pytest-vcp; "
-        "move it away or name another path"
-    )
+    """Raise DestinationTaken for a destination that exists and was not made by this tool."""
+    if path.is_symlink():
+        raise DestinationTaken("it is a symbolic link; remove it or name another path")
+    if path.exists() and not made_by_us(path):
+        raise DestinationTaken(
+            "it exists and was not made by pytest-vcp; move it away or name another path"
+        )
 
 
 def made_by_us(path: Path) -> bool:
@@ -41,52 +47,85 @@ def made_by_us(path: Path) -> bool:
         return False
 
 
-class Staging:
-    """A private directory on the destination's file system; gone after `discard`.
+def publish(staged: Path, destination: Path, aside: Path) -> None:
+    """Put `staged` in place: the old artifact stays until the new one stands there, whole.
 
-    `artifact` is where packaging puts the artifact, `tmp` what it may use on the way.
+    What stood there before ends up at `staged`, or at `aside` where the system can't exchange
+    two names in one step. All three lie on one file system. Raises DestinationTaken if something
+    else has taken the destination meanwhile, and OSError.
     """
+    # A destination may come and go between the look and the step; then it is looked at again.
+    while True:
+        check_destination(destination)
+        if not destination.exists():
+            if _take_free(staged, destination):
+                return
+        else:
+            _check_content(destination, staged)
+            if _swap(staged, destination, aside):
+                return
 
-    def __init__(self, destination: Path) -> None:
-        self.destination = destination
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        self.root = Path(
-            tempfile.mkdtemp(prefix=f".{destination.name}.vcp-", dir=destination.parent)
+
+def _check_content(old: Path, new: Path) -> None:
+    """Refuse to replace an artifact in which somebody has put a file of their own."""
+    ours = {name.split("/")[0] for name in EXPECTED} | {"artifacts", *_LITTER}
+    foreign = set(os.listdir(old)) - ours - set(os.listdir(new))
+    if foreign:
+        raise DestinationTaken(
+            f"it holds {min(foreign)}, which pytest-vcp did not put there; "
+            "move that away or name another path"
         )
-        self.artifact = self.root / "artifact"
-        self.tmp = self.root / "tmp"
-        self.tmp.mkdir()
-
-    def publish(self) -> None:
-        """Put the artifact in place: the old one stays until the new one stands there, whole.
-
-        Raises pytest.UsageError if something else has taken the destination meanwhile.
-        """
-        check_destination(self.destination)
-        if not self.destination.exists():
-            os.rename(self.artifact, self.destination)
-        elif not _exchange(self.artifact, self.destination):
-            self._swap_in_two_steps()
-
-    def _swap_in_two_steps(self) -> None:
-        """Where the kernel can't exchange two names: move aside, move in, undo on failure."""
-        aside = self.root / "previous"
-        os.rename(self.destination, aside)
-        try:
-            os.rename(self.artifact, self.destination)
-        except BaseException:
-            os.rename(aside, self.destination)
-            raise
-
-    def discard(self) -> None:
-        """Remove what is left: the staged artifact, or the one that it replaced."""
-        shutil.rmtree(self.root, ignore_errors=True)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step (Linux renameat2); False where that does not exist."""
-    with contextlib.suppress(OSError, AttributeError):
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-        names = os.fsencode(one), os.fsencode(other)
-        return bool(renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+def _take_free(staged: Path, destination: Path) -> bool:
+    """Move to a name that is free; False if it no longer is."""
+    try:
+        if not _rename(staged, destination, _RENAME_NOREPLACE):
+            os.rename(staged, destination)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _swap(staged: Path, destination: Path, aside: Path) -> bool:
+    """Exchange new and old; False if the old one has gone or is no longer ours."""
+    try:
+        if not _rename(staged, destination, _RENAME_EXCHANGE):
+            _swap_in_two_steps(staged, destination, aside)
+            return True
+    except FileNotFoundError:
+        return False
+    if made_by_us(staged):
+        return True
+    _rename(staged, destination, _RENAME_EXCHANGE)
     return False
+
+
+def _swap_in_two_steps(staged: Path, destination: Path, aside: Path) -> None:
+    """Move the old one aside, the new one in; `undo` repairs what is interrupted between."""
+    os.rename(destination, aside)
+    try:
+        os.rename(staged, destination)
+    except BaseException:
+        undo(destination, aside)
+        raise
+
+
+def undo(destination: Path, aside: Path) -> None:
+    """Put the old artifact back if it was moved aside and no new one came in its place."""
+    if aside.exists() and not destination.exists():
+        os.rename(aside, destination)
+
+
+def _rename(one: Path, other: Path, how: int) -> bool:
+    """Linux renameat2; False where kernel, library or file system do not have it."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), how) == 0:
+        return True
+    problem = ctypes.get_errno()
+    if problem in _UNSUPPORTED:
+        return False
+    raise OSError(problem, os.strerror(problem), str(one), None, str(other))

@@ -145,7 +145,7 @@ RULES: tuple[Rule, ...] = (
         "VCP303",
         "environment",
         "pip check finds no broken requirement in the environment",
-        "a missing or mismatched dependency fails later, at import or in the middle of a prediction",
+        "a missing or mismatched dependency fails later, at import or amid a prediction",
     ),
     Rule(
         "VCP304",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -12,15 +13,28 @@ from typing import Literal, TypeVar
 import platformdirs
 import pytest
 
-from pytest_vcp.options import OPTIONS, Option
+from pytest_vcp.options import OPTIONS
 from pytest_vcp.policy import Policy, load_policy
 from pytest_vcp.rules import BY_ID
-from pytest_vcp.values import ModelClass, artifact, choice, json_value, model_class, pair
+from pytest_vcp.values import (
+    Given,
+    ModelClass,
+    Source,
+    artifact,
+    choice,
+    json_value,
+    model_class,
+    nearest,
+    pair,
+    refusal,
+)
 
 EnvManager = Literal["virtualenv", "local"]
 Device = Literal["auto", "cpu", "cuda"]
-Source = Literal["option", "ini", "default"]
 T = TypeVar("T")
+
+# What stands for --vcp-model-config-json where it is not given.
+_NO_CONFIG: object = {}
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -53,6 +67,10 @@ class Settings:
     variant: str
     sources: Mapping[str, Source]
 
+    def given(self, name: str, text: str) -> Given:
+        """A value as it was given for the option `name`, to refuse it by."""
+        return Given(text, _BY_NAME[name], self.sources[name])
+
 
 class _Reader:
     """Looks one value up, converts it, and remembers its source."""
@@ -61,59 +79,75 @@ class _Reader:
         self._config = config
         self.sources: dict[str, Source] = {}
 
-    def raw(self, name: str) -> tuple[object, Source]:
-        option = _BY_NAME[name]
-        value = self._config.getoption(option.key)
-        if value is not None:
-            return value, "option"
-        value = self._config.getini(option.key)
-        return (None, "default") if value in (None, "", []) else (value, "ini")
+    def raw(self, name: str) -> object:
+        """The value as pytest hands it over; None where there is none."""
+        key = _BY_NAME[name].key
+        self.sources[name] = "option"
+        value: object = self._config.getoption(key)
+        if value is None:
+            self.sources[name] = "ini"
+            value = self._from_ini(key)
+        if value in (None, "", []):
+            self.sources[name] = "default"
+            return None
+        return value
 
-    def one(self, name: str, convert: Callable[[str, Option], T], default: T) -> T:
-        value, self.sources[name] = self.raw(name)
-        return default if value is None else convert(str(value), _BY_NAME[name])
+    def _from_ini(self, key: str) -> object:
+        try:
+            return self._config.getini(key)
+        except ValueError as problem:
+            raise pytest.UsageError(f"{key} (ini file): {problem}; write true or false") from None
 
-    def many(self, name: str, convert: Callable[[str, Option], T]) -> tuple[T, ...]:
-        values, self.sources[name] = self.raw(name)
+    def one(self, name: str, convert: Callable[[Given], T], default: T) -> T:
+        value = self.raw(name)
+        return default if value is None else convert(self._given(name, value))
+
+    def many(self, name: str, convert: Callable[[Given], T]) -> tuple[T, ...]:
+        values = self.raw(name)
         if values is None:
             return ()
         assert isinstance(values, list)
-        return tuple(convert(str(value), _BY_NAME[name]) for value in values)
+        return tuple(convert(self._given(name, value)) for value in values)
 
     def switch(self, name: str) -> bool:
-        value, self.sources[name] = self.raw(name)
-        return bool(value)
+        return bool(self.raw(name))
 
-    def path(self, name: str, default: Path, start: Path) -> Path:
-        """A path: from the command line relative to `start`, from the ini file to that file."""
-        value, source = self.raw(name)
-        self.sources[name] = source
-        if value is None:
-            return default
-        base = (self._config.inipath or start).parent if source == "ini" else start
-        return base / Path(str(value)).expanduser()
+    def path(self, name: str, default: Path, check: Callable[[Path, Given], Path]) -> Path:
+        """A path: from the command line relative to the start, from the ini file to that file."""
+        value = self.raw(name)
+        start = self._config.invocation_params.dir
+        if self.sources[name] == "ini" and self._config.inipath is not None:
+            start = self._config.inipath.parent
+        path = default if value is None else start / Path(str(value)).expanduser()
+        return check(path, self._given(name, path if value is None else value))
+
+    def file(self, name: str, check: Callable[[Path, Given], Path]) -> Path | None:
+        """A file that need not be given."""
+        return self.path(name, Path(), check) if self.raw(name) is not None else None
+
+    def place(self, name: str) -> str:
+        """Where a value that was read came from, as the user would look for it."""
+        return self._given(name, "").place
+
+    def _given(self, name: str, value: object) -> Given:
+        return Given(str(value), _BY_NAME[name], self.sources[name])
 
 
 def resolve(config: pytest.Config) -> Settings:
-    """Read all settings. Raises pytest.UsageError naming option, value and remedy."""
+    """Read all settings. Raises pytest.UsageError naming option or ini name, value and remedy."""
     read = _Reader(config)
-    invoked = config.invocation_params.dir
-    pkg_dir = _package_dir(read.path("pkg-dir", invoked, invoked))
+    pkg_dir = read.path("pkg-dir", config.invocation_params.dir, _package_dir)
     # Without a model class the plugin is not active, so the default is never used.
     wrapper = read.one("model-class", model_class, ModelClass("", ""))
-    data = pkg_dir / "model_data"
     python = read.one("python", _python, None)
-    policy_file = read.path("policy", Path(), invoked)
-    return Settings(
+    settings = Settings(
         pkg_dir=pkg_dir,
         model_class=wrapper,
-        artifacts=_named_once(
-            read.many("artifact", lambda text, option: artifact(text, option, data))
-        ),
-        model_config=read.one("model-config-json", json_value, {}),
-        model_tags=read.many("model-tag", pair),
-        payload=_payload(read.path("json-payload-filepath", Path(), invoked)),
-        artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", invoked),
+        artifacts=read.many("artifact", _once(lambda given: artifact(given, pkg_dir / "model_data"))),
+        model_config=read.one("model-config-json", json_value, _NO_CONFIG),
+        model_tags=read.many("model-tag", _once(pair)),
+        payload=read.file("json-payload-filepath", _payload),
+        artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", _absolute),
         skip_inference=read.switch("skip-inference"),
         env_manager=read.one("env-manager", _env_manager, "virtualenv"),
         python=python,
@@ -121,60 +155,100 @@ def resolve(config: pytest.Config) -> Settings:
         device=read.one("device", _device, "auto"),
         strict=read.switch("strict"),
         must_verify=read.one("must-verify", _rules, ()),
-        policy=load_policy(policy_file if policy_file != Path() else None),
-        report_dir=read.path("report-dir", pkg_dir / ".vcp", invoked),
-        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), invoked),
+        policy=load_policy(read.file("policy", _absolute), read.place("policy")),
+        report_dir=read.path("report-dir", pkg_dir / ".vcp", _writable),
+        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), _writable),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         sources=read.sources,
     )
+    _refuse_overlaps(settings)
+    return settings
 
 
-def _package_dir(path: Path) -> Path:
+def _package_dir(path: Path, given: Given) -> Path:
     if not path.is_dir():
-        raise pytest.UsageError(
-            f"--vcp-pkg-dir: {str(path)!r} is not a directory; name the directory that holds "
-            "model_code/ and model_data/"
+        raise refusal(
+            given, "it is not a directory; name the one that holds model_code/ and model_data/"
         )
     return path.resolve()
 
 
-def _payload(path: Path) -> Path | None:
-    if path == Path():
-        return None
+def _payload(path: Path, given: Given) -> Path:
     if not path.is_file():
-        raise pytest.UsageError(
-            f"--vcp-json-payload-filepath: there is no file {str(path)!r}; name a JSON file in the "
-            "form of serving_input_example.json"
+        raise refusal(
+            given, "there is no such file; name one in the form of serving_input_example.json"
         )
     return path.resolve()
 
 
-def _named_once(artifacts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    names = [name for name, _ in artifacts]
-    for name in names:
-        if names.count(name) > 1:
-            raise pytest.UsageError(
-                f"--vcp-artifact: the name {name!r} is given twice; give each artifact its own"
-            )
-    return artifacts
+def _absolute(path: Path, given: Given) -> Path:
+    # Not resolved: whether the artifact's place is a link is for publishing to see.
+    return Path(os.path.abspath(path))
 
 
-def _env_manager(text: str, option: Option) -> EnvManager:
-    return "local" if choice(text, option, ("virtualenv", "local")) == "local" else "virtualenv"
-
-
-def _device(text: str, option: Option) -> Device:
-    known: tuple[Device, ...] = ("auto", "cpu", "cuda")
-    return known[known.index(choice(text, option, known))]  # type: ignore[arg-type]
-
-
-def _python(text: str, option: Option) -> str | None:
-    if not re.fullmatch(r"3\.\d+(\.\d+)?", text):
-        raise pytest.UsageError(
-            f"{option.flag}: {text!r} is not a Python version; write it as 3.11 or 3.11.7"
+def _writable(path: Path, given: Given) -> Path:
+    """Refuse a directory that can't be made or written to, before anything is built for it."""
+    path = path.resolve()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir():
+        raise refusal(given, f"{there} is a file; name a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise refusal(
+            given, f"{there} is not writable; name another directory with {given.option.flag}"
         )
-    return text
+    return path
+
+
+def _refuse_overlaps(settings: Settings) -> None:
+    """Refuse to write where it would end up in the artifact, or keep it from its place."""
+    places = {
+        "artifact-dir-path": settings.artifact_dir,
+        "report-dir": settings.report_dir,
+        "cache-dir": settings.cache_dir,
+    }
+    for name, place in places.items():
+        taken = [settings.pkg_dir / "model_code", settings.pkg_dir / "model_data"]
+        if name != "artifact-dir-path":
+            taken.append(settings.artifact_dir)
+        for folder in taken:
+            if _real(place).is_relative_to(_real(folder)):
+                given = settings.given(name, str(place))
+                raise refusal(given, f"{folder} is part of the artifact; name a place outside it")
+
+
+def _real(path: Path) -> Path:
+    """The path with its links resolved, but for the last name: what stands there is judged later."""
+    return path.parent.resolve() / path.name
+
+
+def _once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple[str, str]]:
+    """A conversion of pairs that refuses a name that it has met before: one would be lost."""
+    names: set[str] = set()
+
+    def checked(given: Given) -> tuple[str, str]:
+        name, value = convert(given)
+        if name in names:
+            raise refusal(given, f"the name {name!r} is given twice; give each its own")
+        names.add(name)
+        return name, value
+
+    return checked
+
+
+def _env_manager(given: Given) -> EnvManager:
+    return "local" if choice(given, ("virtualenv", "local")) == "local" else "virtualenv"
+
+
+def _device(given: Given) -> Device:
+    known: tuple[Device, ...] = ("auto", "cpu", "cuda")
+    return known[known.index(choice(given, known))]
+
+
+def _python(given: Given) -> str | None:
+    if not re.fullmatch(r"3\.\d+(\.\d+)?", given.text):
+        raise refusal(given, "it is not a Python version; write it as 3.11 or 3.11.7")
+    return given.text
 
 
 def _version(text: str) -> tuple[int, int]:
@@ -182,19 +256,22 @@ def _version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _seconds(text: str, option: Option) -> float:
+def _seconds(given: Given) -> float:
     try:
-        seconds = float(text)
+        seconds = float(given.text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise pytest.UsageError(
-            f"{option.flag}: {text!r} is not a number of seconds above 0; write it as 600"
-        )
+        raise refusal(given, "it is not a number of seconds above 0; write it as 600")
     return seconds
 
 
-def _rules(text: str, option: Option) -> tuple[str, ...]:
-    if text == "all":
+def _rules(given: Given) -> tuple[str, ...]:
+    if given.text == "all":
         return tuple(BY_ID)
-    return tuple(choice(part.strip(), option, tuple(BY_ID)) for part in text.split(","))
+    parts = tuple(part.strip() for part in given.text.split(","))
+    for part in parts:
+        if part not in BY_ID:
+            hint = nearest(part, tuple(BY_ID)) or "separate rule ids by commas, as VCP701,VCP705"
+            raise refusal(given, f"{part!r} is no rule; {hint}")
+    return parts

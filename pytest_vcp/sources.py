@@ -1,4 +1,4 @@
-"""Which parts of a package directory are its source tree, and which are inputs in the midst of it."""
+"""Which parts of a package directory are its source tree, and which are inputs inside it."""
 
 from __future__ import annotations
 

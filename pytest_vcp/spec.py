@@ -132,9 +132,11 @@ def _assignments(path: Path) -> dict[str, int]:
         return {}
     lines = {}
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else ()
-        if isinstance(node, ast.AnnAssign):
-            targets = (node.target,)
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign):
+            targets = [node.target]
         for target in targets:
             if isinstance(target, ast.Name):
                 lines[target.id] = node.lineno

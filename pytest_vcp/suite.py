@@ -1,4 +1,4 @@
-"""The conformance suite seen from the plugin: where it lies, and which function judges which rule."""
+"""The conformance suite seen from the plugin: where it lies, which function judges which rule."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from pytest_vcp import conformance, rule_pages
+# Both lie elsewhere in the source tree; setuptools maps them into the package.
+SUITE = "pytest_vcp.conformance"
+PAGES = "pytest_vcp.rule_pages"
 
 Judge = Callable[..., None]
 
 
 def directory() -> Path:
     """The folder of the suite, in an installed wheel and in an editable install alike."""
-    assert conformance.__file__ is not None
-    return Path(conformance.__file__).resolve().parent
+    return _folder(SUITE)
 
 
 @cache
@@ -26,7 +27,7 @@ def judges() -> dict[str, Judge]:
     for module in pkgutil.iter_modules([str(directory())]):
         if not module.name.startswith("test_"):
             continue
-        tests = importlib.import_module(f"{conformance.__name__}.{module.name}")
+        tests = importlib.import_module(f"{SUITE}.{module.name}")
         for test in vars(tests).values():
             for mark in getattr(test, "pytestmark", ()):
                 if mark.name == "vcp_rule":
@@ -36,5 +37,10 @@ def judges() -> dict[str, Judge]:
 
 def page(rule_id: str) -> Path:
     """The documentation page of a rule, as it was installed with the plugin."""
-    (root,) = rule_pages.__path__
-    return Path(root) / f"{rule_id}.md"
+    return _folder(PAGES) / f"{rule_id}.md"
+
+
+def _folder(package: str) -> Path:
+    file = importlib.import_module(package).__file__
+    assert file is not None
+    return Path(file).resolve().parent

@@ -1,4 +1,4 @@
-"""Conversion of single option values; each refusal names the option, the value and the remedy."""
+"""Conversion of single values; each refusal names the option or ini name, the value, the remedy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple, NoReturn
 
 import pytest
 
 from pytest_vcp.options import Option
+
+Source = Literal["option", "ini", "default"]
 
 
 class ModelClass(NamedTuple):
@@ -24,79 +26,113 @@ class ModelClass(NamedTuple):
         return f"{self.module}:{self.name}"
 
 
-def model_class(text: str, option: Option) -> ModelClass:
+class Given(NamedTuple):
+    """One value as the user gave it, with the option that it is for and where it was given."""
+
+    text: str
+    option: Option
+    source: Source
+
+    @property
+    def place(self) -> str:
+        """What the user has to look for: the option, or its twin in the ini file."""
+        return f"{self.option.key} (ini file)" if self.source == "ini" else self.option.flag
+
+
+def model_class(given: Given) -> ModelClass:
     """Read ``MODULE:Class`` with the module inside model_code."""
+    text = given.text
     module, separator, name = text.partition(":")
     dotted = all(part.isidentifier() for part in module.split("."))
     if not separator or not name.isidentifier() or not dotted:
         raise refusal(
-            option, text, "write MODULE:CLASS, such as model_code.my_mlflow_model:MyMLflowModel"
+            given, "write MODULE:CLASS, such as model_code.my_mlflow_model:MyMLflowModel"
         )
     if module.split(".")[0] != "model_code":
         raise refusal(
-            option, text, f"the module must lie in model_code: try model_code.{module}:{name}"
+            given, f"the module must lie in model_code: try model_code.{module}:{name}"
         )
     return ModelClass(module, name)
 
 
-def pair(text: str, option: Option) -> tuple[str, str]:
+def pair(given: Given) -> tuple[str, str]:
     """Read ``KEY=VALUE``."""
-    key, separator, value = text.partition("=")
+    key, separator, value = given.text.partition("=")
     if not separator or not key or not value:
-        raise refusal(option, text, f"write {option.metavar}")
+        raise refusal(given, f"write {given.option.metavar}")
     return key, value
 
 
-def artifact(text: str, option: Option, data: Path) -> tuple[str, str]:
+def artifact(given: Given, data: Path) -> tuple[str, str]:
     """Read ``NAME=PATH`` with the path inside `data`, the package's model_data/."""
-    name, path = pair(text, option)
+    name, path = pair(given)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path):
-        raise refusal(option, text, "download it into model_data/ and name it relative to that")
+        raise refusal(given, "download it into model_data/ and name it relative to that")
     pure = PurePosixPath(path)
     if pure.is_absolute() or re.match(r"[A-Za-z]:[\\/]", path):
-        raise refusal(option, text, "give the path relative to model_data/, not an absolute one")
+        raise refusal(given, "give the path relative to model_data/, not an absolute one")
     if ".." in pure.parts:
-        raise refusal(option, text, "the path may not leave model_data/ with '..'")
+        raise refusal(given, "the path may not leave model_data/ with '..'")
     if pure.parts[:1] == ("model_data",) and not (data / pure).exists():
         rest = PurePosixPath(*pure.parts[1:])
-        raise refusal(option, text, f"leave the prefix out: {name}={rest}")
+        raise refusal(given, f"leave the prefix out: {name}={rest}")
     # A dangling link is there, and is the business of VCP105.
     if data.is_dir() and not (data / pure).exists() and not (data / pure).is_symlink():
-        there = sorted(entry.name for entry in data.iterdir())
-        near = difflib.get_close_matches(path, there, n=1)
+        there = _siblings(data, pure)
+        near = difflib.get_close_matches(str(pure), there, n=1)
         hint = f"did you mean {name}={near[0]}?" if near else f"there is: {_listing(there)}"
-        raise refusal(option, text, f"model_data/{pure} does not exist; {hint}")
+        raise refusal(given, f"model_data/{pure} does not exist; {hint}")
     return name, pure.as_posix()
 
 
-def json_value(text: str, option: Option) -> object:
+def _siblings(data: Path, missing: PurePosixPath) -> list[str]:
+    """What there is in the last folder on the way to `missing`, relative to `data`."""
+    folder = next(data / parent for parent in missing.parents if (data / parent).is_dir())
+    return sorted(entry.relative_to(data).as_posix() for entry in folder.iterdir())
+
+
+def json_value(given: Given) -> object:
     """Read JSON; whether it is an object is for VCP108 to judge."""
+    text = given.text
+
+    def no_json(constant: str) -> NoReturn:
+        raise refusal(given, f"it is not JSON, which has no {constant}; use null or a number")
+
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=no_json)
     except json.JSONDecodeError as problem:
         before, after = text[: problem.pos][-20:], text[problem.pos :][:20]
+        remedy = (
+            "write it without quotes around it: {\"key\": 1}"
+            if given.source == "ini"
+            else "quote the whole value for the shell: '{\"key\": 1}'"
+        )
         raise refusal(
-            option,
-            text,
+            given,
             f"it is not JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}, "
-            f"between {before!r} and {after!r}; quote the whole value for the shell: "
-            "'{\"key\": 1}'",
+            f"between {before!r} and {after!r}; {remedy}",
         ) from None
 
 
-def choice(text: str, option: Option, known: Sequence[str]) -> str:
+def choice(given: Given, known: Sequence[str]) -> str:
     """Read one of `known`, naming the nearest when it is none of them."""
-    if text in known:
-        return text
-    near = difflib.get_close_matches(text, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"choose from {_listing(known)}"
-    raise refusal(option, text, hint)
+    if given.text in known:
+        return given.text
+    raise refusal(given, f"{nearest(given.text, known) or f'choose from {_listing(known)}'}")
 
 
-def refusal(option: Option, value: str, remedy: str) -> pytest.UsageError:
+def nearest(text: str, known: Sequence[str]) -> str:
+    """A question that names the likeliest of `known`, in whatever case; empty without any."""
+    by_case = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(text.casefold(), by_case, n=1)
+    return f"did you mean {by_case[near[0]]}?" if near else ""
+
+
+def refusal(given: Given, remedy: str) -> pytest.UsageError:
     """The error for a wrong value, in the one form that all of them share."""
-    shown = value if len(value) <= 80 else f"{value[:77]}..."
-    return pytest.UsageError(f"{option.flag}: {shown!r} is not usable; {remedy}")
+    text = given.text
+    shown = text if len(text) <= 80 else f"{text[:77]}..."
+    return pytest.UsageError(f"{given.place}: {shown!r} is not usable; {remedy}")
 
 
 def _listing(names: Sequence[str]) -> str:

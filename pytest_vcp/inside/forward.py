@@ -47,7 +47,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
     if changed is not None:
         try:
             state["model"].predict(frame, params=changed)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a model may refuse values in any way
             changed = None
         passes += 1
     again = state["model"].predict(_parsed(state["model"], params["payload"])[0], params=arguments)

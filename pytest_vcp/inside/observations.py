@@ -16,7 +16,7 @@ def count(path: str) -> dict[str, Any]:
             return {"is_anndata": True, "observations": _h5ad(path), "problem": None}
         if os.path.isdir(path) and _is_anndata_store(path):
             return {"is_anndata": True, "observations": _zarr(path), "problem": None}
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - readers raise what they like
         text = f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
         return {"is_anndata": True, "observations": None, "problem": text}
     return {"is_anndata": False, "observations": None, "problem": None}

@@ -165,7 +165,7 @@ def through_json(prediction: Any, tolerance: Reply) -> str | None:
     try:
         predictions_to_json(prediction, body)
         received = strict_json(body.getvalue())["predictions"]
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - encoders of any type are run
         return f"{type(problem).__name__}: {first_line(problem)}"
     sent = arrays(prediction)
     for name, array in sent.items():

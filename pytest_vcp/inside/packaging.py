@@ -108,7 +108,7 @@ def _linked_weights(data: str) -> Iterator[None]:
             return destination
         return copy(source, destination, follow_symlinks=follow_symlinks)
 
-    shutil.copy2 = link
+    shutil.copy2 = link  # type: ignore[assignment]
     try:
         yield
     finally:

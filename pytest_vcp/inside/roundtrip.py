@@ -18,10 +18,10 @@ def examine(signature: Any, example: Any) -> dict[str, Any]:
         received_frame, received_params = _through_json(signature, example)
         sent_frame = _enforced(frame, signature)
         received_frame = _enforced(received_frame, signature)
-    except Exception as problem:
+        differences = _frame_differences(sent_frame, received_frame)
+        differences += _param_differences(params, received_params, signature)
+    except Exception as problem:  # noqa: BLE001 - MLflow and pandas raise many kinds
         return {"problem": first_line(problem), "differences": []}
-    differences = _frame_differences(sent_frame, received_frame)
-    differences += _param_differences(params, received_params, signature)
     return {"problem": None, "differences": differences}
 
 

@@ -120,7 +120,7 @@ def _param_problem(entry: Any, value: Any) -> str | None:
         return "it is a list that holds None"
     try:
         type(entry).validate_param_spec(value, entry)
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - MLflow raises many kinds
         return first_line(problem)
     return None
 
@@ -129,7 +129,8 @@ def _example(module: Any, example: Any) -> Reply:
     import pandas
 
     pair = isinstance(example, (tuple, list)) and len(example) == 2
-    frame, params = example if pair else (None, None)
+    frame: Any = example[0] if pair else None
+    params = example[1] if pair else None
     is_frame = isinstance(frame, pandas.DataFrame)
     return {
         "declared": hasattr(module, "INPUT_EXAMPLE"),
@@ -165,7 +166,7 @@ def _enforcement(signature: Any, example: Any) -> Reply:
     if signature.inputs is not None:
         try:
             validate_schema(frame, signature.inputs)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - MLflow raises many kinds
             reply["frame"] = first_line(problem)
     known = {entry.name: entry for entry in (signature.params or ())}
     unknown = sorted(str(name) for name in params if name not in known)

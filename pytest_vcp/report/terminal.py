@@ -54,13 +54,13 @@ class TerminalReport:
         terminalreporter.section("vcp verdict", bold=True)
         tally = document.counts(tuple(recorder.outcomes.values()))
         told = ", ".join(f"{number} {kind}" for kind, number in tally.items())
-        terminalreporter.write_line(
+        terminalreporter.line(
             f"{verdict.word.upper()}  {settings.variant}: {len(RULES)} rules: {told}",
             bold=True,
             **{_COLOURS[verdict.word]: True},
         )
         for line in self._block(written):
-            terminalreporter.write_line(f"  {line}")
+            terminalreporter.line(f"  {line}")
 
     def _block(self, written: str) -> Iterator[str]:
         recorder = self._recorder

@@ -173,7 +173,8 @@ def test_the_users_configuration_says_where_but_not_what(
     shelf.wheel("lower", "1.5")
     config = tmp_path / "pip.conf"
     config.write_text(
-        f"[global]\nfind-links =\n  {tmp_path}/absent\n  {shelf.folder}\n[install]\nno-deps = true\n"
+        f"[global]\nfind-links =\n  {tmp_path}/absent\n  {shelf.folder}\n"
+        "[install]\nno-deps = true\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     monkeypatch.delenv("PIP_FIND_LINKS")

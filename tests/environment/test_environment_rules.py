@@ -72,7 +72,7 @@ def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["resolver", "unavailable"])
 def test_a_refused_lock_fails_208_alone(kind: FailureKind) -> None:
-    with pytest.raises(Violation, match="found (a depends on b; c|headline: c)"):
+    with pytest.raises(Violation, match=r"found (a depends on b; c|headline: c)"):
         suite.test_vcp208_resolver_accepts_the_lock(failed(kind))
     with pytest.raises(Blocked, match="VCP208"):
         suite.test_vcp302_environment_builds(failed(kind))

@@ -55,7 +55,7 @@ def test_a_version_is_no_prefix(pyenv: Path) -> None:
 
 
 def test_not_found_says_what_is_there_and_what_to_do(pyenv: Path) -> None:
-    with pytest.raises(InterpreterNotFound, match="pyenv install 9.7") as caught:
+    with pytest.raises(InterpreterNotFound, match=r"pyenv install 9\.7") as caught:
         find("9.7")
     assert caught.value.spec == "9.7"
     assert caught.value.found[1:] == ("9.9.10", "9.9.2", "9.8.1")

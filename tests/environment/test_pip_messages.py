@@ -69,7 +69,7 @@ CLONE = """\
 Collecting tool
   Cloning https://git.example.org/lab/tool.git (to revision abc) to /tmp/tool
   error: subprocess-exited-with-error
-  × git clone --filter=blob:none --quiet https://git.example.org/lab/tool.git did not run successfully.
+  × git clone --filter=blob:none --quiet https://git.example.org/lab/t.git did not run successfully.
   ╰─> [1 lines of output]
       fatal: unable to access 'https://git.example.org/lab/tool.git/': Could not resolve host
       [end of output]

@@ -19,7 +19,9 @@ from .conftest import WriteModel
 
 STARTS = {
     "plain": "import subprocess\nsubprocess.Popen(['sleep', '600'])\n",
-    "own session": "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\n",
+    "own session": (
+        "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+    ),
     "no environment": "import subprocess\n"
     "subprocess.Popen(['sleep', '600'], start_new_session=True, env={})\n",
     "daemon": "import os\n"

@@ -202,7 +202,7 @@ def test_output_that_is_not_utf_8_is_shown_as_far_as_it_goes(
         "import signal\nfor n in (2, 10, 12, 15): signal.signal(n, signal.SIG_IGN)\n",
         "import os\nif os.fork() == 0: raise SystemExit(0)\nos.wait()\n",
         "import os\nif os.fork() == 0: raise ValueError\nos.wait()\n",
-        "import threading as t, time\nt.Thread(target=time.sleep, args=[600], daemon=True).start()\n",
+        "import threading as t\nt.Thread(target=t.Event().wait, daemon=True).start()\n",
     ],
     ids=[
         "descriptors 0 to 20 closed",

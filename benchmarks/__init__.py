@@ -1,0 +1,1 @@
+"""What one run costs, beside what the author would do without the tool."""

@@ -1,0 +1,72 @@
+"""Measure and print all figures: python -m benchmarks [--pairs N] [--json FILE].
+
+Each pair is the manual way and one run of the plugin, one after the other in the same warm
+environment, on a fresh copy of the same package; order alternates. Ratios are of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import ways
+from fixtures.references import BY_PACKAGE
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5, help="pairs to measure (5)")
+    parser.add_argument("--package", choices=sorted(BY_PACKAGE), default="pbmc_pca")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="vcp-benchmark-") as scratch:
+        figures = measure(Path(scratch), options.package, options.pairs)
+    for name, value in figures.items():
+        print(f"{name:32} {value}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(scratch: Path, package: str, pairs: int) -> dict[str, object]:
+    """All figures; seconds unless the name says otherwise."""
+    reference = BY_PACKAGE[package]
+    python = ways.environment(reference)
+    manual: list[float] = []
+    plugin: list[float] = []
+    runs: list[ways.Run] = []
+    for pair in range(pairs + 1):
+        copies = [reference.copy(scratch / f"{pair}-{way}") for way in ("manual", "plugin")]
+        steps = [(manual, ways.by_hand), (plugin, ways.by_plugin)]
+        for times, way in reversed(steps) if pair % 2 else steps:
+            run = way(copies[times is plugin], reference, python)
+            # The first pair warms the caches of the file system.
+            if pair:
+                times.append(run.seconds)
+                runs.append(run)
+    loads = {run.model_loads for run in runs if run.model_loads is not None}
+    static = [ways.static_failure(scratch / f"static-{turn}", reference) for turn in range(pairs)]
+    imports = [ways.import_milliseconds() for _ in range(4 * pairs)]
+    return {
+        "package": package,
+        "pairs": pairs,
+        "manual_seconds": _median(manual),
+        "plugin_seconds": _median(plugin),
+        "ratio": round(statistics.median(plugin) / statistics.median(manual), 3),
+        "ratios_of_pairs": [round(b / a, 3) for a, b in zip(manual, plugin, strict=True)],
+        "model_loads": sorted(loads),
+        "static_failure_seconds": _median(static),
+        "inactive_import_milliseconds": _median(imports),
+        "python": sys.version.split()[0],
+    }
+
+
+def _median(values: list[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+if __name__ == "__main__":
+    main()

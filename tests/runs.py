@@ -1,0 +1,117 @@
+"""Runs the plugin as its users do: one pytest process in a copy of a package directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Ends a run that hangs; no test measures time with it.
+HANG_SECONDS = 900
+# Names the folder of built environments that tests share; the user's own cache where it is unset.
+CACHE_VARIABLE = "VCP_TEST_CACHE"
+REPORT_DIR = "--vcp-report-dir"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left: exit code, all that it printed, and report.json where it wrote one.
+
+    `outcomes` maps the id of each rule in the report to its outcome; empty without a report.
+    """
+
+    code: int
+    output: str
+    report: dict[str, Any] | None
+    outcomes: dict[str, str]
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """The part of the report about the one variant that was judged."""
+        assert self.report is not None, f"the run wrote no report:\n{self.output}"
+        (variant,) = self.report["variants"].values()
+        assert isinstance(variant, dict)
+        return variant
+
+    @property
+    def not_passed(self) -> dict[str, str]:
+        """The outcomes other than `passed`."""
+        return {rule: word for rule, word in self.outcomes.items() if word != "passed"}
+
+
+def run_vcp(
+    pkg_dir: Path, options: Iterable[str], *extra: str, env: Mapping[str, str] | None = None
+) -> Run:
+    """Run pytest with the plugin in `pkg_dir`; `env` is added to the environment."""
+    arguments = [*options, *extra]
+    report_file = _report_file(pkg_dir, arguments)
+    before = _identity(report_file)
+    done = subprocess.run(
+        command(arguments),
+        cwd=pkg_dir,
+        env=environment(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    # A report of an earlier run says nothing about this one.
+    written = _identity(report_file) not in (None, before)
+    report = json.loads(report_file.read_text(encoding="utf-8")) if written else None
+    return Run(done.returncode, done.stdout, report, _outcomes(report))
+
+
+def command(arguments: Iterable[str]) -> list[str]:
+    """The command line of a run, for tests that start it themselves."""
+    cache = os.environ.get(CACHE_VARIABLE)
+    given = list(arguments)
+    if cache and not _value(given, "--vcp-cache-dir"):
+        given.append(f"--vcp-cache-dir={cache}")
+    return [sys.executable, "-m", "pytest", *given]
+
+
+def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a run: without the settings of the pytest that runs the tests."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    # A width at which pytest cuts no line that a test wants to read.
+    return {**inherited, "COLUMNS": "200", **(env or {})}
+
+
+def _report_file(pkg_dir: Path, arguments: list[str]) -> Path:
+    return pkg_dir / (_value(arguments, REPORT_DIR) or ".vcp") / "report.json"
+
+
+def _value(arguments: list[str], flag: str) -> str | None:
+    """The value of an option, given as ``flag=value`` or as two arguments."""
+    for position, argument in enumerate(arguments):
+        if argument == flag and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _outcomes(report: Mapping[str, Any] | None) -> dict[str, str]:
+    if report is None:
+        return {}
+    return {
+        rule: entry["outcome"]
+        for variant in report["variants"].values()
+        for rule, entry in variant["rules"].items()
+    }
