@@ -116,6 +116,7 @@ class Recorder:
         workshop = self.run.workshop
         assert workshop is not None
         self.facts["figures"] = workshop.figures()
+        self.facts["outputs"] = workshop.outputs()
         passed = {entry.rule for entry in self.outcomes.values() if entry.kind == "passed"}
         if not interrupted and "VCP601" in passed and self.verdict.first is None:
             self._publish()

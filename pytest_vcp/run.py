@@ -18,6 +18,7 @@ from pytest_vcp.progress import Progress
 from pytest_vcp.requirements import Lock, read_lock
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import preimports
+from pytest_vcp.staging import Staging
 from pytest_vcp.weights import Weights, snapshot
 from pytest_vcp.workshop import Workshop
 from pytest_vcp.wrapper import NotFound, WrapperFacts, find_class
@@ -39,9 +40,9 @@ class Run:
         self.progress = progress
         self.gates = Gates()
         self.digests = FileDigests()
+        self.staging = Staging(settings.artifact_dir)
         self.environment: Environment | None = None
         self.workshop: Workshop | None = None
-        self.published = False
 
     @cached_property
     def package(self) -> ModelPackage:
@@ -64,9 +65,13 @@ class Run:
         return snapshot(self.sources)
 
     def prepare_environment(self) -> Environment:
-        """Build or reuse the environment; with one at hand, start what needs it."""
+        """Build or reuse the environment.
+
+        Raises ToolError where that fails, or where no artifact could be put afterwards.
+        """
         assert self.interpreter is not None
         settings = self.settings
+        self.staging.create()
         lock = settings.pkg_dir / "requirements.txt"
         request = EnvironmentRequest(
             manager=settings.env_manager,
@@ -83,7 +88,11 @@ class Run:
         if self.workshop is None:
             assert self.environment is not None
             self.workshop = Workshop(
-                self.settings, self.environment.python, preimports(self.package), self.progress
+                self.settings,
+                self.staging,
+                self.environment.python,
+                preimports(self.package),
+                self.progress,
             )
             self.workshop.start()
             self.digests.read_ahead(self.weights.paths)
@@ -94,7 +103,7 @@ class Run:
         """The staged artifact. Raises OSError or ValueError where it can't be read."""
         assert self.workshop is not None
         with self.progress.step("digesting the artifact"):
-            return read_artifact(self.workshop.staging.artifact, self.digests)
+            return read_artifact(self.staging.artifact, self.digests)
 
     @cached_property
     def prediction(self) -> Prediction:
@@ -105,10 +114,8 @@ class Run:
         return read_prediction(reply)
 
     def publish(self) -> None:
-        """Put the verified artifact in its place."""
-        if self.workshop is not None:
-            self.workshop.staging.publish()
-            self.published = True
+        """Put the verified artifact in its place. Raises DestinationTaken and OSError."""
+        self.staging.publish()
 
     def close(self) -> None:
         """End every process, and remove everything that is not to stay."""
@@ -117,4 +124,5 @@ class Run:
             if self.workshop is not None:
                 self.workshop.close()
         finally:
+            self.staging.discard()
             self.progress.close()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from pytest_vcp.publishing import publish, undo
 from pytest_vcp.violations import ToolError
@@ -18,26 +17,87 @@ _PREVIOUS = "previous"
 
 
 class Staging:
-    """A directory on the destination's file system; gone after `discard`.
+    """A directory on the destination's file system; gone after `discard`, whatever happened.
 
-    `artifact` is where packaging puts the artifact, `tmp` what it may use on the way. A lock
-    tells others that this run lives; what runs left behind that were killed is cleared away.
-    Raises ToolError where nothing can be written.
+    `artifact` is where packaging puts the artifact, `tmp` what it may use on the way. The system
+    keeps a lock in it for as long as this process lives, so that what a killed run left behind
+    can be told from the staging of one that still works.
     """
 
     def __init__(self, destination: Path) -> None:
+        token = secrets.token_hex(4)
         self.destination = destination
-        self._made_parents = [path for path in destination.parents if not path.exists()]
+        self.root = destination.with_name(f"{_prefix(destination)}{token}")
+        self.artifact = self.root / "artifact"
+        self.tmp = self.root / "tmp"
+        self._unlocked = destination.with_name(f".{destination.name}.new-{token}")
+        self._made: tuple[Path, ...] = ()
+        self._lock: int | None = None
+        self._discarded = False
+
+    def create(self) -> None:
+        """Make the directory. Raises ToolError where nothing can be written."""
+        parent = self.destination.parent
+        self._made = tuple(path for path in self.destination.parents if not path.exists())
         try:
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            _clear_abandoned(destination)
-            self.root = _locked_directory(destination)
-            self._lock = _lock_of(self.root)
-            self.artifact = self.root / "artifact"
-            self.tmp = self.root / "tmp"
+            parent.mkdir(parents=True, exist_ok=True)
+            clear_abandoned(self.destination)
+            # It gets the name by which others know it once it is locked.
+            self._unlocked.mkdir(mode=0o700)
+            self._lock = _locked(self._unlocked / _LOCK, create=True)
+            self._unlocked.rename(self.root)
             self.tmp.mkdir()
         except OSError as problem:
+            self.discard()
             raise ToolError(
-                f"the artifact can't be staged in {destination.parent}: {problem.strerror}",
-                "make that writable, or name another place with --vcp-artifact-dir-path",
+                f"the artifact can't be prepared in {parent}: {problem.strerror}",
+                "make that directory writable, or name another place with --vcp-artifact-dir-path",
             ) from None
+
+    def publish(self) -> None:
+        """Put the artifact in its place, whole. Raises DestinationTaken and OSError."""
+        publish(self.artifact, self.destination, self.root / _PREVIOUS)
+
+    def discard(self) -> None:
+        """Remove what is left: the staged artifact, or the one that it replaced."""
+        if self._discarded:
+            return
+        undo(self.destination, self.root / _PREVIOUS)
+        for path in (self._unlocked, self.root):
+            shutil.rmtree(path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._discarded = True
+        for path in self._made:
+            with contextlib.suppress(OSError):  # Something is in it, or it was never made.
+                path.rmdir()
+
+
+def clear_abandoned(destination: Path) -> None:
+    """Remove what killed runs have staged for this destination, and repair what they began."""
+    for root in destination.parent.iterdir():
+        if not root.name.startswith(_prefix(destination)) or root.is_symlink():
+            continue
+        lock = _locked(root / _LOCK, create=False)
+        if lock is not None:
+            undo(destination, root / _PREVIOUS)
+            shutil.rmtree(root, ignore_errors=True)
+            os.close(lock)
+
+
+def _prefix(destination: Path) -> str:
+    return f".{destination.name}.vcp-"
+
+
+def _locked(path: Path, *, create: bool) -> int | None:
+    """A descriptor that holds the lock; None where another holds it, or there are no locks."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

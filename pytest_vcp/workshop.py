@@ -18,21 +18,27 @@ from pytest_vcp.artifact import missing_files
 from pytest_vcp.payload import Payload, inputs, read_payload, resolved
 from pytest_vcp.prediction import Attempt, Observations
 from pytest_vcp.progress import Progress
-from pytest_vcp.publishing import MADE_BY, SIGNATURE_OF_OURS, Staging
+from pytest_vcp.publishing import MADE_BY, SIGNATURE_OF_OURS
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import guessed_inputs, source_tree
+from pytest_vcp.staging import Staging
 from pytest_vcp.worker import Call, Conditions, Worker, WorkerFailure
 
 
 class Workshop:
-    """Owns the workers, the staged artifact and the scratch directory of one variant."""
+    """Owns the workers and the scratch directory of one variant."""
 
     def __init__(
-        self, settings: Settings, python: Path, preimports: tuple[str, ...], progress: Progress
+        self,
+        settings: Settings,
+        staging: Staging,
+        python: Path,
+        preimports: tuple[str, ...],
+        progress: Progress,
     ) -> None:
         self.settings = settings
         self.progress = progress
-        self.staging = Staging(settings.artifact_dir)
+        self.staging = staging
         self.scratch = Path(tempfile.mkdtemp(prefix="vcp-"))
         self._python = python
         self._preimports = preimports
@@ -262,15 +268,30 @@ class Workshop:
             "forward_passes": self.forward_passes,
         }
 
+    def outputs(self) -> dict[str, dict[str, object]] | None:
+        """What the first forward pass returned: each array's shape, dtype, digest and range."""
+        attempt = self._attempts.get("predict")
+        if attempt is None or attempt.reply is None:
+            return None
+        return {
+            name: {
+                "shape": entry["shape"],
+                "dtype": entry["dtype"],
+                "sha256": entry["digest"],
+                "range": entry["range"],
+            }
+            for name, entry in attempt.reply["summary"]["entries"].items()
+            if entry["is_array"]
+        }
+
     def close(self) -> None:
-        """End the workers, and remove the scratch directory and what is still staged."""
+        """End the workers, and remove the scratch directory."""
         try:
             for worker in (self._packager, self._loader):
                 if worker is not None:
                     worker.close()
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
-            self.staging.discard()
 
     def _once(self, doing: str, method: str, params: Mapping[str, Any]) -> Attempt:
         """Ask the packaging worker, and keep the answer."""

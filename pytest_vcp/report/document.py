@@ -20,7 +20,11 @@ NAME = "report.json"
 def build(
     verdict: Verdict, variant: str, outcomes: Mapping[str, Outcome], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The report as plain values; `facts` hold the artifact and the figures."""
+    """The report as plain values; `facts` hold the artifact, the figures and the outputs.
+
+    An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
+    other (``float32(48, 50)``), and its bytes in C order.
+    """
     return {
         "schema": SCHEMA,
         "verdict": verdict.word,
@@ -29,6 +33,7 @@ def build(
                 "verdict": verdict.word,
                 "artifact": facts.get("artifact"),
                 "figures": facts.get("figures"),
+                "outputs": facts.get("outputs"),
                 "rules": {
                     entry.id: _rule(entry.title, outcomes[entry.id])
                     for entry in RULES
