@@ -12,6 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
 from pytest_vcp.marker_environments import applies
 from pytest_vcp.pickles import PickleFacts, read_pickle
@@ -99,7 +100,7 @@ def test_vcp603_requirements_are_the_lock(
 
 @rule("VCP604")
 def test_vcp604_weights_are_those_of_the_package(
-    vcp_artifact: ModelArtifact, vcp_weights: Weights
+    vcp_artifact: ModelArtifact, vcp_weights: Weights, vcp_digests: FileDigests
 ) -> None:
     """Every file of the artifacts is in the artifact, byte for byte, and none besides."""
     inside = (file for file in vcp_artifact.files if file.path.startswith("artifacts/"))
@@ -114,7 +115,7 @@ def test_vcp604_weights_are_those_of_the_package(
                 remedy="check what model_code does with model_data/ while it is imported",
                 where=where,
             )
-        if not file.is_unchanged() or found.bytes != file.bytes:
+        if not file.is_unchanged() or found.sha256 != vcp_digests.of(file.source):
             raise Violation(
                 expected="weights that stay as they were when the run began",
                 received=f"{file.source.name} was written to during the run",

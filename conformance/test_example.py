@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import Enforcement, Example, ModelSpec, RoundTrip
+from pytest_vcp.spec import Enforcement, Example, Field, ModelSpec, RoundTrip, uri_column
 from pytest_vcp.violations import Blocked, Violation
 
 
@@ -72,14 +73,18 @@ def test_vcp504_example_inputs_are_in_the_package(
     """Every input of the example is a relative path to something inside the package."""
     example = usable(vcp_spec)
     column = vcp_settings.policy.input_column
+    if inputs(vcp_spec)[0] != uri_column(column):
+        raise Blocked("VCP402")
+    if column not in example.columns:
+        raise Blocked("VCP502")
     for row, record in enumerate(example.records):
-        if column not in record:
-            raise Blocked("VCP502")
-        problem = uri_problem(record[column], vcp_settings.pkg_dir)
-        if problem:
+        uri = record.get(column)
+        shown = "a value that is no text" if uri is None else repr(uri)
+        problem = None if uri is None else uri_problem(uri, vcp_settings.pkg_dir)
+        if uri is None or problem:
             raise Violation(
                 expected=f"a path relative to the package in {column!r}, to a real input in it",
-                received=f"{record[column]!r} in row {row}: {problem}",
+                received=f"{shown} in row {row}" + (f": {problem}" if problem else ""),
                 remedy="put a small real input beside model_spec.py and name it relative to that",
                 where=example.where,
             )
@@ -88,6 +93,8 @@ def test_vcp504_example_inputs_are_in_the_package(
 @rule("VCP507")
 def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
     """The example through serving JSON and back is the same: frame, dtypes and params."""
+    if inputs(vcp_spec)[0].is_tensor:
+        raise Blocked("VCP402")
     trip = travelled(vcp_spec)
     received = trip.problem or (trip.differences[0] if trip.differences else None)
     if received:
@@ -97,6 +104,13 @@ def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
             remedy="use values that JSON can carry, of the types that the signature declares",
             where=vcp_spec.example.where,
         )
+
+
+def inputs(spec: ModelSpec) -> tuple[Field, ...]:
+    """The declared inputs, where there are any."""
+    if not spec.signature.inputs:
+        raise Blocked("VCP401")
+    return spec.signature.inputs
 
 
 def usable(spec: ModelSpec) -> Example:
@@ -133,8 +147,11 @@ def uri_problem(uri: str, pkg_dir: Path) -> str | None:
         return "it is an absolute path"
     if uri == "path/to/example.h5ad":
         return "it is the placeholder of the template"
-    if not uri.strip() or not (pkg_dir / uri).exists():
+    if not uri.strip() or not os.path.exists(pkg_dir / uri):
         return "there is no such file or directory"
-    if not (pkg_dir / uri).resolve().is_relative_to(pkg_dir.resolve()):
+    place, package = (pkg_dir / uri).resolve(), pkg_dir.resolve()
+    if place == package:
+        return "it is the package itself"
+    if not place.is_relative_to(package):
         return "it leads out of the package"
     return None

@@ -8,7 +8,7 @@ from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.prediction import Attempt
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import Field, ModelSpec, Signature, read_spec
+from pytest_vcp.spec import Field, ModelSpec, Signature, read_spec, uri_column
 from pytest_vcp.violations import Blocked, Location, Violation
 
 
@@ -50,8 +50,7 @@ def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settin
     signature = declared(vcp_spec)
     first = signature.inputs[0]
     column = vcp_settings.policy.input_column
-    wanted = Field(name=column, is_tensor=False, type="string", required=True, shape=None)
-    if first != wanted:
+    if first != uri_column(column):
         raise Violation(
             expected=f"a required string column {column!r} as first input",
             received=described(first),
@@ -163,10 +162,10 @@ def declared(spec: ModelSpec) -> Signature:
 
 def described(entry: Field) -> str:
     """An input or output in the author's words."""
-    if entry.is_tensor:
-        return f"a TensorSpec {titled(entry.name)} of {entry.type} {shown_shape(entry.shape or ())}"
-    kind = "" if entry.required else "optional "
     name = "without a name" if entry.name is None else repr(entry.name)
+    if entry.is_tensor:
+        return f"the TensorSpec {name} of {entry.type} {shown_shape(entry.shape or ())}"
+    kind = "" if entry.required else "optional "
     return f"the {kind}{entry.type} column {name}"
 
 

@@ -50,7 +50,7 @@ def _check_class(settings: Settings) -> None:
     package = read_package(settings.pkg_dir, settings.target_python)
     found = find_class(package.modules, settings.model_class)
     if isinstance(found, NotFound) and found.near and not package.unparsed:
-        given = settings.given("model-class", str(settings.model_class))
+        given = settings.given("model-class", settings.model_class)
         raise refusal(given, f"there is {found.what}; did you mean {found.near[0]}?")
 
 
@@ -58,7 +58,7 @@ def _check_destination(settings: Settings) -> None:
     try:
         check_destination(settings.artifact_dir)
     except DestinationTaken as problem:
-        given = settings.given("artifact-dir-path", str(settings.artifact_dir))
+        given = settings.given("artifact-dir-path", settings.artifact_dir)
         raise refusal(given, str(problem)) from None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from pytest_vcp.digests import FileDigests
+from pytest_vcp.package import DATA
 
 # The files of an MLflow pyfunc model with an input example, as the hub expects them.
 EXPECTED = (
@@ -71,7 +72,7 @@ class ModelArtifact:
 
 def missing_files(path: Path, artifacts: Mapping[str, str]) -> tuple[str, ...]:
     """What an artifact at `path` lacks; `artifacts` maps names to paths below model_data/."""
-    weights = tuple(f"artifacts/{Path(source).name}" for source in artifacts.values())
+    weights = tuple(f"artifacts/{Path(DATA, source).name}" for source in artifacts.values())
     return tuple(name for name in (*EXPECTED, *weights) if not (path / name).exists())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
 
 _CHUNK = 4 << 20
@@ -17,7 +18,7 @@ class FileDigests:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int, int, int], str] = {}
+        self._known: dict[tuple[int, int, int, int], Future[str]] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
@@ -26,9 +27,20 @@ class FileDigests:
         status = path.stat()
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with self._lock:
-            if identity not in self._known:
-                self._known[identity] = _sha256(path)
-            return self._known[identity]
+            known = self._known.get(identity)
+            if known is None:
+                mine = self._known[identity] = Future[str]()
+        if known is not None:
+            return known.result()
+        # Outside of the lock: other files can be read meanwhile.
+        try:
+            mine.set_result(_sha256(path))
+        except BaseException as problem:
+            with self._lock:
+                del self._known[identity]
+            mine.set_exception(problem)
+            raise
+        return mine.result()
 
     def read_ahead(self, paths: Iterable[Path]) -> threading.Thread:
         """Digest the files in the background, while other processes do their imports."""

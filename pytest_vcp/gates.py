@@ -20,7 +20,7 @@ class Gates:
     """Remembers, for one variant, which rules were found broken."""
 
     def __init__(self) -> None:
-        self._broken: dict[str, bool] = {}
+        self._problems: dict[str, Violation | ToolError | None] = {}
 
     def enter(self, request: pytest.FixtureRequest, stage: Stage) -> None:
         """Raise Blocked if a required rule of an earlier stage does not hold."""
@@ -28,22 +28,37 @@ class Gates:
         self.require(request, (entry.id for entry in RULES if entry.stage in before))
 
     def require(self, request: pytest.FixtureRequest, rules: Iterable[str]) -> None:
-        """Raise Blocked if one of these rules, as far as they are required, does not hold."""
+        """Raise Blocked if one of these rules, as far as they are required, does not hold.
+
+        Where the surroundings failed under one of them, that is raised again: it does not say
+        that the package has anything to fix.
+        """
         for rule_id in rules:
-            if BY_ID[rule_id].level == "required" and self._is_broken(request, rule_id):
+            if BY_ID[rule_id].level != "required":
+                continue
+            problem = self._problem(request, rule_id)
+            if isinstance(problem, ToolError):
+                raise problem
+            if problem is not None:
                 raise Blocked(rule_id)
 
-    def _is_broken(self, request: pytest.FixtureRequest, rule_id: str) -> bool:
-        if rule_id not in self._broken:
-            judge = judges()[rule_id]
-            try:
-                judge(**{name: request.getfixturevalue(name) for name in _facts(judge)})
-                self._broken[rule_id] = False
-            except (Violation, ToolError):
-                self._broken[rule_id] = True
-            except Unverified:
-                self._broken[rule_id] = False
-        return self._broken[rule_id]
+    def _problem(
+        self, request: pytest.FixtureRequest, rule_id: str
+    ) -> Violation | ToolError | None:
+        if rule_id not in self._problems:
+            self._problems[rule_id] = _judged(request, rule_id)
+        return self._problems[rule_id]
+
+
+def _judged(request: pytest.FixtureRequest, rule_id: str) -> Violation | ToolError | None:
+    judge = judges()[rule_id]
+    try:
+        judge(**{name: request.getfixturevalue(name) for name in _facts(judge)})
+    except (Violation, ToolError) as problem:
+        return problem
+    except Unverified:
+        pass
+    return None
 
 
 def _facts(judge: object) -> tuple[str, ...]:

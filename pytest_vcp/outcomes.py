@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pytest_vcp.rules import BY_ID
@@ -83,6 +84,22 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None) -> Outcom
         "error",
         message=f"pytest-vcp itself failed: {type(problem).__name__}: {_one_line(str(problem))}",
         remedy="report this as a bug of pytest-vcp, with the traceback of --tb=long",
+    )
+
+
+def not_judged(rule: str, variant: str, why: str) -> Outcome:
+    """The outcome of a rule whose test did not run."""
+    return Outcome(rule, variant, "unverified", message=why)
+
+
+def unpublished(variant: str, destination: Path, problem: str) -> Outcome:
+    """The outcome of packaging when the artifact was made and can't be put in its place."""
+    return Outcome(
+        "VCP601",
+        variant,
+        "error",
+        message=_one_line(f"the artifact can't be put at {destination}: {problem}"),
+        remedy="see to that, or name another place with --vcp-artifact-dir-path",
     )
 
 

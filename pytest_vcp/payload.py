@@ -66,16 +66,27 @@ def resolve_uri(uri: str, root: Path) -> str:
 
 
 def _map_inputs(payload: Payload, column: str, change: Callable[[str], str]) -> Payload:
+    """A copy with `change` applied to the column; what has another form is for MLflow to refuse."""
     changed = copy.deepcopy(payload)
     split = changed.get("dataframe_split")
-    if isinstance(split, dict) and column in split.get("columns", ()):
-        place = split["columns"].index(column)
-        for row in split.get("data", ()):
-            row[place] = _apply(row[place], change)
-    for record in changed.get("dataframe_records", ()):
-        if column in record:
+    columns = split.get("columns") if isinstance(split, dict) else None
+    if isinstance(columns, list) and column in columns:
+        place = columns.index(column)
+        for row in _lists(split.get("data")):
+            if len(row) > place:
+                row[place] = _apply(row[place], change)
+    for record in _list(changed.get("dataframe_records")):
+        if isinstance(record, dict) and column in record:
             record[column] = _apply(record[column], change)
     return changed
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _lists(value: Any) -> list[list[Any]]:
+    return [entry for entry in _list(value) if isinstance(entry, list)]
 
 
 def _apply(value: Any, change: Callable[[str], str]) -> Any:

@@ -25,7 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def is_active(config: pytest.Config) -> bool:
     """Whether this run judges a package; options without a model class are refused."""
-    if config.getoption("vcp_model_class") or config.getini("vcp_model_class"):
+    # An empty class on the command line is a wrong one, not none.
+    if config.getoption("vcp_model_class") is not None or config.getini("vcp_model_class"):
         return True
     given = [option.flag for option in OPTIONS if config.getoption(option.key) is not None]
     if given:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.outcomes import Outcome, outcome_of, read_outcome
-from pytest_vcp.rules import BY_ID, STAGES
+from pytest_vcp.outcomes import Outcome, not_judged, outcome_of, read_outcome, unpublished
+from pytest_vcp.publishing import DestinationTaken
+from pytest_vcp.report import document
+from pytest_vcp.rules import BY_ID, RULES, STAGES
 from pytest_vcp.run import Run
-from pytest_vcp.verdict import Verdict, exit_code, judge
+from pytest_vcp.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
 _NOT_JUDGED = ("unverified", "skipped")
@@ -27,12 +29,18 @@ class Recorder:
         self.run = run
         self.outcomes: dict[str, Outcome] = {}
         self.facts: dict[str, Any] = {}
-        self.publishing_problem: str | None = None
-        self._tool_errors: list[BaseException] = []
+        self.report_problem: str | None = None
+        self._tool_errors: list[tuple[BaseException, str]] = []
 
     @property
     def is_worker(self) -> bool:
         return hasattr(self.config, "workerinput")
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether there is something to say: a rule was judged, or had to be."""
+        wanted = self.outcomes or self.run.settings.must_verify
+        return bool(wanted) and not self.config.option.collectonly
 
     @property
     def verdict(self) -> Verdict:
@@ -64,14 +72,12 @@ class Recorder:
     ) -> None:
         if isinstance(problem, (KeyboardInterrupt, pytest.exit.Exception)):
             return
-        # One failure of the surroundings meets every rule that needs them; it is told once.
-        if any(problem is known for known in self._tool_errors):
-            problem = Unverified("the error above came first")
-        elif isinstance(problem, ToolError):
-            self._tool_errors.append(problem)
-        outcome = outcome_of(rule, self.run.settings.variant, problem)
+        outcome = outcome_of(rule, self.run.settings.variant, self._once(rule, problem))
         report.vcp = outcome.as_json()  # type: ignore[attr-defined]
-        report.user_properties += [("vcp_rule", rule), ("vcp_outcome", outcome.kind)]
+        properties = [("vcp_rule", rule), ("vcp_outcome", outcome.kind)]
+        report.user_properties += properties
+        # JUnit XML takes them from the report of the tear-down, which takes them from the item.
+        item.user_properties += properties
         if outcome.kind in _NOT_JUDGED:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
@@ -80,6 +86,15 @@ class Recorder:
             report.longrepr = None
         elif isinstance(problem, (Violation, ToolError)):
             report.longrepr = "\n".join(outcome.lines())
+
+    def _once(self, rule: str, problem: BaseException | None) -> BaseException | None:
+        """One failure of the surroundings meets every rule that needs them; it is told once."""
+        for known, first in self._tool_errors:
+            if problem is known:
+                return Unverified(f"the error at {first} came first")
+        if isinstance(problem, ToolError):
+            self._tool_errors.append((problem, rule))
+        return problem
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if values := getattr(report, "vcp", None):
@@ -93,23 +108,18 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
         if self.run.workshop is not None:
-            self._finish_run(interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED)
-        yield
+            self._finish_run(interrupted)
         if self.is_worker:
+            # Sent by xdist's own hook, which runs inside of this one.
             self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
-        elif session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        elif self.has_verdict:
+            self._conclude(cut_short=interrupted or bool(session.shouldfail))
+        yield
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if ended and self.has_verdict and not self.is_worker:
             self._set_exit_code(session)
-
-    def _set_exit_code(self, session: pytest.Session) -> None:
-        if not self.outcomes:
-            return
-        code = exit_code(self.verdict, self.run.settings)
-        # A failing test of the user's own stays a failure, whatever the package is.
-        if code or session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = code
-        if self.publishing_problem is not None:
-            session.exitstatus = 10
 
     def _finish_run(self, interrupted: bool) -> None:
         """Note what the run came to, publish what was verified, end the processes."""
@@ -126,14 +136,38 @@ class Recorder:
         artifact = self.run.artifact
         try:
             self.run.publish()
-        except (OSError, pytest.UsageError) as problem:
-            self.publishing_problem = self.facts["publishing_problem"] = str(problem)
+        except (OSError, DestinationTaken) as problem:
+            self.facts["publishing_problem"] = str(problem)
             return
         self.facts["artifact"] = {
             "path": str(self.run.settings.artifact_dir),
             "sha256": artifact.sha256,
             "bytes": artifact.bytes,
         }
+
+    def _conclude(self, cut_short: bool) -> None:
+        """Complete the outcomes, so that nothing goes unsaid, and write the report."""
+        settings = self.run.settings
+        why = "the run ended before it" if cut_short else "not selected in this run"
+        for entry in RULES:
+            if entry.id not in self.outcomes:
+                self.outcomes[entry.id] = not_judged(entry.id, settings.variant, why)
+        if problem := self.facts.get("publishing_problem"):
+            outcome = unpublished(settings.variant, settings.artifact_dir, problem)
+            self.outcomes[outcome.rule] = outcome
+        report = document.build(self.verdict, settings.variant, self.outcomes, self.facts)
+        try:
+            document.write(report, settings.report_dir)
+        except OSError as failure:
+            self.report_problem = str(failure)
+
+    def _set_exit_code(self, session: pytest.Session) -> None:
+        code = exit_code(self.verdict, self.run.settings)
+        if self.report_problem is not None:
+            code = ERROR_EXIT
+        # A failing test of the user's own stays a failure, whatever the package is.
+        if code or session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = code
 
 
 def rule_of(item: pytest.Item) -> str | None:

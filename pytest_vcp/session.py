@@ -10,6 +10,7 @@ import pytest
 
 from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.artifact_sources import ArtifactSource
+from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
@@ -114,6 +115,12 @@ def vcp_spec(vcp_description: Attempt, vcp_settings: Settings) -> ModelSpec:
 def vcp_weights(vcp_run: Run) -> Weights:
     """The weights as they were when the run began."""
     return vcp_run.weights
+
+
+@pytest.fixture(scope="session")
+def vcp_digests(vcp_run: Run) -> FileDigests:
+    """Digests of files, each read once."""
+    return vcp_run.digests
 
 
 @pytest.fixture(scope="session")

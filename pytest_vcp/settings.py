@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import platformdirs
 import pytest
 
-from pytest_vcp.options import OPTIONS
 from pytest_vcp.policy import Policy, load_policy
+from pytest_vcp.reading import BY_NAME, Reader
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.values import (
     Given,
@@ -31,12 +31,9 @@ from pytest_vcp.values import (
 
 EnvManager = Literal["virtualenv", "local"]
 Device = Literal["auto", "cpu", "cuda"]
-T = TypeVar("T")
 
 # What stands for --vcp-model-config-json where it is not given.
 _NO_CONFIG: object = {}
-
-_BY_NAME = {option.name: option for option in OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,7 @@ class Settings:
     """All that the user chose. Paths are absolute; `sources` says where each value came from.
 
     `artifacts` are pairs of name and path relative to model_data/; `timeout` is in seconds.
+    `texts` has the values as they were given, for those that were.
     """
 
     pkg_dir: Path
@@ -66,76 +64,16 @@ class Settings:
     timeout: float
     variant: str
     sources: Mapping[str, Source]
+    texts: Mapping[str, str]
 
-    def given(self, name: str, text: str) -> Given:
-        """A value as it was given for the option `name`, to refuse it by."""
-        return Given(text, _BY_NAME[name], self.sources[name])
-
-
-class _Reader:
-    """Looks one value up, converts it, and remembers its source."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self.sources: dict[str, Source] = {}
-
-    def raw(self, name: str) -> object:
-        """The value as pytest hands it over; None where there is none."""
-        key = _BY_NAME[name].key
-        self.sources[name] = "option"
-        value: object = self._config.getoption(key)
-        if value is None:
-            self.sources[name] = "ini"
-            value = self._from_ini(key)
-        if value in (None, "", []):
-            self.sources[name] = "default"
-            return None
-        return value
-
-    def _from_ini(self, key: str) -> object:
-        try:
-            return self._config.getini(key)
-        except ValueError as problem:
-            raise pytest.UsageError(f"{key} (ini file): {problem}; write true or false") from None
-
-    def one(self, name: str, convert: Callable[[Given], T], default: T) -> T:
-        value = self.raw(name)
-        return default if value is None else convert(self._given(name, value))
-
-    def many(self, name: str, convert: Callable[[Given], T]) -> tuple[T, ...]:
-        values = self.raw(name)
-        if values is None:
-            return ()
-        assert isinstance(values, list)
-        return tuple(convert(self._given(name, value)) for value in values)
-
-    def switch(self, name: str) -> bool:
-        return bool(self.raw(name))
-
-    def path(self, name: str, default: Path, check: Callable[[Path, Given], Path]) -> Path:
-        """A path: from the command line relative to the start, from the ini file to that file."""
-        value = self.raw(name)
-        start = self._config.invocation_params.dir
-        if self.sources[name] == "ini" and self._config.inipath is not None:
-            start = self._config.inipath.parent
-        path = default if value is None else start / Path(str(value)).expanduser()
-        return check(path, self._given(name, path if value is None else value))
-
-    def file(self, name: str, check: Callable[[Path, Given], Path]) -> Path | None:
-        """A file that need not be given."""
-        return self.path(name, Path(), check) if self.raw(name) is not None else None
-
-    def place(self, name: str) -> str:
-        """Where a value that was read came from, as the user would look for it."""
-        return self._given(name, "").place
-
-    def _given(self, name: str, value: object) -> Given:
-        return Given(str(value), _BY_NAME[name], self.sources[name])
+    def given(self, name: str, default: object) -> Given:
+        """The value as it was given for the option `name`, to refuse it by."""
+        return Given(self.texts.get(name, str(default)), BY_NAME[name], self.sources[name])
 
 
 def resolve(config: pytest.Config) -> Settings:
     """Read all settings. Raises pytest.UsageError naming option or ini name, value and remedy."""
-    read = _Reader(config)
+    read = Reader(config)
     pkg_dir = read.path("pkg-dir", config.invocation_params.dir, _package_dir)
     # Without a model class the plugin is not active, so the default is never used.
     wrapper = read.one("model-class", model_class, ModelClass("", ""))
@@ -143,7 +81,9 @@ def resolve(config: pytest.Config) -> Settings:
     settings = Settings(
         pkg_dir=pkg_dir,
         model_class=wrapper,
-        artifacts=read.many("artifact", _once(lambda given: artifact(given, pkg_dir / "model_data"))),
+        artifacts=read.many(
+            "artifact", _once(lambda given: artifact(given, pkg_dir / "model_data"))
+        ),
         model_config=read.one("model-config-json", json_value, _NO_CONFIG),
         model_tags=read.many("model-tag", _once(pair)),
         payload=read.file("json-payload-filepath", _payload),
@@ -161,6 +101,7 @@ def resolve(config: pytest.Config) -> Settings:
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         sources=read.sources,
+        texts=read.texts,
     )
     _refuse_overlaps(settings)
     return settings
@@ -213,12 +154,12 @@ def _refuse_overlaps(settings: Settings) -> None:
             taken.append(settings.artifact_dir)
         for folder in taken:
             if _real(place).is_relative_to(_real(folder)):
-                given = settings.given(name, str(place))
+                given = settings.given(name, place)
                 raise refusal(given, f"{folder} is part of the artifact; name a place outside it")
 
 
 def _real(path: Path) -> Path:
-    """The path with its links resolved, but for the last name: what stands there is judged later."""
+    """The path with its links resolved, but for the last name, which is judged by itself."""
     return path.parent.resolve() / path.name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,19 +60,40 @@ def _named_paths(pkg_dir: Path) -> Iterator[Path]:
             if "\n" in text or len(text) > 500 or ("." not in text and "/" not in text):
                 continue
             path = pkg_dir / text
-            if "\0" not in text and path.exists() and path.resolve() != pkg_dir:
+            # os.path answers for any text; a pathlib path raises where it can't be a file's name.
+            if os.path.exists(path) and path.resolve() != pkg_dir:
                 yield path
 
 
 def preimports(package: ModelPackage) -> tuple[str, ...]:
-    """Libraries that model_code imports without condition, to be imported ahead of loading."""
-    found = {
-        name.split(".")[0]
-        for module in package.modules
-        if module.tree is not None
-        for name in _imported(module.tree)
-    }
+    """Libraries that model_code imports without condition, to be imported ahead of loading.
+
+    Nothing where model_code sets environment variables while it is imported: a library may read them
+    at its own import, which must then not come first.
+    """
+    trees = [module.tree for module in package.modules if module.tree is not None]
+    if any(_sets_variables(tree) for tree in trees):
+        return ()
+    found = {name.split(".")[0] for tree in trees for name in _imported(tree)}
     return tuple(sorted(found - {"model_code", "model_spec", "__future__"}))
+
+
+def _sets_variables(tree: ast.Module) -> bool:
+    """Whether the module, outside of functions, does more with os.environ than look into it."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        name = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
+        if name in ("environ", "putenv"):
+            return True
+        if isinstance(node, ast.Attribute) and node.attr in ("get", "copy", "items", "keys"):
+            continue
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            pending.append(node.slice)
+            continue
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            pending.extend(ast.iter_child_nodes(node))
+    return False
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

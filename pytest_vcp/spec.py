@@ -28,6 +28,11 @@ class Field:
     shape: tuple[int | str, ...] | None
 
 
+def uri_column(name: str) -> Field:
+    """The input in which a platform that calls it `name` receives the location of the data."""
+    return Field(name=name, is_tensor=False, type="string", required=True, shape=None)
+
+
 @dataclass(frozen=True)
 class Param:
     """One param of the signature; `problem` says why its default is not of its type."""

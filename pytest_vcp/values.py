@@ -45,13 +45,9 @@ def model_class(given: Given) -> ModelClass:
     module, separator, name = text.partition(":")
     dotted = all(part.isidentifier() for part in module.split("."))
     if not separator or not name.isidentifier() or not dotted:
-        raise refusal(
-            given, "write MODULE:CLASS, such as model_code.my_mlflow_model:MyMLflowModel"
-        )
+        raise refusal(given, "write MODULE:CLASS, such as model_code.my_mlflow_model:MyMLflowModel")
     if module.split(".")[0] != "model_code":
-        raise refusal(
-            given, f"the module must lie in model_code: try model_code.{module}:{name}"
-        )
+        raise refusal(given, f"the module must lie in model_code: try model_code.{module}:{name}")
     return ModelClass(module, name)
 
 
@@ -100,10 +96,12 @@ def json_value(given: Given) -> object:
 
     try:
         return json.loads(text, parse_constant=no_json)
+    except RecursionError:
+        raise refusal(given, "it is nested too deeply; keep it flat") from None
     except json.JSONDecodeError as problem:
         before, after = text[: problem.pos][-20:], text[problem.pos :][:20]
         remedy = (
-            "write it without quotes around it: {\"key\": 1}"
+            'write it without quotes around it: {"key": 1}'
             if given.source == "ini"
             else "quote the whole value for the shell: '{\"key\": 1}'"
         )
@@ -124,7 +122,7 @@ def choice(given: Given, known: Sequence[str]) -> str:
 def nearest(text: str, known: Sequence[str]) -> str:
     """A question that names the likeliest of `known`, in whatever case; empty without any."""
     by_case = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(text.casefold(), by_case, n=1)
+    near = difflib.get_close_matches(text.casefold(), by_case, n=1, cutoff=0.75)
     return f"did you mean {by_case[near[0]]}?" if near else ""
 
 

@@ -40,7 +40,8 @@ def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
     gaps = tuple(rule for rule in wanted if rule not in judged)
     failing = ("failed", "advice") if settings.strict else ("failed",)
     error = _first(in_order, ("error",))
-    broken = _first(in_order, failing)
+    # What is skipped has a broken rule before it, which the gate judged if it was deselected.
+    broken = _first(in_order, failing) or _first(in_order, ("skipped",))
     word: Word = "conformant"
     if error is not None:
         word = "error"

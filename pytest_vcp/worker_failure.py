@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +56,12 @@ class WorkerFailure(Exception):
         self.traceback = traceback
         self.exception = exception
         self.message = message
+
+    @property
+    def is_of_the_disk(self) -> bool:
+        """Whether the model's process met a full disk or a quota: no fault of the package."""
+        told = (f"[Errno {number}]" for number in (errno.ENOSPC, errno.EDQUOT))
+        return self.kind == "raised" and any(number in self.message for number in told)
 
     def instead_of(self, method: str) -> WorkerFailure:
         """The same failure for a method that was never reached because of it."""

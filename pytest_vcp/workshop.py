@@ -22,6 +22,7 @@ from pytest_vcp.publishing import MADE_BY, SIGNATURE_OF_OURS
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import guessed_inputs, source_tree
 from pytest_vcp.staging import Staging
+from pytest_vcp.violations import ToolError
 from pytest_vcp.worker import Call, Conditions, Worker, WorkerFailure
 
 
@@ -111,8 +112,18 @@ class Workshop:
         return attempt
 
     def describe_spec(self) -> Attempt:
-        """Describe model_spec.py."""
-        return self._once("reading model_spec.py", "spec.describe", {})
+        """Describe model_spec.py, which was imported before.
+
+        Raises ToolError for an exception that didn't come through the author's code.
+        """
+        attempt = self._once("reading model_spec.py", "spec.describe", {})
+        failure = attempt.failure
+        if failure is not None and failure.kind == "raised" and failure.where is None:
+            raise ToolError(
+                f"model_spec.py could not be described: {failure.summary}",
+                "report this as a bug of pytest-vcp, with model_spec.py",
+            )
+        return attempt
 
     def package(self) -> Attempt:
         """Save the model, and send both workers on to what follows from success."""
@@ -321,6 +332,11 @@ class Workshop:
             try:
                 return Attempt(call.result())
             except WorkerFailure as failure:
+                if failure.is_of_the_disk:
+                    raise ToolError(
+                        f"{failure.summary} while {call.doing}",
+                        "free space where the artifact goes, and in the temporary directory",
+                    ) from None
                 return Attempt(None, failure)
 
 

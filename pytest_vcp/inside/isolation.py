@@ -33,7 +33,11 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
             for root in _real(conditions["hidden"])
             if root not in needed and os.path.isdir(root)
         ),
-        visible=tuple(_real([*conditions["visible"], *_needed(conditions)])),
+        # Both spellings of an input: it may be a link within the tree that hides it.
+        visible=(
+            *_real(_needed(conditions)),
+            *(path for path in sorted(visible) if os.path.exists(path)),
+        ),
         read_only=tuple(_real(conditions["read_only"])),
     )
     entered = namespaces.enter(wanted)

@@ -40,7 +40,7 @@ _IFF_UP = 0x1
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to enforce. All paths are real paths that exist.
+    """What to enforce. All paths are absolute and exist; only visible ones may hold links.
 
     `read_only` is enforced only beside `hidden`: a tree mounted over itself can't be hard-linked
     out of, which is how weights are packaged.
@@ -105,8 +105,7 @@ def _enter(plan: Entered, wanted: Wanted) -> None:
     if plan.files:
         # First of all: nothing that is mounted from here on may reach the system's own table.
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-        for root in wanted.hidden:
-            _hide(root, [path for path in wanted.visible if is_within(path, root)])
+        _hide_all(wanted.hidden, wanted.visible)
         for root in wanted.read_only:
             _protect(root)
     # The working directory still points into what was there before.
@@ -114,25 +113,32 @@ def _enter(plan: Entered, wanted: Wanted) -> None:
         os.chdir("/")
 
 
-def _hide(root: str, visible: list[str]) -> None:
-    """Put an empty read-only directory over `root`, with `visible` back in its place."""
-    if not os.path.isdir(root):
-        raise OSError(f"{root} is not a directory")
-    # A tree brings its own contents back.
-    outermost = [
-        path
-        for path in visible
-        if not any(path != other and is_within(path, other) for other in visible)
-    ]
-    held = [(path, os.path.isdir(path), os.open(path, _O_PATH)) for path in outermost]
+def _hide_all(hidden: tuple[str, ...], visible: tuple[str, ...]) -> None:
+    # All are opened before anything is hidden: a link may lead from one hidden tree to another.
+    held = [(path, os.path.isdir(path), os.open(path, _O_PATH)) for path in visible]
     try:
-        _mount("tmpfs", root, "tmpfs", 0, "size=1m,mode=755")
-        for path, is_directory, descriptor in held:
-            _make_place(path, is_directory)
-            _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
+        for root in hidden:
+            # One that is visible as a whole, such as an input that is a directory, stays.
+            if not any(is_within(root, path) for path in visible):
+                _hide(root, [entry for entry in held if is_within(entry[0], root)])
     finally:
         for _, _, descriptor in held:
             os.close(descriptor)
+
+
+def _hide(root: str, visible: list[tuple[str, bool, int]]) -> None:
+    """Put an empty read-only directory over `root`, with `visible` back in its place.
+
+    Each visible entry is a path, whether it is a directory, and a descriptor of it.
+    """
+    if not os.path.isdir(root):
+        raise OSError(f"{root} is not a directory")
+    _mount("tmpfs", root, "tmpfs", 0, "size=1m,mode=755")
+    for path, is_directory, descriptor in visible:
+        # A tree brings its own contents back.
+        if not any(path != other and is_within(path, other) for other, _, _ in visible):
+            _make_place(path, is_directory)
+            _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
     _mount(None, root, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
 
 

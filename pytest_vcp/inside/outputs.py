@@ -6,7 +6,7 @@ import hashlib
 import io
 from typing import Any
 
-from .plain import first_line, strict_json, type_name
+from .plain import dtype_name, first_line, strict_json, type_name
 
 Reply = dict[str, Any]
 
@@ -47,7 +47,7 @@ def _entry(value: Any) -> Reply:
         "is_array": True,
         "type": type_name(value),
         "shape": list(value.shape),
-        "dtype": str(value.dtype),
+        "dtype": dtype_name(value.dtype),
         "bytes": int(value.nbytes),
         "digest": digest(value),
         "not_finite": 0,
@@ -169,6 +169,8 @@ def through_json(prediction: Any, tolerance: Reply) -> str | None:
         return f"{type(problem).__name__}: {first_line(problem)}"
     sent = arrays(prediction)
     for name, array in sent.items():
+        if masked := int(numpy.ma.count_masked(array)):
+            return f"{_title(name)} has {masked} of {array.size} values masked: null in JSON"
         part = received[name] if isinstance(prediction, dict) else received
         try:
             back = {name: numpy.array(part).astype(array.dtype).reshape(array.shape)}

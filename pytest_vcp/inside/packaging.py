@@ -9,11 +9,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import outputs
-from .linking import link_or_copy
+from .linking import link as link_file
 from .spec import comparable
 
 Reply = dict[str, Any]
@@ -30,7 +30,10 @@ def save(state: Reply, params: Reply) -> Reply:
     started = time.perf_counter()
     wrapper = getattr(importlib.import_module(params["module"]), params["name"])
     model = construct(wrapper, params["config"])
-    sources = {name: f"model_data/{path}" for name, path in params["artifacts"].items()}
+    # Without `normpath`, MLflow takes "model_data/." for the files in it, not for the directory.
+    sources = {
+        name: os.path.normpath(f"model_data/{path}") for name, path in params["artifacts"].items()
+    }
     with _without_loading(type(model)), _linked_weights(os.path.realpath("model_data")):
         mlflow.pyfunc.save_model(
             params["destination"],
@@ -55,8 +58,8 @@ def save(state: Reply, params: Reply) -> Reply:
 def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
     """Call the wrapper class with what its constructor takes of the model config.
 
-    A single parameter named model_config or config, or a single required one whose name is no
-    key of the config, gets the dictionary; otherwise keys go to parameters of the same name.
+    A parameter named model_config or config, or a single required one whose name is no key of
+    the config, gets the dictionary; otherwise keys go to parameters of the same name.
     """
     accepted = list(inspect.signature(wrapper).parameters.values())
     named = [
@@ -64,19 +67,33 @@ def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
         for entry in accepted
         if entry.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]
-    takes_any = any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in accepted)
-    if len(named) == 1 and _takes_whole(named[0], config):
-        return wrapper(dict(config))
-    if takes_any:
+    matching = {entry.name: config[entry.name] for entry in named if entry.name in config}
+    whole = _takes_whole(named, config)
+    if whole is not None and whole.kind is inspect.Parameter.POSITIONAL_ONLY:
+        return wrapper(dict(config), **matching)
+    if whole is not None:
+        return wrapper(**{whole.name: dict(config)}, **matching)
+    if not any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in accepted):
+        return wrapper(**matching)
+    try:
         return wrapper(**config)
-    return wrapper(**{entry.name: config[entry.name] for entry in named if entry.name in config})
+    except TypeError:
+        # It may only pass its keywords on to a base class, which takes none. The hub's own
+        # packager gives no argument at all.
+        return wrapper(**matching)
 
 
-def _takes_whole(entry: inspect.Parameter, config: Mapping[str, Any]) -> bool:
-    if entry.kind is inspect.Parameter.KEYWORD_ONLY or entry.name in config:
-        return False
-    required = entry.default is inspect.Parameter.empty
-    return entry.name in ("model_config", "config") or required
+def _takes_whole(
+    named: Sequence[inspect.Parameter], config: Mapping[str, Any]
+) -> inspect.Parameter | None:
+    """The parameter that is meant for the whole config, where there is one."""
+    for entry in named:
+        if entry.name in ("model_config", "config") and entry.name not in config:
+            return entry
+    if len(named) == 1 and named[0].name not in config:
+        required = named[0].default is inspect.Parameter.empty
+        return named[0] if required else None
+    return None
 
 
 @contextlib.contextmanager
@@ -104,7 +121,7 @@ def _linked_weights(data: str) -> Iterator[None]:
 
     def link(source: Any, destination: Any, *, follow_symlinks: bool = True) -> Any:
         real = os.path.realpath(source)
-        if real.startswith(data + os.sep) and link_or_copy(real, os.fspath(destination)):
+        if real.startswith(data + os.sep) and link_file(real, os.fspath(destination)):
             return destination
         return copy(source, destination, follow_symlinks=follow_symlinks)
 

@@ -39,6 +39,12 @@ def type_name(value: Any) -> str:
     return f"{kind.__module__.split('.')[0]}.{kind.__name__}"
 
 
+def dtype_name(dtype: Any) -> str:
+    """A dtype as MLflow writes it in a signature: the length of a text is no part of it."""
+    flexible = {"U": "str", "S": "bytes"}
+    return flexible.get(dtype.kind) or str(dtype)
+
+
 def first_line(problem: BaseException) -> str:
     """The message of an exception on one line, without the frame that MLflow prints into it."""
     text = " ".join(str(problem).split())

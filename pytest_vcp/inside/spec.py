@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from . import roundtrip
-from .plain import first_line, type_name
+from .plain import dtype_name, first_line, type_name
 
 Reply = dict[str, Any]
 
@@ -26,11 +26,14 @@ def describe(state: Reply, params: Reply) -> Reply:
     state["signature"] = signature
     state["example"] = example
     usable = is_signature(signature) and is_example(example)
+    enforcement = _enforcement(signature, example) if usable else None
+    # An example that MLflow refuses is not sent on a way that is made for accepted ones.
+    accepted = enforcement is not None and not any(enforcement.values())
     return {
         "signature": _signature(module, signature),
         "example": _example(module, example),
-        "enforcement": _enforcement(signature, example) if usable else None,
-        "round_trip": roundtrip.examine(signature, example) if usable else None,
+        "enforcement": enforcement,
+        "round_trip": roundtrip.examine(signature, example) if accepted else None,
     }
 
 
@@ -85,7 +88,7 @@ def _field(entry: Any) -> Reply:
     return {
         "name": None if entry.name is None else str(entry.name),
         "is_tensor": tensor,
-        "type": str(entry.type) if tensor else getattr(entry.type, "name", str(entry.type)),
+        "type": dtype_name(entry.type) if tensor else getattr(entry.type, "name", str(entry.type)),
         "required": bool(getattr(entry, "required", True)),
         # MLflow takes anything for a dimension; what is no integer travels as text.
         "shape": [_dimension(size) for size in entry.shape] if tensor else None,
@@ -115,14 +118,26 @@ def _param_problem(entry: Any, value: Any) -> str | None:
     None, alone or in a list, is ours to refuse: MLflow lets it through.
     """
     if value is None:
-        return "it is None"
+        return "MLflow lets it pass, and the model receives None"
     if isinstance(value, (list, tuple)) and any(item is None for item in value):
-        return "it is a list that holds None"
+        return "MLflow lets it pass, and the model receives a list that holds None"
     try:
         type(entry).validate_param_spec(value, entry)
     except Exception as problem:  # noqa: BLE001 - MLflow raises many kinds
         return first_line(problem)
-    return None
+    return _overflow(entry.dtype, value)
+
+
+def _overflow(dtype: Any, value: Any) -> str | None:
+    """MLflow takes whole numbers of any size for its integer of 32 bits and its long of 64."""
+    import numpy
+    from mlflow.types import DataType
+
+    if dtype not in (DataType.integer, DataType.long):
+        return None
+    limits = numpy.iinfo(dtype.to_numpy())
+    outside = [item for item in numpy.ravel(value).tolist() if not limits.min <= item <= limits.max]
+    return f"{outside[0]} is beyond the range of {dtype.name}" if outside else None
 
 
 def _example(module: Any, example: Any) -> Reply:
@@ -169,10 +184,13 @@ def _enforcement(signature: Any, example: Any) -> Reply:
         except Exception as problem:  # noqa: BLE001 - MLflow raises many kinds
             reply["frame"] = first_line(problem)
     known = {entry.name: entry for entry in (signature.params or ())}
-    unknown = sorted(str(name) for name in params if name not in known)
-    reply["unknown_params"] = unknown
-    for name in params.keys() - set(unknown):
-        problem_text = _param_problem(known[name], params[name])
-        if problem_text:
-            reply["params"] = f"{name} = {params[name]!r}: {problem_text}"
+    reply["unknown_params"] = [str(name) for name in params if name not in known]
+    problems = (
+        (name, _param_problem(known[name], value))
+        for name, value in params.items()
+        if name in known
+    )
+    for name, text in problems:
+        if text and reply["params"] is None:
+            reply["params"] = f"{name} = {params[name]!r}: {text}"
     return reply

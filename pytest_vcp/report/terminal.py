@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,8 @@ from pytest_vcp.rules import RULES
 from pytest_vcp.settings import Settings
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
+_LISTED = 9  # rules named in one line
+_WIDEST = 60  # characters of a value in the header
 _LETTERS = {"unverified": ("u", "UNVERIFIED"), "advice": ("a", "ADVICE")}
 
 
@@ -45,12 +46,10 @@ class TerminalReport:
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         recorder = self._recorder
-        if not recorder.outcomes:
+        if not recorder.has_verdict:
             return
         verdict = recorder.verdict
         settings = recorder.run.settings
-        report = document.build(verdict, settings.variant, recorder.outcomes, recorder.facts)
-        written = _write(report, settings)
         terminalreporter.section("vcp verdict", bold=True)
         tally = document.counts(tuple(recorder.outcomes.values()))
         told = ", ".join(f"{number} {kind}" for kind, number in tally.items())
@@ -59,45 +58,53 @@ class TerminalReport:
             bold=True,
             **{_COLOURS[verdict.word]: True},
         )
-        for line in self._block(written):
+        for line in self._block():
             terminalreporter.line(f"  {line}")
 
-    def _block(self, written: str) -> Iterator[str]:
+    def _block(self) -> Iterator[str]:
         recorder = self._recorder
         verdict, facts, settings = recorder.verdict, recorder.facts, recorder.run.settings
         if verdict.first is not None:
             yield from _first(verdict.first)
         yield from _unverified(verdict.unverified)
         if verdict.gaps and verdict.first is None:
-            yield f"not judged  {', '.join(verdict.gaps)}, which the policy wants verified"
+            yield f"missing     {', '.join(verdict.gaps)}: they have to be verified"
         yield f"artifact    {_artifact(facts, settings)}"
         if figures := facts.get("figures"):
             yield f"figures     {_figures(figures)}"
-        yield f"report      {written}"
+        yield f"report      {_report(recorder.report_problem, settings)}"
 
 
 def header(settings: Settings) -> Iterator[str]:
     """The choices of this run, each with where it came from unless it is the default."""
+    told: set[str] = set()
 
     def shown(name: str, value: object) -> str:
-        source = settings.sources.get(name, "default")
+        told.add(name)
+        source = settings.sources[name]
         return f"{value}" if source == "default" else f"{value} ({source})"
 
     yield (
         f"vcp package: {shown('pkg-dir', settings.pkg_dir)}, variant {settings.variant}, "
-        f"policy {shown('policy', 'vcp')}"
+        f"policy {shown('policy', settings.texts.get('policy', 'vcp'))}"
     )
     yield f"vcp model: {shown('model-class', settings.model_class)}"
     artifacts = " ".join(f"{name}={path}" for name, path in settings.artifacts) or "no artifact"
-    yield f"vcp artifacts: {shown('artifact', artifacts)}, to {_near(settings.artifact_dir)}"
+    place = shown("artifact-dir-path", _near(settings.artifact_dir))
+    yield f"vcp artifacts: {shown('artifact', artifacts)}, to {place}"
     python = settings.python or ".".join(map(str, settings.target_python))
-    inference = ", inference skipped" if settings.skip_inference else ""
     yield (
         f"vcp environment: {shown('env-manager', settings.env_manager)}, "
-        f"Python {shown('python', python)}, device {shown('device', settings.device)}{inference}"
+        f"Python {shown('python', python)}, device {shown('device', settings.device)}"
     )
-    if settings.payload is not None:
-        yield f"vcp payload: {shown('json-payload-filepath', settings.payload)}"
+    others = [name for name in settings.texts if name not in told]
+    if others:
+        values = (f"{name} {shown(name, _cut(settings.texts[name]))}" for name in others)
+        yield f"vcp settings: {', '.join(values)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _first(outcome: Outcome) -> Iterator[str]:
@@ -107,9 +114,12 @@ def _first(outcome: Outcome) -> Iterator[str]:
 
 
 def _unverified(outcomes: tuple[Outcome, ...]) -> Iterator[str]:
-    for reason, same in groupby(outcomes, key=lambda outcome: outcome.message):
-        rules = ", ".join(outcome.rule for outcome in same)
-        yield f"unverified  {rules}: {reason}"
+    by_reason: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        by_reason.setdefault(outcome.message, []).append(outcome.rule)
+    for reason, rules in by_reason.items():
+        more = f" and {len(rules) - _LISTED} more" if len(rules) > _LISTED else ""
+        yield f"unverified  {', '.join(rules[:_LISTED])}{more}: {reason}"
 
 
 def _artifact(facts: dict[str, object], settings: Settings) -> str:
@@ -117,8 +127,6 @@ def _artifact(facts: dict[str, object], settings: Settings) -> str:
     if isinstance(artifact, dict):
         size = f"{artifact['bytes'] / 1e6:.1f} MB"
         return f"{_near(Path(artifact['path']))} ({size}, sha256 {artifact['sha256'][:12]}…)"
-    if problem := facts.get("publishing_problem"):
-        return f"not published: {problem}"
     kept = "; the previous one is as it was" if settings.artifact_dir.exists() else ""
     return f"none{kept}"
 
@@ -136,11 +144,10 @@ def _figures(figures: dict[str, float | None]) -> str:
     return ", ".join(parts)
 
 
-def _write(report: dict[str, object], settings: Settings) -> str:
-    try:
-        return _near(document.write(report, settings.report_dir))
-    except OSError as problem:
+def _report(problem: str | None, settings: Settings) -> str:
+    if problem is not None:
         return f"not written: {problem}; choose another place with --vcp-report-dir"
+    return _near(settings.report_dir / document.NAME)
 
 
 def _near(path: Path) -> str:

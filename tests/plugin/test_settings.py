@@ -1,0 +1,178 @@
+"""Every option and its ini twin: read, ordered, shown with their source, refused with a remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vcp.options import OPTIONS
+from pytest_vcp.report.terminal import header
+from pytest_vcp.rules import BY_ID
+from tests.plugin.conftest import CLASS, Configure
+from tests.runs import run_vcp
+
+pytest_plugins = ["pytester"]
+
+WRAPPER = CLASS.partition("=")[2]
+# Option -> a value for the ini file, another for the command line, the setting, and what it is
+# then. Paths are relative to the package directory, as is the ini file.
+VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
+    "model-class": (
+        "model_code.other:Other",
+        WRAPPER,
+        "model_class",
+        "model_code.other:Other",
+        WRAPPER,
+    ),
+    "artifact": (
+        "a=pcs10",
+        "b=pcs50",
+        "artifacts",
+        (("a", "pcs10"),),
+        (("b", "pcs50"),),
+    ),
+    "model-config-json": ('{"a": 1}', "[2]", "model_config", {"a": 1}, [2]),
+    "model-tag": ("a=1", "b=2=3", "model_tags", (("a", "1"),), (("b", "2=3"),)),
+    "json-payload-filepath": ("one.json", "two.json", "payload", "one.json", "two.json"),
+    "artifact-dir-path": ("one", "two/three", "artifact_dir", "one", "two/three"),
+    "skip-inference": ("true", "", "skip_inference", True, True),
+    "pkg-dir": (".", "../other", "pkg_dir", ".", "../other"),
+    "env-manager": ("local", "virtualenv", "env_manager", "local", "virtualenv"),
+    "python": ("3.8", "3.9", "target_python", (3, 8), (3, 9)),
+    "device": ("cpu", "cuda", "device", "cpu", "cuda"),
+    "strict": ("yes", "", "strict", True, True),
+    "must-verify": ("VCP101", "VCP705, VCP706", "must_verify", ("VCP101",), ("VCP705", "VCP706")),
+    "policy": ("one.yaml", "two.yaml", "policy", "genome_uri", "volume_uri"),
+    "report-dir": ("reports", "../elsewhere", "report_dir", "reports", "../elsewhere"),
+    "cache-dir": ("cache", "../cache", "cache_dir", "cache", "../cache"),
+    "timeout": ("7", "8.5", "timeout", 7.0, 8.5),
+}
+SWITCHES = tuple(option.name for option in OPTIONS if option.metavar is None)
+
+
+@pytest.fixture
+def files(package: Path) -> Path:
+    """The package with all the files that the values above name."""
+    payload = {"dataframe_split": {"columns": ["input_uri"], "data": [["a.h5ad"]]}}
+    for name in ("one.json", "two.json"):
+        (package / name).write_text(json.dumps(payload), encoding="utf-8")
+    (package / "one.yaml").write_text("input_column: genome_uri\n", encoding="utf-8")
+    (package / "two.yaml").write_text("input_column: volume_uri\n", encoding="utf-8")
+    other = package.parent / "other" / "model_data"
+    other.mkdir(parents=True)
+    (other / "pcs50").write_bytes(b"weights")
+    return package
+
+
+def expected(package: Path, name: str, value: Any) -> Any:
+    """The value that the table gives, made absolute where it is a path."""
+    paths = ("json-payload-filepath", "artifact-dir-path", "pkg-dir", "report-dir", "cache-dir")
+    return (package / value).resolve() if name in paths else value
+
+
+def found(settings: Any, name: str) -> Any:
+    value = getattr(settings, VALUES[name][2])
+    if name == "policy":
+        return value.input_column
+    return str(value) if name == "model-class" else value
+
+
+def test_the_table_has_every_option() -> None:
+    assert list(VALUES) == [option.name for option in OPTIONS]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_ini_value_is_used(configure: Configure, files: Path, name: str) -> None:
+    given, _, _, wanted, _ = VALUES[name]
+    key = f"vcp_{name.replace('-', '_')}"
+    model_class = "" if name == "model-class" else CLASS
+    if name == "model-class":
+        (files / "model_code" / "other.py").write_text("class Other: ...\n", encoding="utf-8")
+    settings = configure(ini=[f"{key} = {given}"], model_class=model_class)
+    assert found(settings, name) == expected(files, name, wanted)
+    assert settings.sources[name] == "ini"
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_command_line_wins_over_ini(configure: Configure, files: Path, name: str) -> None:
+    given, over, _, _, wanted = VALUES[name]
+    key = f"vcp_{name.replace('-', '_')}"
+    flag = f"--vcp-{name}"
+    settings = configure(flag if name in SWITCHES else f"{flag}={over}", ini=[f"{key} = {given}"])
+    assert found(settings, name) == expected(files, name, wanted)
+    assert settings.sources[name] == "option"
+
+
+def test_defaults(configure: Configure, package: Path) -> None:
+    settings = configure()
+    assert settings.pkg_dir == package
+    assert settings.artifact_dir == package / "mlflow_model_artifact"
+    assert settings.report_dir == package / ".vcp"
+    assert (settings.env_manager, settings.device, settings.timeout) == ("virtualenv", "auto", 600)
+    assert (settings.skip_inference, settings.strict, settings.must_verify) == (False, False, ())
+    assert {name for name, source in settings.sources.items() if source != "default"} == {
+        "model-class"
+    }
+
+
+def test_a_switch_in_the_ini_file_can_be_taken_back(configure: Configure) -> None:
+    settings = configure("-o", "vcp_strict=false", ini=["vcp_strict = true"])
+    assert not settings.strict
+
+
+def test_several_values_in_the_ini_file_stand_on_lines_of_their_own(configure: Configure) -> None:
+    settings = configure(ini=["vcp_artifact =", "    a=pcs10", "    b=pcs50"])
+    assert settings.artifacts == (("a", "pcs10"), ("b", "pcs50"))
+
+
+def test_pyproject_is_an_ini_file_too(configure: Configure, package: Path) -> None:
+    (package / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\nvcp_artifact = ["a=pcs10"]\nvcp_strict = true\n',
+        encoding="utf-8",
+    )
+    settings = configure()
+    assert settings.artifacts == (("a", "pcs10"),)
+    assert settings.strict
+
+
+def test_ini_paths_are_relative_to_the_ini_file(
+    configure: Configure, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ini = package.parent / "ci" / "vcp.ini"
+    ini.parent.mkdir()
+    ini.write_text("[pytest]\nvcp_pkg_dir = ../mlflow_pkg\nvcp_report_dir = out\n")
+    settings = configure("-c", str(ini))
+    assert settings.pkg_dir == package
+    assert settings.report_dir == ini.parent / "out"
+
+
+def test_all_rules_can_be_demanded(configure: Configure) -> None:
+    assert configure("--vcp-must-verify=all").must_verify == tuple(BY_ID)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_header_shows_each_value_with_its_source(
+    configure: Configure, files: Path, name: str
+) -> None:
+    given, over = VALUES[name][:2]
+    key = f"vcp_{name.replace('-', '_')}"
+    if name != "model-class":
+        told = "\n".join(header(configure(ini=[f"{key} = {given}"])))
+        assert "(ini)" in told
+    flag = f"--vcp-{name}"
+    told = "\n".join(header(configure(flag if name in SWITCHES else f"{flag}={over}")))
+    assert told.count("(option)") == (1 if name == "model-class" else 2)
+    # Where pytest was started is shown as it is, and not as it was written.
+    assert (f"{name} on" if name in SWITCHES else over.removeprefix("../")) in told
+
+
+def test_a_wrong_value_ends_pytest_with_its_code_for_usage(package: Path) -> None:
+    run = run_vcp(package, [CLASS], "--vcp-device=gpu")
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert run.output.strip() == (
+        "ERROR: --vcp-device: 'gpu' is not usable; choose from auto, cpu, cuda"
+    )
+    assert sorted(path.name for path in package.iterdir() if path.name.startswith(".")) == []
