@@ -15,7 +15,7 @@ from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
 from pytest_vcp.marker_environments import applies
-from pytest_vcp.pickles import PickleFacts, read_pickle
+from pytest_vcp.pickles import SMALL_BYTES, PickleFacts, read_pickle
 from pytest_vcp.prediction import Packaging
 from pytest_vcp.requirements import Lock, RequirementLine, parse_lines
 from pytest_vcp.rules import rule
@@ -30,6 +30,9 @@ _ROOTED = re.compile(
     r"|[A-Za-z]:\\)[^\s\"',\])]*)"
 )
 
+# Any other absolute path: it counts where its first directory exists on this machine.
+_ABSOLUTE = re.compile(r"(?:^|[\s\"'=(,\[])(?P<path>(?:file://)?/(?P<first>[\w.-]+)/[^\s\"',\])]+)")
+
 
 @rule("VCP601")
 def test_vcp601_packaging_succeeds(vcp_packaging: Packaging) -> None:
@@ -39,7 +42,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging) -> None:
         raise Violation(
             expected="MLflow saves the model",
             received=failure.summary,
-            remedy="make the constructor work with the given config, without a GPU or weights",
+            remedy="make the constructor work with the given config, and keep plain values on self",
             where=failure.where,
         )
     if vcp_packaging.missing:
@@ -152,29 +155,37 @@ def test_vcp608_pickle_holds_code_by_reference(
     vcp_artifact: ModelArtifact, vcp_settings: Settings
 ) -> None:
     """The pickled wrapper refers to its code, and holds neither weights nor paths."""
-    pickle = read_pickle(vcp_artifact.path / "python_model.pkl")
-    received = pickle_problem(pickle, vcp_settings)
-    if received:
+    problem = pickle_problem(read_pickle(vcp_artifact.path / "python_model.pkl"), vcp_settings)
+    if problem:
+        received, remedy = problem
         raise Violation(
             expected="a small pickle that refers to model_code and holds nothing else",
             received=received,
-            remedy="load weights in load_context, not in the constructor or at import",
+            remedy=remedy,
             where=Location("python_model.pkl"),
         )
 
 
-def pickle_problem(pickle: PickleFacts, settings: Settings) -> str | None:
-    """What the pickled wrapper should not hold."""
+def pickle_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | None:
+    """What the pickled wrapper should not hold, and how to keep it out."""
+    in_load_context = "load weights in load_context, not in the constructor or at import"
     if pickle.problem:
-        return pickle.problem
+        return pickle.problem, "check what model_code changes in MLflow while it is imported"
     if pickle.by_value:
-        return f"code by value ({pickle.by_value[0]}), which other Pythons can't read"
+        return (
+            f"code by value ({pickle.by_value[0]}), which other Pythons can't read",
+            "define it at the top of a module in model_code; no lambda or inner function on self",
+        )
     if pickle.arrays:
-        return f"{pickle.binary_bytes} bytes of arrays ({pickle.arrays[0]})"
+        return f"{pickle.binary_bytes} bytes of arrays ({pickle.arrays[0]})", in_load_context
+    if pickle.binary_bytes > SMALL_BYTES:
+        return f"{pickle.binary_bytes} bytes of binary data", in_load_context
     if pickle.bytes > settings.policy.pickle_bytes:
-        return f"{pickle.bytes} bytes, more than {settings.policy.pickle_bytes}"
-    paths = [path for text in pickle.texts if (path := local_path(text, settings.pkg_dir))]
-    return f"the path {paths[0]}" if paths else None
+        return f"{pickle.bytes} bytes, more than {settings.policy.pickle_bytes}", in_load_context
+    for text in pickle.texts:
+        if path := local_path(text, settings.pkg_dir):
+            return f"the path {path}", "take paths from context.artifacts, in load_context"
+    return None
 
 
 def effective(lines: Iterable[RequirementLine], markers: Mapping[str, str]) -> frozenset[str]:
@@ -227,7 +238,8 @@ def nested_texts(place: str, value: object) -> Iterator[tuple[str, str]]:
         yield place, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from nested_texts(f"{place}: {key}" if ":" not in place else place, inner)
+            yield place, str(key)
+            yield from nested_texts(f"{place}.{key}" if ": " in place else f"{place}: {key}", inner)
     elif isinstance(value, list):
         for inner in value:
             yield from nested_texts(place, inner)
@@ -237,5 +249,9 @@ def local_path(text: str, pkg_dir: Path) -> str | None:
     """The first path in a text that is rooted on this machine or in somebody's home."""
     if str(pkg_dir) in text:
         return str(pkg_dir)
-    found = _ROOTED.search(text)
-    return found["path"] if found else None
+    if found := _ROOTED.search(text):
+        return found["path"]
+    for found in _ABSOLUTE.finditer(text):
+        if Path("/", found["first"]).is_dir():
+            return found["path"]
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 
 import pytest
@@ -81,6 +82,9 @@ def _choose_tests(config: pytest.Config) -> None:
     """Judge by the suite where the user named no tests."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(suite.directory())]
+    # The user's own ini file may give tests other names; the suite's are tests none the less.
+    config.addinivalue_line("python_files", f"{glob.escape(str(suite.directory()))}/test_*.py")
+    config.addinivalue_line("python_functions", "test_vcp")
 
 
 def _keep_in_one_process(config: pytest.Config) -> None:

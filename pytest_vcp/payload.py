@@ -69,16 +69,22 @@ def _map_inputs(payload: Payload, column: str, change: Callable[[str], str]) -> 
     """A copy with `change` applied to the column; what has another form is for MLflow to refuse."""
     changed = copy.deepcopy(payload)
     split = changed.get("dataframe_split")
-    columns = split.get("columns") if isinstance(split, dict) else None
-    if isinstance(columns, list) and column in columns:
-        place = columns.index(column)
+    if isinstance(split, dict) and column in _list(split.get("columns")):
+        place = split["columns"].index(column)
         for row in _lists(split.get("data")):
             if len(row) > place:
                 row[place] = _apply(row[place], change)
-    for record in _list(changed.get("dataframe_records")):
-        if isinstance(record, dict) and column in record:
-            record[column] = _apply(record[column], change)
+    for name in ("dataframe_records", "instances", "inputs"):
+        for part in _records(changed.get(name)):
+            if column in part:
+                part[column] = _apply(part[column], change)
     return changed
+
+
+def _records(value: Any) -> list[dict[str, Any]]:
+    """Rows that map columns to values; also one mapping of columns to the values of all rows."""
+    rows = [value] if isinstance(value, dict) else _list(value)
+    return [entry for entry in rows if isinstance(entry, dict)]
 
 
 def _list(value: Any) -> list[Any]:
@@ -90,4 +96,6 @@ def _lists(value: Any) -> list[list[Any]]:
 
 
 def _apply(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, list):
+        return [_apply(entry, change) for entry in value]
     return change(value) if isinstance(value, str) else value

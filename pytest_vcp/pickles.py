@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 # Binary data below this size is a flag or an identifier, not weights.
@@ -20,7 +21,8 @@ class PickleFacts:
 
     `bytes` is its size, `binary_bytes` the size of the byte strings in it, `arrays` the functions
     that would build arrays or tensors from them, `by_value` the code that it carries instead of
-    referring to it, `texts` every string. `problem` says why it can't be read.
+    referring to it, `texts` every string, and every path that is stored in parts. `problem` says
+    why it can't be read.
     """
 
     bytes: int
@@ -87,7 +89,17 @@ def _walk(content: bytes) -> tuple[list[str], list[str], int]:
             pushed.append(None)
         elif opcode not in ("PROTO", "FRAME", "MARK"):
             pushed.append(None)
+    if any(name.startswith("pathlib.") for name in names):
+        texts += _paths_in_parts(pushed)
     return names, texts, binary
+
+
+def _paths_in_parts(pushed: Sequence[str | None]) -> Iterator[str]:
+    """Absolute paths as pathlib pickles them below Python 3.13: the root, then part after part."""
+    for position, item in enumerate(pushed):
+        if item == "/":
+            parts = takewhile(lambda part: part is not None, pushed[position + 1 :])
+            yield "/" + "/".join(str(part) for part in parts)
 
 
 def _opcodes(content: bytes) -> Iterator[tuple[str, object]]:

@@ -31,10 +31,14 @@ class Output:
 
 @dataclass(frozen=True)
 class DeviceUse:
-    """GPUs that the worker saw through torch, and the peak memory allocated there, in bytes."""
+    """GPUs that the worker saw through torch, and the memory that was allocated there, in bytes.
+
+    `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
+    """
 
     gpus: tuple[str, ...]
     peak_bytes: int
+    added_bytes: int
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,20 @@ class Observations:
 
 def read_prediction(reply: Mapping[str, Any]) -> Prediction:
     """Type the reply of the worker's ``forward.predict``."""
-    summary, device = reply["summary"], reply["device"]
+    summary = reply["summary"]
     return Prediction(
         type=summary["type"],
         is_dict=summary["is_dict"],
         outputs={name: _output(entry) for name, entry in summary["entries"].items()},
         seconds=reply["seconds"],
-        device=DeviceUse(tuple(device["gpus"]), device["peak_bytes"]),
+        device=read_device(reply),
     )
+
+
+def read_device(reply: Mapping[str, Any]) -> DeviceUse:
+    """Type what the same reply says about GPUs."""
+    device = reply["device"]
+    return DeviceUse(tuple(device["gpus"]), device["peak_bytes"], device["added_bytes"])
 
 
 def _output(entry: Mapping[str, Any]) -> Output:

@@ -91,8 +91,7 @@ def _swap(staged: Path, destination: Path, aside: Path) -> bool:
     """Exchange new and old; False if the old one has gone or is no longer ours."""
     try:
         if not _rename(staged, destination, _RENAME_EXCHANGE):
-            _swap_in_two_steps(staged, destination, aside)
-            return True
+            return _swap_in_two_steps(staged, destination, aside)
     except FileNotFoundError:
         return False
     if made_by_us(staged):
@@ -101,14 +100,16 @@ def _swap(staged: Path, destination: Path, aside: Path) -> bool:
     return False
 
 
-def _swap_in_two_steps(staged: Path, destination: Path, aside: Path) -> None:
-    """Move the old one aside, the new one in; `undo` repairs what is interrupted between."""
+def _swap_in_two_steps(staged: Path, destination: Path, aside: Path) -> bool:
+    """Move the old one aside, the new one in; False if the old one is no longer ours."""
     os.rename(destination, aside)
     try:
+        if not made_by_us(aside):
+            return False
         os.rename(staged, destination)
-    except BaseException:
+        return True
+    finally:
         undo(destination, aside)
-        raise
 
 
 def undo(destination: Path, aside: Path) -> None:

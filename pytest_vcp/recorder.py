@@ -12,6 +12,7 @@ from pytest_vcp.publishing import DestinationTaken
 from pytest_vcp.report import document
 from pytest_vcp.rules import BY_ID, RULES, STAGES
 from pytest_vcp.run import Run
+from pytest_vcp.turns import own_turn
 from pytest_vcp.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
@@ -109,13 +110,15 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
-        if self.run.workshop is not None:
-            self._finish_run(interrupted)
-        if self.is_worker:
-            # Sent by xdist's own hook, which runs inside of this one.
-            self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
-        elif self.has_verdict:
-            self._conclude(cut_short=interrupted or bool(session.shouldfail))
+        settings = self.run.settings
+        with own_turn(settings.cache_dir, settings.artifact_dir):
+            if self.run.workshop is not None:
+                self._finish_run(interrupted)
+            if self.is_worker:
+                # Sent by xdist's own hook, which runs inside of this one.
+                self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
+            elif self.has_verdict:
+                self._conclude(cut_short=interrupted or bool(session.shouldfail))
         yield
         ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ended and self.has_verdict and not self.is_worker:

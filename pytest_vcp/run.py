@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from functools import cached_property
 
 import pytest
@@ -13,7 +15,6 @@ from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
 from pytest_vcp.gates import Gates
 from pytest_vcp.interpreters import Interpreter
 from pytest_vcp.package import ModelPackage, read_package
-from pytest_vcp.prediction import Prediction, read_prediction
 from pytest_vcp.progress import Progress
 from pytest_vcp.requirements import Lock, read_lock
 from pytest_vcp.settings import Settings
@@ -41,8 +42,10 @@ class Run:
         self.gates = Gates()
         self.digests = FileDigests()
         self.staging = Staging(settings.artifact_dir)
+        self._spare_staging = Staging(settings.artifact_dir)
         self.environment: Environment | None = None
         self.workshop: Workshop | None = None
+        self.spare: Workshop | None = None
 
     @cached_property
     def package(self) -> ModelPackage:
@@ -86,17 +89,29 @@ class Run:
     def open_workshop(self) -> Workshop:
         """Start the workers, and digest the weights while they do their imports."""
         if self.workshop is None:
-            assert self.environment is not None
-            self.workshop = Workshop(
-                self.settings,
-                self.staging,
-                self.environment.python,
-                preimports(self.package),
-                self.progress,
-            )
+            self.workshop = self._new_workshop(self.settings, self.staging)
             self.workshop.start()
             self.digests.read_ahead(self.weights.paths)
         return self.workshop
+
+    def package_without_gpu(self) -> Workshop | None:
+        """The model packaged and loaded once more, with no GPU visible; None where that fails.
+
+        It tells whether a forward pass fails on the GPU alone. Nothing of it is published.
+        """
+        assert self.spare is None
+        logs = self.settings.report_dir / "without-gpu"
+        settings = replace(self.settings, device="cpu", report_dir=logs)
+        self._spare_staging.create()
+        self.spare = self._new_workshop(settings, self._spare_staging)
+        self.spare.start()
+        steps = (self.spare.import_sources, self.spare.describe_spec, self.spare.package)
+        return self.spare if all(step().failure is None for step in steps) else None
+
+    def _new_workshop(self, settings: Settings, staging: Staging) -> Workshop:
+        assert self.environment is not None
+        python = self.environment.python
+        return Workshop(settings, staging, python, preimports(self.package), self.progress)
 
     @cached_property
     def artifact(self) -> ModelArtifact:
@@ -105,14 +120,6 @@ class Run:
         with self.progress.step("digesting the artifact"):
             return read_artifact(self.staging.artifact, self.digests)
 
-    @cached_property
-    def prediction(self) -> Prediction:
-        """The first forward pass, which must have succeeded."""
-        assert self.workshop is not None
-        reply = self.workshop.predict().reply
-        assert reply is not None
-        return read_prediction(reply)
-
     def publish(self) -> None:
         """Put the verified artifact in its place. Raises DestinationTaken and OSError."""
         self.staging.publish()
@@ -120,9 +127,11 @@ class Run:
     def close(self) -> None:
         """End every process, and remove everything that is not to stay."""
         self.digests.stop()
-        try:
-            if self.workshop is not None:
-                self.workshop.close()
-        finally:
-            self.staging.discard()
-            self.progress.close()
+        with contextlib.ExitStack() as ends:
+            # The last first, and each whatever becomes of the others.
+            ends.callback(self.progress.close)
+            for staging in (self.staging, self._spare_staging):
+                ends.callback(staging.discard)
+            for workshop in (self.workshop, self.spare):
+                if workshop is not None:
+                    ends.callback(workshop.close)

@@ -14,11 +14,19 @@ from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
-from pytest_vcp.prediction import Attempt, Loading, Observations, Packaging, Prediction
+from pytest_vcp.prediction import (
+    Attempt,
+    Loading,
+    Observations,
+    Packaging,
+    Prediction,
+    read_prediction,
+)
 from pytest_vcp.requirements import Lock
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings
 from pytest_vcp.spec import ModelSpec, read_spec
+from pytest_vcp.suite import unlike_declared
 from pytest_vcp.violations import Blocked, ToolError, Unverified
 from pytest_vcp.weights import Weights
 from pytest_vcp.workshop import Workshop
@@ -171,9 +179,24 @@ def vcp_loaded(
 
 
 @pytest.fixture(scope="session")
-def vcp_first_pass(vcp_loaded: Workshop) -> Attempt:
+def vcp_judged(vcp_run: Run, vcp_loaded: Workshop, vcp_spec: ModelSpec) -> Workshop:
+    """The worker processes whose forward pass is judged.
+
+    A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
+    the GPU is then told by the rules on devices.
+    """
+    if unlike_declared(vcp_loaded.predict(), vcp_spec) is None or not vcp_loaded.sees_gpu():
+        return vcp_loaded
+    without = vcp_run.package_without_gpu()
+    if without is None or unlike_declared(without.predict(), vcp_spec) is not None:
+        return vcp_loaded
+    return without
+
+
+@pytest.fixture(scope="session")
+def vcp_first_pass(vcp_judged: Workshop) -> Attempt:
     """The first forward pass, or why it failed."""
-    return vcp_loaded.predict()
+    return vcp_judged.predict()
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +205,8 @@ def vcp_prediction(
 ) -> Prediction:
     """The prediction on the input example: numpy arrays, described."""
     vcp_run.gates.require(request, ("VCP704",))
-    return vcp_run.prediction
+    assert vcp_first_pass.reply is not None
+    return read_prediction(vcp_first_pass.reply)
 
 
 @pytest.fixture(scope="session")
@@ -190,21 +214,21 @@ def vcp_observations(
     request: pytest.FixtureRequest,
     vcp_run: Run,
     vcp_prediction: Prediction,
-    vcp_loaded: Workshop,
+    vcp_judged: Workshop,
 ) -> tuple[Observations, ...]:
     """How many observations the inputs hold, where they are AnnData."""
     # In an output of another rank the first dimension need not be the rows.
     vcp_run.gates.require(request, ("VCP705",))
-    return vcp_loaded.observations()
+    return vcp_judged.observations()
 
 
 @pytest.fixture(scope="session")
-def vcp_repeats(vcp_prediction: Prediction, vcp_loaded: Workshop) -> tuple[Attempt, Attempt]:
+def vcp_repeats(vcp_prediction: Prediction, vcp_judged: Workshop) -> tuple[Attempt, Attempt]:
     """The forward pass again: in the same process, and compared with another one."""
-    again = vcp_loaded.repeat()
-    elsewhere = vcp_loaded.validate()
+    again = vcp_judged.repeat()
+    elsewhere = vcp_judged.validate()
     kept = elsewhere.reply is not None and elsewhere.reply["kept"]
-    return again, vcp_loaded.compare_processes() if kept else Attempt(None)
+    return again, vcp_judged.compare_processes() if kept else Attempt(None)
 
 
 @pytest.fixture(scope="session")
@@ -212,53 +236,53 @@ def vcp_serving(
     request: pytest.FixtureRequest,
     vcp_run: Run,
     vcp_settings: Settings,
-    vcp_workshop: Workshop,
+    vcp_judged: Workshop,
 ) -> Attempt:
     """The serving example through MLflow's validate_serving_input."""
     if vcp_settings.skip_inference:
         raise Unverified("inference was skipped (--vcp-skip-inference)")
     vcp_run.gates.enter(request, "serving")
-    return vcp_workshop.validate()
+    return vcp_judged.validate()
 
 
 @pytest.fixture(scope="session")
 def vcp_json(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_settings: Settings, vcp_workshop: Workshop
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_settings: Settings, vcp_judged: Workshop
 ) -> Attempt:
     """The prediction through MLflow's JSON and back."""
     if vcp_settings.skip_inference:
         raise Unverified("inference was skipped (--vcp-skip-inference)")
     vcp_run.gates.enter(request, "serving")
-    return vcp_workshop.as_json()
+    return vcp_judged.as_json()
 
 
 @pytest.fixture(scope="session")
-def vcp_gpu_prediction(
+def vcp_gpu_pass(
     request: pytest.FixtureRequest,
     vcp_run: Run,
     vcp_settings: Settings,
-) -> Prediction:
-    """The prediction, where a GPU was visible to it."""
+) -> Attempt:
+    """The first forward pass, where a GPU was visible to it."""
     if vcp_settings.skip_inference:
         raise Unverified("inference was skipped (--vcp-skip-inference)")
     if vcp_settings.device == "cpu":
         raise Unverified("the CPU was asked for (--vcp-device cpu)")
     vcp_run.gates.enter(request, "device")
-    prediction = vcp_run.prediction
-    if not prediction.device.gpus and vcp_settings.device == "cuda":
+    workshop = vcp_run.open_workshop()
+    if not workshop.sees_gpu() and vcp_settings.device == "cuda":
         raise ToolError(
             "--vcp-device cuda was given, and the model's process sees no GPU",
             "run where there is one, or use --vcp-device auto",
         )
-    if not prediction.device.gpus:
+    if not workshop.sees_gpu():
         raise Unverified("no GPU is visible to a GPU library of the model")
-    return prediction
+    return workshop.predict()
 
 
 @pytest.fixture(scope="session")
 def vcp_model(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_loaded: Workshop
+    request: pytest.FixtureRequest, vcp_run: Run, vcp_judged: Workshop
 ) -> LoadedModel:
     """The loaded model, to predict on other inputs in a test of one's own."""
     vcp_run.gates.require(request, ("VCP704",))
-    return LoadedModel(vcp_loaded, vcp_run.settings)
+    return LoadedModel(vcp_judged, vcp_run.settings)

@@ -68,8 +68,8 @@ def _named_paths(pkg_dir: Path) -> Iterator[Path]:
 def preimports(package: ModelPackage) -> tuple[str, ...]:
     """Libraries that model_code imports without condition, to be imported ahead of loading.
 
-    Nothing where model_code sets environment variables while it is imported: a library may read them
-    at its own import, which must then not come first.
+    Nothing where model_code sets environment variables while it is imported: a library may read
+    them at its own import, which must then not come first.
     """
     trees = [module.tree for module in package.modules if module.tree is not None]
     if any(_sets_variables(tree) for tree in trees):

@@ -12,6 +12,9 @@ from pytest_vcp.violations import Location
 
 FILE = "model_spec.py"
 
+# How numpy writes the dtypes of text and of bytes of no particular length.
+_NO_LENGTH = ("<U0", "|S0")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -26,6 +29,13 @@ class Field:
     type: str
     required: bool
     shape: tuple[int | str, ...] | None
+
+    def admits_dtype(self, dtype: str) -> bool:
+        """Whether an array of this numpy dtype is as declared.
+
+        MLflow takes strings without a length only (``<U0``), and every array of them has one.
+        """
+        return dtype == self.type or (self.type in _NO_LENGTH and dtype[:2] == self.type[:2])
 
 
 def uri_column(name: str) -> Field:

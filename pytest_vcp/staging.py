@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from pytest_vcp.publishing import publish, undo
 from pytest_vcp.violations import ToolError
@@ -32,7 +32,7 @@ class Staging:
         self.tmp = self.root / "tmp"
         self._unlocked = destination.with_name(f".{destination.name}.new-{token}")
         self._made: tuple[Path, ...] = ()
-        self._lock: int | None = None
+        self._lock: BinaryIO | None = None
         self._discarded = False
 
     def create(self) -> None:
@@ -66,7 +66,7 @@ class Staging:
         for path in (self._unlocked, self.root):
             shutil.rmtree(path, ignore_errors=True)
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
         self._discarded = True
         for path in self._made:
             with contextlib.suppress(OSError):  # Something is in it, or it was never made.
@@ -82,22 +82,22 @@ def clear_abandoned(destination: Path) -> None:
         if lock is not None:
             undo(destination, root / _PREVIOUS)
             shutil.rmtree(root, ignore_errors=True)
-            os.close(lock)
+            lock.close()
 
 
 def _prefix(destination: Path) -> str:
     return f".{destination.name}.vcp-"
 
 
-def _locked(path: Path, *, create: bool) -> int | None:
-    """A descriptor that holds the lock; None where another holds it, or there are no locks."""
+def _locked(path: Path, *, create: bool) -> BinaryIO | None:
+    """An open file that holds the lock; None where another holds it, or there are no locks."""
     try:
-        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+        file = path.open("wb" if create else "r+b")
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(descriptor)
+        file.close()
         return None
-    return descriptor
+    return file

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from pytest_vcp.prediction import Attempt, read_prediction
+from pytest_vcp.spec import ModelSpec
+from pytest_vcp.violations import Violation
+
 # Both lie elsewhere in the source tree; setuptools maps them into the package.
 SUITE = "pytest_vcp.conformance"
 PAGES = "pytest_vcp.rule_pages"
@@ -33,6 +37,20 @@ def judges() -> dict[str, Judge]:
                 if mark.name == "vcp_rule":
                     found[mark.args[0]] = test
     return found
+
+
+def unlike_declared(attempt: Attempt, spec: ModelSpec) -> Violation | None:
+    """What the tests on the kind, shape and dtype of the output say of a forward pass."""
+    tests = judges()
+    try:
+        tests["VCP704"](vcp_first_pass=attempt, vcp_spec=spec)
+        assert attempt.reply is not None
+        prediction = read_prediction(attempt.reply)
+        for rule in ("VCP705", "VCP706"):
+            tests[rule](vcp_prediction=prediction, vcp_spec=spec)
+    except Violation as problem:
+        return problem
+    return None
 
 
 def page(rule_id: str) -> Path:

@@ -14,6 +14,8 @@ import pytest
 from pytest_vcp.options import Option
 
 Source = Literal["option", "ini", "default"]
+# Characters of a wrong value that are shown: a path fits, a long JSON need not.
+_WIDEST = 250
 
 
 class ModelClass(NamedTuple):
@@ -129,7 +131,7 @@ def nearest(text: str, known: Sequence[str]) -> str:
 def refusal(given: Given, remedy: str) -> pytest.UsageError:
     """The error for a wrong value, in the one form that all of them share."""
     text = given.text
-    shown = text if len(text) <= 80 else f"{text[:77]}..."
+    shown = text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
     return pytest.UsageError(f"{given.place}: {shown!r} is not usable; {remedy}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,10 +59,12 @@ class WorkerFailure(Exception):
         self.message = message
 
     @property
-    def is_of_the_disk(self) -> bool:
-        """Whether the model's process met a full disk or a quota: no fault of the package."""
-        told = (f"[Errno {number}]" for number in (errno.ENOSPC, errno.EDQUOT))
-        return self.kind == "raised" and any(number in self.message for number in told)
+    def disk_problem(self) -> str | None:
+        """What is wrong with the disk, if it was that: no fault of the package."""
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            if self.kind == "raised" and f"[Errno {number}]" in self.message:
+                return os.strerror(number)
+        return None
 
     def instead_of(self, method: str) -> WorkerFailure:
         """The same failure for a method that was never reached because of it."""
@@ -82,9 +85,17 @@ def describe_raised(raised: Mapping[str, Any]) -> str:
     if raised["type"] == "SystemExit":
         code = raised.get("code", "")
         return f"sys.exit({code if isinstance(code, int) else repr(code)}) was called"
-    lines = [line.strip() for line in str(raised["message"]).splitlines() if line.strip()]
-    summary = f"{raised['type']}: {lines[0]}" if lines else str(raised["type"])
+    summary = _type_and_message(raised)
+    causes = raised.get("causes", ())
+    if causes and raised["type"].startswith("mlflow."):
+        # MLflow says what it was doing, and advises; what went wrong is in the cause.
+        summary = f"{summary.partition('. ')[0]}, because of {_type_and_message(causes[0])}"
     return summary if len(summary) <= _MAX_SUMMARY else summary[:_MAX_SUMMARY] + "…"
+
+
+def _type_and_message(raised: Mapping[str, Any]) -> str:
+    lines = [line.strip() for line in str(raised["message"]).splitlines() if line.strip()]
+    return f"{raised['type']}: {lines[0]}" if lines else str(raised["type"])
 
 
 def describe_end(status: int, seconds: float, doing: str) -> tuple[Kind, str]:

@@ -79,7 +79,10 @@ class OutputReader:
         text = self._text()
         if more:
             text = f"{text}\n{more}"
-        path.write_text(text, encoding="utf-8", errors="replace")
+        # Two runs may write the log of the same name; each is to be whole.
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        scratch.write_text(text, encoding="utf-8", errors="replace")
+        scratch.replace(path)
 
     def stop(self) -> None:
         """Stop reading, also when a process that got away still holds the other end."""

@@ -94,7 +94,8 @@ class Workshop:
             network="off",
             read_only=(self.staging.root,),
             hidden=source_tree(self.settings),
-            visible=self._visible,
+            # The scratch too: TMPDIR may lie inside the package.
+            visible=(*self._visible, self.scratch),
             environ=self._device_variables(),
         )
 
@@ -208,6 +209,11 @@ class Workshop:
     def predict(self) -> Attempt:
         """The first forward pass."""
         return self._finish("predict", passes=1)
+
+    def sees_gpu(self) -> bool:
+        """Whether the process of the first forward pass had a GPU before or after it."""
+        load, predict = self.load().reply, self.predict().reply
+        return bool((load and load["gpu"]) or (predict and predict["device"]["gpus"]))
 
     def validate(self) -> Attempt:
         """The serving payload through MLflow's validate_serving_input, in the packaging worker."""
@@ -332,9 +338,9 @@ class Workshop:
             try:
                 return Attempt(call.result())
             except WorkerFailure as failure:
-                if failure.is_of_the_disk:
+                if failure.disk_problem is not None:
                     raise ToolError(
-                        f"{failure.summary} while {call.doing}",
+                        f"{failure.disk_problem} while {call.doing}",
                         "free space where the artifact goes, and in the temporary directory",
                     ) from None
                 return Attempt(None, failure)

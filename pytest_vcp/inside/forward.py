@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
-from . import outputs
+from . import device, outputs
 from .observations import count
 
 Reply = dict[str, Any]
 
 
 def load(state: Reply, params: Reply) -> Reply:
-    """Load the artifact at `params["artifact"]` with MLflow; reports seconds."""
+    """Load the artifact at `params["artifact"]` with MLflow; tells seconds and GPU."""
     import mlflow.pyfunc
 
     started = time.perf_counter()
     state["model"] = mlflow.pyfunc.load_model(params["artifact"])
-    return {"seconds": time.perf_counter() - started}
+    return {"seconds": time.perf_counter() - started, "gpu": device.visible()}
 
 
 def predict(state: Reply, params: Reply) -> Reply:
     """Predict on a serving payload and keep the result, under `slot`, for what is asked next."""
     frame, arguments = _parsed(state["model"], params["payload"])
-    device = _DeviceMemory()
+    memory = device.Memory()
     started = time.perf_counter()
     prediction = state["model"].predict(frame, params=arguments)
     seconds = time.perf_counter() - started
-    state[params.get("slot", "prediction")] = prediction
+    state[params.get("slot", "prediction")] = outputs.detached(prediction)
     return {
         "seconds": seconds,
         "summary": outputs.summarise(prediction),
-        "device": device.report(),
+        "device": memory.report(),
     }
 
 
@@ -62,7 +61,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
 
 def compare_kept(state: Reply, params: Reply) -> Reply:
     """Compare the first result with the one that another process kept at `params["path"]`."""
-    here = outputs.arrays(state["prediction"])
+    here = outputs.storable(state["prediction"])
     there = outputs.read_kept(params["path"], state["prediction"])
     return {"difference": outputs.compare(here, there, params["tolerance"])}
 
@@ -107,27 +106,3 @@ def _other_params(model: Any, given: Reply | None) -> Reply | None:
         elif isinstance(value, (int, float)):
             changed[entry.name], turned = value + 1, True
     return changed if turned else None
-
-
-class _DeviceMemory:
-    """Peak memory that torch allocates on a GPU between construction and report."""
-
-    def __init__(self) -> None:
-        # Asked before and after: a model may import torch only when it predicts.
-        if self._torch() is not None:
-            self._torch().cuda.reset_peak_memory_stats()
-
-    @staticmethod
-    def _torch() -> Any:
-        torch = sys.modules.get("torch")
-        return torch if torch is not None and torch.cuda.is_available() else None
-
-    def report(self) -> Reply:
-        torch = self._torch()
-        if torch is None:
-            return {"gpus": [], "peak_bytes": 0}
-        count = torch.cuda.device_count()
-        return {
-            "gpus": [torch.cuda.get_device_name(index) for index in range(count)],
-            "peak_bytes": sum(torch.cuda.max_memory_allocated(index) for index in range(count)),
-        }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -23,8 +24,10 @@ def count(path: str) -> dict[str, Any]:
 
 
 def _h5ad(path: str) -> int:
-    import anndata
-
+    try:
+        import anndata
+    except ImportError:
+        return _h5ad_by_hand(path)
     data = anndata.read_h5ad(path, backed="r")
     try:
         return int(data.n_obs)
@@ -32,13 +35,28 @@ def _h5ad(path: str) -> int:
         data.file.close()
 
 
+def _h5ad_by_hand(path: str) -> int:
+    """For a model that reads the file with h5py: the length of the index of `obs`."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        table = file["obs"]
+        index = table[table.attrs["_index"]] if isinstance(table, h5py.Group) else table
+        return int(index.shape[0])
+
+
 def _is_anndata_store(path: str) -> bool:
-    """Zarr 2 keeps the attribute that marks AnnData in .zattrs, zarr 3 in zarr.json."""
+    """Whether the root says so: in .zattrs for zarr 2, among the attributes in zarr.json for 3.
+
+    AnnData may also be a part of another kind of store, whose metadata then tell of it, too.
+    """
     for name in (".zattrs", "zarr.json"):
-        attributes = os.path.join(path, name)
-        if os.path.isfile(attributes):
-            with open(attributes, encoding="utf-8") as file:
-                return '"anndata"' in file.read()
+        metadata = os.path.join(path, name)
+        if os.path.isfile(metadata):
+            with open(metadata, encoding="utf-8") as file:
+                found = json.load(file)
+            attributes = found if name == ".zattrs" else found.get("attributes", {})
+            return bool(attributes.get("encoding-type") == "anndata")
     return False
 
 

@@ -87,17 +87,39 @@ def _numbers(value: Any) -> Reply:
     return reply
 
 
+def detached(prediction: Any) -> Any:
+    """The prediction with arrays of its own: a model may return a buffer that it fills again."""
+    import numpy
+
+    def copied(value: Any) -> Any:
+        return value.copy() if isinstance(value, numpy.ndarray) else value
+
+    if isinstance(prediction, dict):
+        return {name: copied(value) for name, value in prediction.items()}
+    return copied(prediction)
+
+
 def keep(prediction: Any, path: str) -> bool:
     """Write the arrays of a prediction to `path`; False where there are none to write."""
     import numpy
 
-    found = arrays(prediction)
-    if not found or any(array.dtype.hasobject for array in found.values()):
-        return False
+    found = storable(prediction)
     # Positions instead of names: a name may be no legal member name of the archive.
     members = {f"array_{position}": found[name] for position, name in enumerate(sorted(found))}
     numpy.savez(path, **members)
-    return True
+    return bool(found)
+
+
+def storable(prediction: Any) -> dict[str, Any]:
+    """The arrays of a prediction; Python objects in them as their representations."""
+    import numpy
+
+    return {
+        name: numpy.array(list(map(repr, array.ravel().tolist())), str).reshape(array.shape)
+        if array.dtype.hasobject
+        else array
+        for name, array in arrays(prediction).items()
+    }
 
 
 def read_kept(path: str, like: Any) -> dict[str, Any]:

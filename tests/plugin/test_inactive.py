@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.options import OPTIONS, Option
-
-from tests.runs import environment, run_vcp
+from tests.runs import environment
 
 pytest_plugins = ["pytester"]
 
@@ -20,18 +19,27 @@ HEAVY = {"mlflow", "numpy", "pandas", "anndata", "torch", "jinja2", "yaml", "vir
 THIN = {"pytest_vcp", "pytest_vcp.plugin", "pytest_vcp.options"}
 
 
-def python(code: str, cwd: Path) -> list[str]:
-    """Run code that prints a JSON list of module names; returns the list."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
+def python(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in `cwd`, without anything that the tests around it have set."""
+    return subprocess.run(
+        [sys.executable, *arguments],
         cwd=cwd,
         env=environment(),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=True,
+        check=False,
     )
-    names: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return names
+
+
+def pytest_in(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(cwd, "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+
+
+def modules_told(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The last line of the output, a JSON list of modules."""
+    assert done.returncode == 0, done.stdout
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_import_of_the_entry_point_is_light(tmp_path: Path) -> None:
@@ -39,7 +47,7 @@ def test_import_of_the_entry_point_is_light(tmp_path: Path) -> None:
         "import json, sys, pytest; before = set(sys.modules); import pytest_vcp.plugin;"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
-    assert set(python(before_and_after, tmp_path)) == THIN
+    assert modules_told(python(tmp_path, "-c", before_and_after)) == THIN
 
 
 def test_plain_run_loads_nothing_more(tmp_path: Path) -> None:
@@ -51,8 +59,7 @@ def test_plain_run_loads_nothing_more(tmp_path: Path) -> None:
         "    print(json.dumps(sorted(sys.modules)))\n",
         encoding="utf-8",
     )
-    code = "import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
-    modules = set(python(code, tmp_path))
+    modules = modules_told(pytest_in(tmp_path))
     assert "_pytest.main" in modules
     assert not modules & HEAVY
     assert {name for name in modules if name.split(".")[0] == "pytest_vcp"} == THIN
@@ -60,10 +67,10 @@ def test_plain_run_loads_nothing_more(tmp_path: Path) -> None:
 
 def test_plain_run_shows_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "test_trivial.py").write_text("def test_trivial(): ...\n", encoding="utf-8")
-    run = run_vcp(tmp_path, [], "-p", "no:cacheprovider", "--strict-config", "--strict-markers")
-    assert run.code == pytest.ExitCode.OK
-    assert "vcp verdict" not in run.output
-    assert "vcp package" not in run.output
+    run = pytest_in(tmp_path, "--strict-config", "--strict-markers")
+    assert run.returncode == pytest.ExitCode.OK
+    assert "vcp verdict" not in run.stdout
+    assert "vcp package" not in run.stdout
     left = sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__")
     assert left == ["test_trivial.py"]
 
@@ -83,11 +90,12 @@ def test_an_empty_model_class_is_a_wrong_one(pytester: pytest.Pytester) -> None:
 
 
 def test_the_suite_by_itself_says_what_it_needs(tmp_path: Path) -> None:
-    run = run_vcp(tmp_path, ["--pyargs", "pytest_vcp.conformance"], "-p", "no:cacheprovider")
-    assert run.code == pytest.ExitCode.USAGE_ERROR
-    assert "the conformance suite needs a package: add --vcp-model-class" in run.output
+    run = pytest_in(tmp_path, "--pyargs", "pytest_vcp.conformance")
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "the conformance suite needs a package: add --vcp-model-class" in run.stdout
 
 
 def test_options_are_in_the_help(tmp_path: Path) -> None:
-    run = run_vcp(tmp_path, ["--help"])
-    assert all(f"{option.flag}" in run.output and option.key in run.output for option in OPTIONS)
+    told = pytest_in(tmp_path, "--help").stdout
+    missing = [word for option in OPTIONS for word in (option.flag, option.key) if word not in told]
+    assert missing == []

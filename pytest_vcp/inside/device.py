@@ -1,0 +1,49 @@
+"""GPUs as torch shows them to the model, and the memory that a forward pass takes there."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def visible() -> bool:
+    """Whether a GPU is there, as far as the model has a library to use it by now."""
+    return _cuda() is not None
+
+
+class Memory:
+    """What torch allocates on GPUs between construction and report."""
+
+    def __init__(self) -> None:
+        cuda = _cuda()
+        # Nobody has used a GPU before it is initialised, and it is not ours to do that: a model
+        # that starts processes by forking can't use one in them afterwards.
+        self._before = 0
+        if cuda is not None and cuda.is_initialized():
+            for index in range(cuda.device_count()):
+                cuda.reset_peak_memory_stats(index)
+            self._before = _each(cuda.memory_allocated)
+
+    def report(self) -> dict[str, Any]:
+        """The names of the GPUs, the peak, and what of it was not there before."""
+        # Asked again: a model may import torch only when it predicts.
+        cuda = _cuda()
+        if cuda is None:
+            return {"gpus": [], "peak_bytes": 0, "added_bytes": 0}
+        peak = _each(cuda.max_memory_allocated)
+        return {
+            "gpus": [cuda.get_device_name(index) for index in range(cuda.device_count())],
+            "peak_bytes": peak,
+            "added_bytes": peak - self._before,
+        }
+
+
+def _cuda() -> Any:
+    """torch.cuda with a GPU behind it, or None."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return cuda if cuda is not None and cuda.is_available() else None
+
+
+def _each(measure: Any) -> int:
+    cuda = _cuda()
+    return sum(int(measure(index)) for index in range(cuda.device_count()))

@@ -1,0 +1,32 @@
+"""Runs that publish to the same place finish one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+# Publishing, ending the processes and writing the report take seconds. Who waits longer than this
+# waits for a run that hangs, and goes ahead: each step by itself is safe.
+_PATIENCE_SECONDS = 60.0
+
+
+@contextmanager
+def own_turn(cache_dir: Path, destination: Path) -> Iterator[None]:
+    """Keep other runs from publishing to `destination` until the report on this one is written.
+
+    Without it the report of one run could come to lie beside the artifact of another. Where the
+    cache can't be written, or knows no locks, there are no turns.
+    """
+    name = hashlib.sha256(str(destination).encode(errors="surrogateescape")).hexdigest()[:20]
+    guard = FileLock(cache_dir / "publishing" / f"{name}.lock", timeout=_PATIENCE_SECONDS)
+    with suppress(OSError, NotImplementedError, Timeout):
+        Path(guard.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        guard.acquire()
+    try:
+        yield
+    finally:
+        guard.release()

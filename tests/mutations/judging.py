@@ -1,0 +1,93 @@
+"""What must be seen when a run rejects a package for one reason, or accepts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_vcp.rules import BY_ID, RULES, earlier_stages
+from tests.runs import Run
+
+ARTIFACT = "mlflow_model_artifact"
+# What a run may leave in the package directory whatever its verdict: its report, pytest's cache.
+LEFT_BEHIND = (".vcp", ".pytest_cache")
+MOST_LINES = 6
+
+
+def entries(package: Path) -> frozenset[str]:
+    """Every file and directory of the package, but for what any run may leave."""
+    found = (path.relative_to(package) for path in package.rglob("*"))
+    return frozenset(path.as_posix() for path in found if path.parts[0] not in LEFT_BEHIND)
+
+
+def assert_rejected(run: Run, rule: str) -> None:
+    """The rule failed, it alone, and the author is told so in a few lines."""
+    assert _required(run, "failed", "error") == {rule: "failed"}, run.output
+    assert run.outcomes.keys() == BY_ID.keys(), run.output
+    assert run.code == 1, run.output
+    assert run.report is not None
+    assert run.report["verdict"] == run.variant["verdict"] == "nonconformant", run.output
+    assert run.variant["artifact"] is None, run.output
+    _assert_stages_passed(run, rule)
+    _assert_skips_are_explained(run, rule)
+    _assert_message_is_short(run, rule)
+
+
+def assert_accepted(run: Run) -> None:
+    """Nothing failed, nothing was waived, and only a missing GPU leaves anything open."""
+    open_ones = {rule for rule, word in run.not_passed.items() if word == "unverified"}
+    assert {BY_ID[rule].stage for rule in open_ones} <= {"device"}, run.output
+    assert run.not_passed.keys() == open_ones, run.output
+    assert run.outcomes.keys() == BY_ID.keys(), run.output
+    assert run.code == 0, run.output
+    assert run.report is not None
+    assert run.report["verdict"] == run.variant["verdict"] == "conformant", run.output
+    assert run.variant["artifact"]["sha256"], run.output
+
+
+def _assert_stages_passed(run: Run, rule: str) -> None:
+    before = earlier_stages(BY_ID[rule].stage)
+    words = {
+        entry.id: run.outcomes[entry.id]
+        for entry in RULES
+        if entry.stage in before and entry.level == "required"
+    }
+    assert set(words.values()) <= {"passed"}, f"{words}\n{run.output}"
+
+
+def _assert_skips_are_explained(run: Run, rule: str) -> None:
+    """A rule is only left out because of the one that failed."""
+    for skipped in (name for name, word in run.outcomes.items() if word == "skipped"):
+        message = run.variant["rules"][skipped]["message"]
+        assert message == f"fix {rule} first", f"{skipped}: {message}\n{run.output}"
+
+
+def _assert_message_is_short(run: Run, rule: str) -> None:
+    entry = run.variant["rules"][rule]
+    for part in ("expected", "received", "remedy"):
+        assert entry[part].strip(), f"{rule} says nothing under {part!r}\n{run.output}"
+    assert "Traceback" not in run.output, run.output
+    told = _failure_text(run.output.splitlines(), rule)
+    assert 0 < len(told) <= MOST_LINES, run.output
+    assert entry["remedy"] in "\n".join(told), run.output
+
+
+def _failure_text(lines: Iterable[str], rule: str) -> list[str]:
+    """The lines under the rule's title in pytest's section of failures."""
+    told: list[str] = []
+    for line in lines:
+        if line.startswith(f"{rule}: "):
+            told = [line]
+        elif told and line[:1] not in ("=", "_", ""):
+            told.append(line)
+        elif told:
+            break
+    return told
+
+
+def _required(run: Run, *words: str) -> dict[str, str]:
+    return {
+        rule: word
+        for rule, word in run.outcomes.items()
+        if word in words and BY_ID[rule].level == "required"
+    }

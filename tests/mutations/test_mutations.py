@@ -1,0 +1,121 @@
+"""The whole plugin on every mutant: rejected by its rule alone. On every reference: accepted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from fixtures.mutants import Mutation
+from fixtures.mutants.environment import EnvironmentMutation
+from fixtures.mutations import ENVIRONMENT_MUTATIONS, MUTATIONS, environ, options, reference
+from fixtures.references import REFERENCES, Reference
+from pytest_vcp import interpreters
+from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
+from pytest_vcp.rules import BY_ID
+from tests.mutations.judging import ARTIFACT, assert_accepted, assert_rejected, entries
+from tests.runs import CACHE_VARIABLE, run_vcp
+
+# Rules of the build itself: their mutants never get an environment.
+BUILD_RULES = ("VCP208", "VCP302")
+
+
+def title(mutation: Mutation | EnvironmentMutation) -> str:
+    return f"{mutation.rule}-{mutation.name}"
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=title)
+def test_a_mutant_is_rejected_by_its_rule_alone(mutation: Mutation, tmp_path: Path) -> None:
+    _skip_unless_it_can_run(mutation)
+    package = reference(mutation).copy(tmp_path)
+    mutation.apply(package)
+    before = entries(package)
+    cache = tmp_path / "cache"
+    needs_none = BY_ID[mutation.rule].stage == "static" or mutation.rule in BUILD_RULES
+    extra = [f"--vcp-cache-dir={cache}"] if needs_none else []
+
+    run = run_vcp(package, options(mutation), *extra, env=environ(mutation))
+
+    assert_rejected(run, mutation.rule)
+    assert entries(package) - before == set(mutation.leaves), run.output
+    assert list(cache.glob("environments/*/*")) == [], run.output
+    if BY_ID[mutation.rule].stage == "static":
+        assert not cache.exists(), f"a static rule was broken, and yet:\n{run.output}"
+
+
+@pytest.mark.parametrize("mutation", ENVIRONMENT_MUTATIONS, ids=title)
+def test_an_altered_environment_is_rejected_by_its_rule_alone(
+    mutation: EnvironmentMutation, tmp_path: Path
+) -> None:
+    package = reference(mutation).copy(tmp_path)
+    before = entries(package)
+    environment = _built(package).directory
+    cache = tmp_path / "cache"
+    copy = cache / "environments" / environment.parent.name
+    shutil.copytree(environment.parent, copy, symlinks=True, copy_function=_link)
+    mutation.alter(copy / environment.name)
+
+    run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}")
+
+    assert_rejected(run, mutation.rule)
+    assert entries(package) == before, run.output
+
+
+@pytest.mark.parametrize("sound", REFERENCES, ids=lambda sound: sound.name)
+def test_a_reference_is_accepted(sound: Reference, tmp_path: Path) -> None:
+    _skip_on_another_python(sound)
+    package = sound.copy(tmp_path)
+    before = entries(package)
+
+    run = run_vcp(package, sound.options)
+
+    assert_accepted(run)
+    added = {Path(entry).parts[0] for entry in entries(package) - before}
+    assert added == {ARTIFACT}, run.output
+
+
+def _skip_unless_it_can_run(mutation: Mutation) -> None:
+    _skip_on_another_python(reference(mutation))
+    if BY_ID[mutation.rule].stage == "device" and not _has_gpu():
+        pytest.skip("this mutant shows itself on a GPU only, and there is none")
+
+
+def _skip_on_another_python(sound: Reference) -> None:
+    if sound.python not in (None, sys.version_info[:2]):
+        wanted = ".".join(map(str, sound.python or ()))
+        pytest.skip(f"the lock of {sound.package} is for Python {wanted}")
+
+
+def _has_gpu() -> bool:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return False
+    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False)
+    return listed.returncode == 0 and "GPU 0" in listed.stdout
+
+
+def _built(package: Path) -> Environment:
+    """The environment of a sound package, from the cache that the other tests use."""
+    lock = package / "requirements.txt"
+    cache = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("pytest-vcp")
+    request = EnvironmentRequest(
+        manager="virtualenv",
+        interpreter=interpreters.find(None),
+        lock=lock,
+        lock_bytes=lock.read_bytes(),
+        cache_dir=Path(cache),
+    )
+    return prepare(request, print)
+
+
+def _link(source: str, destination: str) -> None:
+    """A hard link, or a copy where the cache lies on another file system."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
