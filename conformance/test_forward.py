@@ -11,7 +11,7 @@ from pytest_vcp.violations import Blocked, Unverified, Violation
 from pytest_vcp.worker_failure import WorkerFailure
 
 # How libraries say that there is no network, and that they may not write.
-_OFFLINE = ("name resolution", "Network is unreachable", "URLError", "ConnectionError", "offline mode")
+_OFFLINE = ("name resolution", "is unreachable", "URLError", "ConnectionError", "offline mode")
 _READ_ONLY = ("PermissionError", "Read-only file system")
 
 

@@ -11,7 +11,7 @@ from pytest_vcp import interpreters, session, suite
 from pytest_vcp.package import CODE, read_package
 from pytest_vcp.progress import Progress
 from pytest_vcp.publishing import DestinationTaken, check_destination
-from pytest_vcp.recorder import Recorder
+from pytest_vcp.recorder import DISTRIBUTION, Recorder
 from pytest_vcp.report.terminal import TerminalReport
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings, resolve
@@ -33,14 +33,16 @@ def switch_on(config: pytest.Config) -> None:
     _choose_tests(config)
     _keep_in_one_process(config)
     worker = hasattr(config, "workerinput")
-    progress = Progress(sys.stderr if worker else sys.stdout, quiet=config.option.verbose < 0)
+    progress = Progress(
+        sys.stderr if worker else sys.stdout, quiet=config.getoption("verbose", 0) < 0
+    )
     run = Run(settings, interpreter, progress)
     config.stash[RUN] = run
     config.add_cleanup(run.close)
     config.pluginmanager.register(session, "vcp-session")
     recorder = Recorder(config, run)
     config.pluginmanager.register(recorder, "vcp-recorder")
-    if not worker:
+    if not worker and config.pluginmanager.hasplugin("terminal"):
         config.pluginmanager.register(TerminalReport(recorder), "vcp-terminal")
 
 
@@ -92,5 +94,9 @@ def _keep_in_one_process(config: pytest.Config) -> None:
 
     They share an environment, an artifact and a loaded model, which exist once per process.
     """
-    if getattr(config.option, "dist", "no") not in ("no", "each"):
+    told = getattr(config, "workerinput", {}).get(DISTRIBUTION)
+    if told is not None:
+        # A worker has parsed the command line again, and marks the groups if this is set.
+        config.option.loadgroup = told == "loadgroup"
+    elif getattr(config.option, "dist", "no") not in ("no", "each"):
         config.option.dist = "loadgroup"

@@ -16,6 +16,8 @@ from pytest_vcp.turns import own_turn
 from pytest_vcp.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
+# Where an xdist worker finds how tests are distributed.
+DISTRIBUTION = "vcp_distribution"
 _NOT_JUDGED = ("unverified", "skipped")
 
 
@@ -47,12 +49,20 @@ class Recorder:
     def verdict(self) -> Verdict:
         return judge(tuple(self.outcomes.values()), self.run.settings)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the rules first, in the order in which an author has to satisfy them."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Group what shares the facts, then put the rules in the order of an author's work.
+
+        The group has to be there before xdist looks for it, the order after any plugin that has
+        one of its own.
+        """
         if self.config.pluginmanager.hasplugin("xdist"):
             for item in items:
                 if any(name.startswith("vcp_") for name in getattr(item, "fixturenames", ())):
                     item.add_marker(pytest.mark.xdist_group("vcp"))
+        yield
         items.sort(key=_place)
 
     @pytest.hookimpl(wrapper=True)
@@ -101,6 +111,11 @@ class Recorder:
         if values := getattr(report, "vcp", None):
             outcome = read_outcome(values)
             self.outcomes[outcome.rule] = outcome
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker how tests are distributed: it only knows what was asked for."""
+        node.workerinput[DISTRIBUTION] = self.config.option.dist
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

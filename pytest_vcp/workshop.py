@@ -166,15 +166,19 @@ class Workshop:
         )
 
     def _loader_that_sees(self, payload: Payload) -> Worker:
-        """The loader; a new one where model_spec.py computes its inputs' names.
+        """The loader; a new one where the guess was wrong about what it may see.
 
         Inputs inside the package stay readable while the source tree around them does not, and
-        which they are had to be guessed before model_spec.py was imported.
+        which they are had to be guessed before model_spec.py was imported: it may compute their
+        names, or name files that are no inputs.
         """
         assert self._loader is not None
         wanted = tuple(Path(uri) for uri in inputs(payload, self.settings.policy.input_column))
         seen = (*self._visible, *self._visible_anyway())
-        if any(not _lies_in(path, seen) and path.exists() for path in wanted):
+        unseen = any(not _lies_in(path, seen) and path.exists() for path in wanted)
+        hidden = source_tree(self.settings)
+        others = (path for path in self._visible if _lies_in(path, hidden))
+        if unseen or not all(_lies_in(path, wanted) for path in others):
             self._loader.close(grace=0)
             self._visible = wanted
             self._loader = self._start_loader()

@@ -18,15 +18,14 @@ from tests.runs import HANG_SECONDS, command, environment, run_vcp
 ARTIFACT = "mlflow_model_artifact"
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
 CLASS = "PbmcPcaMLflowModel"
+SLEEP = "lambda *_, **__: __import__('time').sleep(600)"
 # The step during which the run is stopped, and what makes the model take its time there.
 STEPS = {
-    "importing model_code": "__import__('time').sleep(600)",
-    "packaging the model": f"{CLASS}.__init__ = lambda self: __import__('time').sleep(600)",
-    "loading the artifact": f"{CLASS}.load_context = lambda *_, **__: __import__('time').sleep(600)",
-    "validating the serving example": f"{CLASS}.predict = lambda *_, **__: __import__('time').sleep(600)",
+    "importing model_code": f"({SLEEP})()",
+    "packaging the model": f"{CLASS}.__init__ = {SLEEP}",
+    "loading the artifact": f"{CLASS}.load_context = {SLEEP}",
+    "validating the serving example": f"{CLASS}.predict = {SLEEP}",
 }
-
-
 LAST = list(STEPS)[-1]
 
 

@@ -1,0 +1,31 @@
+"""Packages never seen before conform: other libraries, other inputs, other ways to write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.runs import run_vcp
+from tests.strangers.building import Stranger
+from tests.strangers.cells import SCORER
+from tests.strangers.images import COUNTER, DENOISER
+from tests.strangers.tables import CELL_TYPER, PERTURBATION
+from tests.strangers.texts import ANNOTATOR
+
+STRANGERS = (CELL_TYPER, PERTURBATION, DENOISER, COUNTER, ANNOTATOR, SCORER)
+
+
+@pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.name)
+def test_a_stranger_conforms(stranger: Stranger, tmp_path: Path, environment_python: Path) -> None:
+    package = stranger.build(tmp_path, environment_python)
+    variables = {name: value.format(package=package) for name, value in stranger.variables.items()}
+
+    run = run_vcp(package, stranger.options, env=variables)
+
+    assert run.code == 0, run.output
+    assert run.variant["verdict"] == "conformant"
+    # No GPU, or no library that would use one.
+    assert set(run.not_passed) <= {"VCP902", "VCP903"}, run.output
+    assert set(run.not_passed.values()) <= {"unverified"}
+    assert (package / "mlflow_model_artifact" / "MLmodel").is_file()

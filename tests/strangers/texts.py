@@ -1,0 +1,80 @@
+"""Strangers with unusual names, line ends and links, and with text as output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.strangers.building import SPEC_HEAD, Stranger
+
+# Non-ASCII names of files, artifacts, params and keys; a module in a folder without __init__.py;
+# an input that is a link within the package; rows of text out; the whole config as one argument;
+# a package behind a link, in a folder with spaces in its name.
+ANNOTATOR = Stranger(
+    "annotator",
+    {
+        "model_code/__init__.py": "# Größe und Art\n",
+        "model_code/teile/wörter.py": "TRENNER = ' → '\n",
+        "model_code/modell.py": """
+            import json
+            from pathlib import Path
+
+            import numpy as np
+            from mlflow import pyfunc
+
+            from model_code.teile.wörter import TRENNER
+
+
+            class Beschrifter(pyfunc.PythonModel):
+                def __init__(self, einstellungen):
+                    super().__init__()
+                    self.einstellungen = einstellungen
+
+                def load_context(self, context):
+                    text = Path(context.artifacts["wörter"], "Größe 1.json").read_text("utf-8")
+                    self.wörter = json.loads(text)
+
+                def predict(self, context, model_input, params=None):
+                    größe = (params or {}).get("größe", "klein")
+                    zeilen = []
+                    for uri in model_input["input_uri"]:
+                        for zeile in Path(uri).read_text("utf-8").splitlines():
+                            zeilen.append(TRENNER.join([größe, self.wörter[zeile]]))
+                    return np.array(zeilen, dtype=object)
+            """,
+        "model_spec.py": "# -*- coding: utf-8 -*-\n"
+        + SPEC_HEAD
+        + """
+MODEL_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec("string", "input_uri")]),
+    outputs=Schema([TensorSpec(np.dtype("object"), (-1,))]),
+    params=ParamSchema([ParamSpec("größe", "string", "groß")]),
+)
+INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), {"größe": "ß"})
+""",
+        "beispiele/README": "Beispiele\n",
+        "quelle/tief/Gänse.txt": "a\nb\na\n",
+        "model_data/Wörter & mehr/Größe 1.json": '{"a": "Gans", "b": "Ente"}\n',
+        "model_data/Wörter & mehr/leer/.keep": "",
+    },
+    "",
+    (
+        "--vcp-model-class=model_code.modell:Beschrifter",
+        "--vcp-artifact=wörter=Wörter & mehr/",
+        '--vcp-model-config-json={"Schlüssel": "Wert"}',
+    ),
+    after=lambda folder: with_windows_habits(folder),
+    variables={"LC_ALL": "C", "LANG": "C"},
+    place="räumlich & so/ein Paket",
+)
+
+
+def with_windows_habits(package: Path) -> None:
+    """Line ends of Windows in every text, a byte-order mark, and a link to the input."""
+    for path in [*package.rglob("*.py"), *package.glob("requirements.*")]:
+        content = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        path.write_bytes(content)
+    module = package / "model_code" / "modell.py"
+    module.write_bytes(b"\xef\xbb\xbf" + module.read_bytes())
+    os.symlink(Path("..", "quelle", "tief"), package / "beispiele" / "tief")
+    os.symlink(Path("tief", "Gänse.txt"), package / "beispiele" / "Gänse #1 100%.txt")
