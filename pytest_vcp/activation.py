@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from pytest_vcp import interpreters, session, suite
+from pytest_vcp.distribution import Distribution
 from pytest_vcp.package import CODE, read_package
 from pytest_vcp.progress import Progress
 from pytest_vcp.publishing import DestinationTaken, check_destination
-from pytest_vcp.recorder import DISTRIBUTION, Recorder
+from pytest_vcp.recorder import Recorder
 from pytest_vcp.report.terminal import TerminalReport
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings, resolve
@@ -31,7 +32,6 @@ def switch_on(config: pytest.Config) -> None:
     guessed_inputs(settings)  # A payload file that is none is found here.
     interpreter = _interpreter(settings)
     _choose_tests(config)
-    _keep_in_one_process(config)
     worker = hasattr(config, "workerinput")
     progress = Progress(
         sys.stderr if worker else sys.stdout, quiet=config.getoption("verbose", 0) < 0
@@ -42,6 +42,10 @@ def switch_on(config: pytest.Config) -> None:
     config.pluginmanager.register(session, "vcp-session")
     recorder = Recorder(config, run)
     config.pluginmanager.register(recorder, "vcp-recorder")
+    if not worker:
+        distribution = Distribution()
+        config.add_cleanup(distribution.close)
+        config.pluginmanager.register(distribution, "vcp-distribution")
     if not worker and config.pluginmanager.hasplugin("terminal"):
         config.pluginmanager.register(TerminalReport(recorder), "vcp-terminal")
 
@@ -87,16 +91,3 @@ def _choose_tests(config: pytest.Config) -> None:
     # The user's own ini file may give tests other names; the suite's are tests none the less.
     config.addinivalue_line("python_files", f"{glob.escape(str(suite.directory()))}/test_*.py")
     config.addinivalue_line("python_functions", "test_vcp")
-
-
-def _keep_in_one_process(config: pytest.Config) -> None:
-    """Let pytest-xdist send all tests of one variant to one of its workers.
-
-    They share an environment, an artifact and a loaded model, which exist once per process.
-    """
-    told = getattr(config, "workerinput", {}).get(DISTRIBUTION)
-    if told is not None:
-        # A worker has parsed the command line again, and marks the groups if this is set.
-        config.option.loadgroup = told == "loadgroup"
-    elif getattr(config.option, "dist", "no") not in ("no", "each"):
-        config.option.dist = "loadgroup"

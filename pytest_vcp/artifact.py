@@ -41,8 +41,8 @@ class ArtifactFile:
 class ModelArtifact:
     """A packaged model.
 
-    `sha256` is taken over one line ``<sha256>  <path>`` per file, sorted by path; `mlmodel`,
-    `conda` and `python_env` are the parsed YAML files.
+    `files` are sorted by path, `bytes` is the sum of their sizes. `sha256` is taken over one line
+    ``<sha256>  <path>`` per file; `mlmodel`, `conda` and `python_env` are the parsed YAML files.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class ModelArtifact:
         return {part: json.loads(text) if text else None for part, text in saved.items()}
 
     def text(self, name: str) -> str:
-        """A text file of the artifact."""
+        """A text file, by its path in the artifact. Raises OSError, or ValueError if not UTF-8."""
         return (self.path / name).read_text(encoding="utf-8")
 
 

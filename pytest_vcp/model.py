@@ -41,7 +41,8 @@ class LoadedModel:
         Args:
             rows: the input columns by name, row by row, such as
                 ``[{"input_uri": "example_data/cells.h5ad"}]``. A relative ``input_uri`` is taken
-                from the package directory; the model gets a copy of what lies in there.
+                from the package directory. The model can't see that directory: it is given a
+                copy of an input that lies there.
             params: params by name. Those left out have their declared defaults, and MLflow drops
                 those that the signature does not declare.
 
@@ -54,17 +55,8 @@ class LoadedModel:
                 longer than ``--vcp-timeout``. Its text is one line: type and message.
             OSError: an input inside the package can't be copied.
         """
-        column = self._settings.policy.input_column
-        records = [
-            {
-                name: self._within_reach(value)
-                if name == column and isinstance(value, str)
-                else value
-                for name, value in row.items()
-            }
-            for row in rows
-        ]
-        payload: dict[str, Any] = {"dataframe_records": records}
+        __tracebackhide__ = True  # A test that fails here is shown its own line.
+        payload: dict[str, Any] = {"dataframe_records": [self._record(row) for row in rows]}
         if params:
             payload["params"] = dict(params)
         return read_prediction(self._ask("predict", {"payload": payload, "slot": _SLOT}))
@@ -81,33 +73,48 @@ class LoadedModel:
             ValueError: the prediction has more than `limit` values.
             WorkerFailure: nothing was predicted yet, or the values have no form in JSON.
         """
+        __tracebackhide__ = True
         reply = self._ask("values", {"limit": limit, "slot": _SLOT})
         found: Mapping[str, list[Any]] | None = reply["values"]
         if found is None:
             raise ValueError(f"the prediction has {reply['size']} values; the limit is {limit}")
         if output is None and len(found) == 1:
             return next(iter(found.values()))
-        if output not in found:
-            raise KeyError(f"there is no output {output!r}; there is {', '.join(map(repr, found))}")
+        if output is None or output not in found:
+            there = ", ".join(map(repr, found)) or "no array"
+            raise KeyError(f"there is no output {output!r} in the prediction, which has {there}")
         return found[output]
 
+    def _record(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """One row, with its input where the model's process can open it."""
+        record = dict(row)
+        uri = record.get(self._settings.policy.input_column)
+        if isinstance(uri, str):
+            record[self._settings.policy.input_column] = self._within_reach(uri)
+        return record
+
     def _within_reach(self, uri: str) -> str:
-        """The input as the model's process can open it: nothing of the package can be."""
+        """The input itself, or a copy of it where the source tree hides it."""
         given = resolve_uri(uri, self._settings.pkg_dir)
-        real = Path(os.path.realpath(given))
-        hidden = [Path(os.path.realpath(root)) for root in source_tree(self._settings)]
-        if not real.exists() or not any(real.is_relative_to(root) for root in hidden):
-            # Behind a link inside the package, only the file itself is within reach.
-            return str(real) if real.exists() else given
-        copy = Path(tempfile.mkdtemp(prefix="input-", dir=self._workshop.scratch), real.name)
-        if real.is_dir():
+        real = os.path.realpath(given)
+        if not os.path.exists(real) or not self._is_hidden(os.path.normpath(given), real):
+            return given
+        place = tempfile.mkdtemp(prefix="input-", dir=self._workshop.scratch)
+        copy = os.path.join(place, os.path.basename(given))
+        if not self._is_hidden(real):
+            os.symlink(real, copy)
+        elif os.path.isdir(real):
             shutil.copytree(real, copy)
         else:
             shutil.copy2(real, copy)
-        return str(copy)
+        return copy
+
+    def _is_hidden(self, *paths: str) -> bool:
+        roots = source_tree(self._settings)
+        spellings = {spelling for root in roots for spelling in (root, root.resolve())}
+        return any(Path(path).is_relative_to(root) for path in paths for root in spellings)
 
     def _ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask the model; a failure is told without this plugin's frames."""
         __tracebackhide__ = True
         try:
             return self._workshop.ask_model(method, params)

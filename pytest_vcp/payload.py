@@ -24,17 +24,18 @@ def read_payload(path: Path) -> Payload:
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
-        raise _refusal(path, f"can't be read: {problem}") from None
+        raise refusal(path, f"can't be read: {problem}") from None
     except json.JSONDecodeError as problem:
-        raise _refusal(
+        raise refusal(
             path, f"is not JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}"
         ) from None
     if not isinstance(payload, dict) or not any(name in payload for name in _FORMATS):
-        raise _refusal(path, f"is no serving payload: an object with one of {', '.join(_FORMATS)}")
+        raise refusal(path, f"is no serving payload: an object with one of {', '.join(_FORMATS)}")
     return payload
 
 
-def _refusal(path: Path, problem: str) -> pytest.UsageError:
+def refusal(path: Path, problem: str) -> pytest.UsageError:
+    """The error for a payload file that can't serve."""
     return pytest.UsageError(
         f"--vcp-json-payload-filepath: {path} {problem}; "
         "start from the serving_input_example.json of an artifact"

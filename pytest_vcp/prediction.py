@@ -13,9 +13,11 @@ from pytest_vcp.worker_failure import WorkerFailure
 class Output:
     """One array of a prediction, or what stands in its place.
 
-    `type` is the Python type; the rest is filled for numpy arrays only. `digest` is the SHA-256
-    over dtype, shape and bytes; `range` is minimum, maximum and mean of the finite values;
-    `first_not_finite` is the index and the value of the first NaN or infinity.
+    `type` is the Python type; the rest is filled for numpy arrays only. `dtype` is numpy's name,
+    `bytes` the size of the array. `digest` is the SHA-256 over dtype, shape and bytes: equal
+    arrays have equal digests. `not_finite` counts the values that are NaN or infinite;
+    `first_not_finite` is the index and the value of the first one. `range` is minimum, maximum
+    and mean of the finite values, None where there is none.
     """
 
     is_array: bool
@@ -45,8 +47,8 @@ class DeviceUse:
 class Prediction:
     """The result of one forward pass.
 
-    `outputs` goes by name; the array of a plain output goes by the empty name. `seconds` is the
-    time of the call of predict.
+    `outputs` goes by name; the array of a plain output goes by the empty name. `type` is the Python
+    type of what predict returned, `seconds` the time of the call.
     """
 
     type: str
@@ -54,6 +56,14 @@ class Prediction:
     outputs: Mapping[str, Output]
     seconds: float
     device: DeviceUse
+
+    @property
+    def output(self) -> Output:
+        """The only output. Raises ValueError, naming them, where there are several or none."""
+        if len(self.outputs) != 1:
+            there = ", ".join(map(repr, self.outputs)) or "none"
+            raise ValueError(f"there is no single output; there is {there}")
+        return next(iter(self.outputs.values()))
 
     @property
     def is_arrays(self) -> bool:

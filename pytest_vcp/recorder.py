@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_vcp import distribution
 from pytest_vcp.outcomes import Outcome, not_judged, outcome_of, read_outcome, unpublished
 from pytest_vcp.publishing import DestinationTaken
 from pytest_vcp.report import document
@@ -16,8 +17,6 @@ from pytest_vcp.turns import own_turn
 from pytest_vcp.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
-# Where an xdist worker finds how tests are distributed.
-DISTRIBUTION = "vcp_distribution"
 _NOT_JUDGED = ("unverified", "skipped")
 
 
@@ -53,17 +52,10 @@ class Recorder:
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Group what shares the facts, then put the rules in the order of an author's work.
-
-        The group has to be there before xdist looks for it, the order after any plugin that has
-        one of its own.
-        """
-        if self.config.pluginmanager.hasplugin("xdist"):
-            for item in items:
-                if any(name.startswith("vcp_") for name in getattr(item, "fixturenames", ())):
-                    item.add_marker(pytest.mark.xdist_group("vcp"))
+        """Put the rules first, in the order of an author's work, whatever another plugin does."""
         yield
         items.sort(key=_place)
+        distribution.tell(self.config, items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -73,7 +65,7 @@ class Recorder:
         problem = call.excinfo.value if call.excinfo else None
         rule = rule_of(item)
         if rule is None:
-            _shorten(report, problem)
+            _shorten(report, item, problem)
         elif call.when == "call" or (call.when == "setup" and problem is not None):
             self._attach(report, item, rule, problem)
         return report
@@ -111,11 +103,6 @@ class Recorder:
         if values := getattr(report, "vcp", None):
             outcome = read_outcome(values)
             self.outcomes[outcome.rule] = outcome
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Tell an xdist worker how tests are distributed: it only knows what was asked for."""
-        node.workerinput[DISTRIBUTION] = self.config.option.dist
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -199,9 +186,13 @@ def _place(item: pytest.Item) -> tuple[int, str]:
     return (len(STAGES), "") if rule is None else (STAGES.index(BY_ID[rule].stage), rule)
 
 
-def _shorten(report: pytest.TestReport, problem: BaseException | None) -> None:
-    """A user's test that could not have its facts: say which rule, without a traceback."""
+def _shorten(report: pytest.TestReport, item: pytest.Item, problem: BaseException | None) -> None:
+    """A user's test that could not have its facts: say why, without a traceback."""
     if isinstance(problem, Blocked):
         report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"
-    elif isinstance(problem, (Unverified, ToolError)):
+    elif isinstance(problem, ToolError):
         report.longrepr = str(problem)
+    elif isinstance(problem, Unverified):
+        # Nothing is wrong, there is only nothing to test: with --vcp-skip-inference, no model.
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {problem.reason}")

@@ -50,7 +50,10 @@ def vcp_settings(vcp_run: Run) -> Settings:
 
 @pytest.fixture(scope="session")
 def vcp_package(vcp_run: Run) -> ModelPackage:
-    """The package directory and the source of its wrapper, nothing imported."""
+    """The package directory and the modules of model_code, read and parsed, nothing imported.
+
+    Needs no environment, and takes no time. Never blocked by a rule.
+    """
     return vcp_run.package
 
 
@@ -83,7 +86,10 @@ def vcp_environment_build(request: pytest.FixtureRequest, vcp_run: Run) -> Envir
 def vcp_environment(
     request: pytest.FixtureRequest, vcp_run: Run, vcp_environment_build: Environment
 ) -> Environment:
-    """The environment of the model, ready for use."""
+    """The environment of the model: its Python, the versions installed, built or reused.
+
+    A test that uses it is an error while a rule of the files, or VCP208 or VCP302, does not hold.
+    """
     vcp_run.gates.require(request, BUILT)
     vcp_run.open_workshop()
     return vcp_environment_build
@@ -113,7 +119,11 @@ def vcp_description(vcp_workshop: Workshop) -> Attempt:
 
 @pytest.fixture(scope="session")
 def vcp_spec(vcp_description: Attempt, vcp_settings: Settings) -> ModelSpec:
-    """What model_spec.py declares."""
+    """What model_spec.py declares: inputs, outputs and params, and the example.
+
+    Shapes and types as declared, -1 for a free dimension. A test that uses it is an error while
+    model_spec.py can't be imported, or a rule of the files or of the environment does not hold.
+    """
     if vcp_description.reply is None:
         raise Blocked("VCP401")
     return read_spec(vcp_description.reply, vcp_settings.pkg_dir)
@@ -152,7 +162,11 @@ def vcp_packaging(
 def vcp_artifact(
     request: pytest.FixtureRequest, vcp_run: Run, vcp_packaging: Packaging
 ) -> ModelArtifact:
-    """The packaged model, in its staging place until the run has ended well."""
+    """The packaged model: its files with size and SHA-256, its parsed metadata.
+
+    `path` is a staging place until the run has ended well: read there, and don't write. A test
+    that uses it is an error while a rule up to packaging does not hold.
+    """
     vcp_run.gates.require(request, ("VCP601",))
     return vcp_run.artifact
 
@@ -280,9 +294,11 @@ def vcp_gpu_pass(
 
 
 @pytest.fixture(scope="session")
-def vcp_model(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_judged: Workshop
-) -> LoadedModel:
-    """The loaded model, to predict on other inputs in a test of one's own."""
+def vcp_model(request: pytest.FixtureRequest, vcp_run: Run, vcp_judged: Workshop) -> LoadedModel:
+    """The model loaded from its artifact, to predict on other inputs in a test of one's own.
+
+    A test that uses it is an error while a rule up to the first forward pass (VCP704) does not
+    hold, and is skipped with --vcp-skip-inference.
+    """
     vcp_run.gates.require(request, ("VCP704",))
     return LoadedModel(vcp_judged, vcp_run.settings)

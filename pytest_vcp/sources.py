@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_vcp.package import ModelPackage
-from pytest_vcp.payload import inputs, read_payload, resolve_uri
+from pytest_vcp.payload import inputs, read_payload, refusal, resolve_uri
 from pytest_vcp.settings import Settings
 
 
@@ -39,12 +39,17 @@ def source_tree(settings: Settings) -> tuple[Path, ...]:
 def guessed_inputs(settings: Settings) -> tuple[Path, ...]:
     """The inputs of the forward pass, as far as they can be told before anything is imported.
 
-    With a payload file they are in the file; otherwise every text in model_spec.py that names
-    something inside the package may be one.
+    With a payload file they are in the file, and have to be there: raises pytest.UsageError.
+    Otherwise every text in model_spec.py that names something inside the package may be one.
     """
     if settings.payload is not None:
-        uris = inputs(read_payload(settings.payload), settings.policy.input_column)
-        return tuple(Path(resolve_uri(uri, settings.pkg_dir)) for uri in uris)
+        named = inputs(read_payload(settings.payload), settings.policy.input_column)
+        uris = [resolve_uri(uri, settings.pkg_dir) for uri in named]
+        for uri, given in zip(uris, named, strict=True):
+            if os.path.isabs(uri) and not os.path.exists(uri):
+                problem = f"names {given!r}, which is not there (relative paths: {settings.pkg_dir})"
+                raise refusal(settings.payload, problem)
+        return tuple(Path(uri) for uri in uris)
     return tuple(sorted(set(_named_paths(settings.pkg_dir))))
 
 

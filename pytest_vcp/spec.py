@@ -20,8 +20,9 @@ _NO_LENGTH = ("<U0", "|S0")
 class Field:
     """One input or output of the signature.
 
-    `type` is MLflow's type name for a column, numpy's dtype name for a tensor. A dimension that
-    is no integer is kept as text.
+    `type` is MLflow's type name for a column ("string", "long"), numpy's dtype name for a tensor
+    ("float32"). `shape` is that of a tensor, -1 for a free dimension, and None for a column; a
+    dimension that is no integer is kept as text.
     """
 
     name: str | None
@@ -45,7 +46,11 @@ def uri_column(name: str) -> Field:
 
 @dataclass(frozen=True)
 class Param:
-    """One param of the signature; `problem` says why its default is not of its type."""
+    """One param of the signature.
+
+    `type` is MLflow's type name, `default` the default as Python writes it; `problem` says why
+    the default is not of the type, None where it is.
+    """
 
     name: str
     type: str
@@ -55,7 +60,12 @@ class Param:
 
 @dataclass(frozen=True)
 class Signature:
-    """MODEL_SIGNATURE; `document` is its JSON form, the same for equal signatures."""
+    """MODEL_SIGNATURE.
+
+    `declared` is whether the name is there, `type` the Python type of what it names, and
+    `is_signature` whether that is a ModelSignature; if not, the rest is empty. `document` is the
+    JSON form, the same for equal signatures; `where` is the line of the assignment.
+    """
 
     declared: bool
     type: str
@@ -69,7 +79,12 @@ class Signature:
 
 @dataclass(frozen=True)
 class Example:
-    """INPUT_EXAMPLE; `records` are the string cells of its frame, row by row."""
+    """INPUT_EXAMPLE.
+
+    `declared` is whether the name is there, `type` the Python type of what it names, and
+    `is_example` whether that is a pair of DataFrame and dict. `rows` counts the rows of the frame,
+    `records` holds its string cells row by row, and `params` the names of the params.
+    """
 
     declared: bool
     type: str

@@ -31,6 +31,9 @@ _DROPPED = frozenset(
         "TRANSFORMERS_CACHE",
         "TORCH_HOME",
         "MPLCONFIGDIR",
+        # The caller's working directory is the package more often than not.
+        "PWD",
+        "OLDPWD",
         "VCP_WORKER",
     }
 )

@@ -22,12 +22,14 @@ def load(state: Reply, params: Reply) -> Reply:
 
 def predict(state: Reply, params: Reply) -> Reply:
     """Predict on a serving payload and keep the result, under `slot`, for what is asked next."""
+    slot = params.get("slot", "prediction")
+    state.pop(slot, None)  # After a failure there is no result, rather than the one before.
     frame, arguments = _parsed(state["model"], params["payload"])
     memory = device.Memory()
     started = time.perf_counter()
     prediction = state["model"].predict(frame, params=arguments)
     seconds = time.perf_counter() - started
-    state[params.get("slot", "prediction")] = outputs.detached(prediction)
+    state[slot] = outputs.detached(prediction)
     return {
         "seconds": seconds,
         "summary": outputs.summarise(prediction),
@@ -78,6 +80,8 @@ def observations(state: Reply, params: Reply) -> Reply:
 
 def values(state: Reply, params: Reply) -> Reply:
     """A kept result as nested lists, for outputs of at most `params["limit"]` values."""
+    if params["slot"] not in state:
+        raise LookupError("there is no prediction to take values from")
     found = outputs.arrays(state[params["slot"]])
     size = sum(array.size for array in found.values())
     if size > params["limit"]:

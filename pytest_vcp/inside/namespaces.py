@@ -118,8 +118,9 @@ def _hide_all(hidden: tuple[str, ...], visible: tuple[str, ...]) -> None:
     held = [(path, os.path.isdir(path), os.open(path, _O_PATH)) for path in visible]
     try:
         for root in hidden:
-            # One that is visible as a whole, such as an input that is a directory, stays.
-            if not any(is_within(root, path) for path in visible):
+            # One that is visible itself, such as an input that is a directory, stays. A directory
+            # further up makes nothing visible: it may hold the interpreter as well as the source.
+            if root not in visible:
                 _hide(root, [entry for entry in held if is_within(entry[0], root)])
     finally:
         for _, _, descriptor in held:

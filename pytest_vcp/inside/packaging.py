@@ -77,10 +77,13 @@ def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
         return wrapper(**matching)
     try:
         return wrapper(**config)
-    except TypeError:
+    except TypeError as refusal:
         # It may only pass its keywords on to a base class, which takes none. The hub's own
         # packager gives no argument at all.
-        return wrapper(**matching)
+        try:
+            return wrapper(**matching)
+        except Exception:
+            raise refusal from None
 
 
 def _takes_whole(

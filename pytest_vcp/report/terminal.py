@@ -17,7 +17,7 @@ from pytest_vcp.settings import Settings
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
 _LISTED = 9  # rules named in one line
-_WIDEST = 60  # characters of a value in the header
+_WIDEST = 120  # characters of a value in the header
 _LETTERS = {"unverified": ("u", "UNVERIFIED"), "advice": ("a", "ADVICE")}
 
 

@@ -56,7 +56,8 @@ SWITCHES = tuple(option.name for option in OPTIONS if option.metavar is None)
 @pytest.fixture
 def files(package: Path) -> Path:
     """The package with all the files that the values above name."""
-    payload = {"dataframe_split": {"columns": ["input_uri"], "data": [["a.h5ad"]]}}
+    data = [["example_data/pbmc_48_cells.h5ad"]]
+    payload = {"dataframe_split": {"columns": ["input_uri"], "data": data}}
     for name in ("one.json", "two.json"):
         (package / name).write_text(json.dumps(payload), encoding="utf-8")
     (package / "one.yaml").write_text("input_column: genome_uri\n", encoding="utf-8")

@@ -184,6 +184,10 @@ PAYLOADS: dict[str, tuple[str | bytes, str]] = {
     "a list": ("[]", "is no serving payload: an object with one of dataframe_split"),
     "another object": ('{"data": []}', "is no serving payload"),
     "not text": (b"\xff\xfe\x00", "can't be read"),
+    "input missing": (
+        '{"dataframe_records": [{"input_uri": "gone.h5ad"}]}',
+        "names 'gone.h5ad', which is not there",
+    ),
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.strangers.building import SPEC_HEAD, Stranger
 
-# A zarr store (version 2: its metadata are dot files) as input, several artifacts of which one is
-# a single file, five dimensions out, exactly one row, and a constructor that takes the config.
+# A zarr store (version 2: its metadata are dot files) as input, several artifacts of which two are
+# single files and all are links as download caches make them, five dimensions out, exactly one
+# row, and a constructor that takes the config.
 DENOISER = Stranger(
     "denoiser",
     {
@@ -91,9 +92,11 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["plates/plate 1.zarr"]}), {"level":
     from pathlib import Path
     rng = np.random.default_rng(11)
     weights = Path("model_data/filters/deep"); weights.mkdir(parents=True)
+    blobs = Path("model_data/blobs"); blobs.mkdir()
     for name in "soft", "sharp":
         kernel = rng.random((3, 3, 3))
-        np.save(weights / f"{name}.npy", kernel / kernel.sum())
+        np.save(blobs / f"{name}.npy", kernel / kernel.sum())
+        (weights / f"{name}.npy").symlink_to(f"../../blobs/{name}.npy")
     root = Path("plates/plate 1.zarr"); (root / "0").mkdir(parents=True)
     (root / ".zgroup").write_text('{"zarr_format": 2}')
     (root / ".zattrs").write_text('{"multiscales": []}')

@@ -73,6 +73,7 @@ def test_the_caller_s_environment_does_not_reach_the_worker(
     for name in ("PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "MLFLOW_RUN_ID", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")
+    monkeypatch.setenv("PWD", str(tmp_path))
     monkeypatch.setenv("SSL_CERT_FILE", "/kept")
     worker = make_worker(environ={"EXTRA": "1"})
     assert str(tmp_path) not in worker.hello()["sys_path"]
@@ -90,7 +91,7 @@ def test_the_caller_s_environment_does_not_reach_the_worker(
     assert seen["TMPDIR"] == str(tmp_path / "tmp")
     assert seen["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
     assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX"} & set(seen)
-    assert not {"MLFLOW_RUN_ID", "XDG_CACHE_HOME"} & set(seen)
+    assert not {"MLFLOW_RUN_ID", "XDG_CACHE_HOME", "PWD"} & set(seen)
     assert not any(name.startswith("PYTEST_") for name in seen)
 
 
@@ -213,6 +214,40 @@ def test_a_hidden_tree_is_not_there_except_for_what_is_shown(
     assert errors["module"] == "ModuleNotFoundError"
     assert errors["read"] == errors["low"] == errors["dots"] == "FileNotFoundError"
     assert (secrets / "secret.txt").read_text() == "secret"
+
+
+def test_a_tree_that_is_to_be_seen_as_a_whole_is_not_hidden(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path
+) -> None:
+    worker = strict_worker(hidden=(secrets,), visible=(secrets, secrets / "shown"))
+    open_files = {name: f"open({str(secrets / name)!r})" for name in ("secret.txt", "single.txt")}
+    errors = errors_of(worker, write_model, **{n[:6]: text for n, text in open_files.items()})
+    assert errors == {"secret": "", "single": ""}
+
+
+def test_a_directory_above_makes_nothing_visible(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path
+) -> None:
+    worker = strict_worker(hidden=(secrets,), visible=(Path("/"), secrets.parent))
+    errors = errors_of(worker, write_model, secret=f"open({str(secrets / 'secret.txt')!r})")
+    assert errors == {"secret": "FileNotFoundError"}
+
+
+def test_links_from_one_hidden_tree_into_another_can_be_seen(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path, tmp_path: Path
+) -> None:
+    others = tmp_path / "a" / "others"
+    others.mkdir(parents=True)
+    (others / "folder").symlink_to(secrets / "shown" / "deep")
+    (others / "link.txt").symlink_to(Path("folder", "file.txt"))
+    worker = strict_worker(hidden=(secrets, others), visible=(others / "link.txt",))
+    errors = errors_of(
+        worker,
+        write_model,
+        link=f"assert open({str(others / 'link.txt')!r}).read() == 'shown'",
+        other=f"open({str(secrets / 'single.txt')!r})",
+    )
+    assert errors == {"link": "", "other": "FileNotFoundError"}
 
 
 def test_what_the_worker_needs_stays_reachable_in_a_hidden_tree(

@@ -1,0 +1,97 @@
+"""With pytest-xdist: the tests that need the facts of a run go to one process, the rest anywhere.
+
+Environment, artifact and loaded model exist once per process. xdist's own groups would do (`--dist
+loadgroup`), but they rest on a private attribute that pytest 9.2 no longer has, and then spread
+the tests without a word. Scheduling is a public hook.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_KEY = "vcp_facts"
+_GROUP = "vcp"
+
+
+class Distribution:
+    """Hooks of the process that distributes.
+
+    Only a worker knows which tests need the facts, and tells that in a file; where there is none,
+    because the worker runs on another machine, all tests stay together.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="vcp-xdist-"))
+        node.workerinput[_KEY] = str(self._folder / node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        if config.getoption("dist") in ("no", "each"):
+            return None
+        return _scheduling(config, log, self)
+
+    @cached_property
+    def together(self) -> frozenset[str] | None:
+        """Node ids of the tests that need the facts; None where that is not known."""
+        files = list(self._folder.iterdir()) if self._folder is not None else []
+        if not files:
+            return None
+        return frozenset(name for file in files for name in json.loads(file.read_text("utf-8")))
+
+    def close(self) -> None:
+        """Remove what the workers wrote."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def tell(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """In a worker: leave word of the tests that need the facts."""
+    path = getattr(config, "workerinput", {}).get(_KEY)
+    if path is not None:
+        needing = [item.nodeid for item in items if _needs_facts(item)]
+        with contextlib.suppress(OSError):  # On another machine the folder is not there.
+            Path(path).write_text(json.dumps(needing), encoding="utf-8")
+
+
+def _needs_facts(item: pytest.Item) -> bool:
+    return any(name.startswith("vcp_") for name in getattr(item, "fixturenames", ()))
+
+
+def _scheduling(config: pytest.Config, log: Any, distribution: Distribution) -> Any:
+    """xdist's scheduler by scope, with scopes of our own, as its documentation shows it."""
+    scheduling = import_module("xdist.scheduler").LoadScopeScheduling(config, log)
+
+    def split_scope(nodeid: str) -> str:
+        together = distribution.together
+        if together is None or nodeid in together:
+            return _GROUP
+        return _scope(nodeid, config.getoption("dist"))
+
+    scheduling._split_scope = split_scope
+    return scheduling
+
+
+def _scope(nodeid: str, mode: str) -> str:
+    """What xdist's own schedulers of these names keep together."""
+    if mode == "loadscope":
+        return nodeid.rpartition("::")[0]
+    if mode == "loadfile":
+        return nodeid.partition("::")[0]
+    if mode == "loadgroup" and nodeid.rfind("@") > nodeid.rfind("]"):
+        return nodeid.rpartition("@")[2]
+    return nodeid

@@ -1,0 +1,63 @@
+"""The page on CI: its commands run, its exit codes are those of the plugin."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fixtures.references import PCA_50
+from pytest_vcp.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
+from tests.docs.pages import DOCS, blocks
+from tests.runs import run_vcp
+
+PAGE = DOCS / "how-to" / "ci.md"
+
+
+def steps(value: Any) -> Iterator[str]:
+    """What the jobs of a workflow run, wherever it stands."""
+    if isinstance(value, dict):
+        if isinstance(command := value.get("run"), str):
+            yield command
+        for inner in value.values():
+            yield from steps(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from steps(inner)
+
+
+def gates() -> list[list[str]]:
+    """The pytest commands of all workflows, as lists of words."""
+    commands = (step for text in blocks(PAGE, "yaml") for step in steps(yaml.safe_load(text)))
+    words = (shlex.split(re.sub(r"\$\{\{ matrix\.\w+ \}\}", "10", text)) for text in commands)
+    return [command for command in words if command[0] == "pytest"]
+
+
+def test_every_workflow_has_its_gate() -> None:
+    assert len(gates()) == len(blocks(PAGE, "yaml")) == 2
+
+
+@pytest.mark.parametrize("words", gates(), ids=" ".join)
+def test_the_gate_passes(tmp_path: Path, words: list[str]) -> None:
+    package = PCA_50.copy(tmp_path)
+    (package / "pytest.ini").write_text(blocks(PAGE, "ini")[0], encoding="utf-8")
+    # The environment is there already: a cache of the job's own would build it again.
+    run = run_vcp(package, [word for word in words[1:] if "--vcp-cache-dir" not in word])
+    assert run.code == 0, run.output
+    assert run.report is not None
+    assert run.report["verdict"] == "conformant"
+
+
+def test_the_exit_codes() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| (.+?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    told = {int(code): meaning for codes, meaning in rows for code in codes.split(",")}
+    assert "a required rule failed" in told[NONCONFORMANT_EXIT]
+    assert "its surroundings failed" in told[ERROR_EXIT]
+    assert "could not be judged" in told[UNVERIFIED_EXIT]
+    assert "wrong option" in told[pytest.ExitCode.USAGE_ERROR]
+    assert "no test" in told[pytest.ExitCode.NO_TESTS_COLLECTED]
