@@ -22,6 +22,7 @@ from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
 from pytest_vcp.violations import Location, Violation
 from pytest_vcp.weights import Weights
+from pytest_vcp.wording import and_others
 
 # A path that is rooted on some machine: below a directory that people or systems keep files in.
 _ROOTED = re.compile(
@@ -94,9 +95,11 @@ def test_vcp603_requirements_are_the_lock(
         lost, added = sorted(wanted - found), sorted(found - wanted)
         if lost or added:
             raise Violation(
-                expected="the lines of the package's requirements.txt",
-                received=f"{'without' if lost else 'with'} {(lost or added)[0]}",
-                remedy="keep requirements.txt as it is while the model is packaged",
+                expected="the lines of the package's requirements.txt, no more and no fewer",
+                received=f"{lost[0]} is missing{and_others(len(lost))}"
+                if lost
+                else f"{added[0]} is there besides{and_others(len(added))}",
+                remedy="let nothing write to requirements.txt while the model is packaged",
                 where=Location(file),
             )
 
@@ -145,7 +148,7 @@ def test_vcp606_metadata_has_no_local_path(
             raise Violation(
                 expected="no absolute path of the machine that packages",
                 received=f"{path} in {place}",
-                remedy="give paths below model_data/ in the config, resolve them in load_context",
+                remedy="take it out of the config, tag or example; find files by context.artifacts",
                 where=Location(place.split(":")[0]),
             )
 
@@ -168,16 +171,17 @@ def test_vcp608_pickle_holds_code_by_reference(
 
 def pickle_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | None:
     """What the pickled wrapper should not hold, and how to keep it out."""
-    in_load_context = "load weights in load_context, not in the constructor or at import"
+    in_load_context = "load weights in load_context, not in the constructor"
     if pickle.problem:
         return pickle.problem, "check what model_code changes in MLflow while it is imported"
     if pickle.by_value:
         return (
-            f"code by value ({pickle.by_value[0]}), which other Pythons can't read",
+            f"the code of {told_kind(pickle.by_value[0])}, which other Pythons can't read",
             "define it at the top of a module in model_code; no lambda or inner function on self",
         )
     if pickle.arrays:
-        return f"{pickle.binary_bytes} bytes of arrays ({pickle.arrays[0]})", in_load_context
+        library = pickle.arrays[0].partition(".")[0]
+        return f"{pickle.binary_bytes} bytes of arrays ({library})", in_load_context
     if pickle.binary_bytes > SMALL_BYTES:
         return f"{pickle.binary_bytes} bytes of binary data", in_load_context
     if pickle.bytes > settings.policy.pickle_bytes:
@@ -186,6 +190,11 @@ def pickle_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] |
         if path := local_path(text, settings.pkg_dir):
             return f"the path {path}", "take paths from context.artifacts, in load_context"
     return None
+
+
+def told_kind(maker: str) -> str:
+    """What cloudpickle's function of this name makes anew from the code in the pickle."""
+    return "a function, perhaps a lambda" if maker.endswith("_make_function") else "a class"
 
 
 def effective(lines: Iterable[RequirementLine], markers: Mapping[str, str]) -> frozenset[str]:

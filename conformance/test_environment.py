@@ -34,7 +34,8 @@ def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) ->
     if failure.rule != "VCP208":
         raise Blocked(failure.rule)
     if failure.kind == "resolver":
-        expected, remedy = "pins that pip can install together", f"choose one; {COMPILE_AGAIN}"
+        expected = "pins that pip can install together"
+        remedy = f"give up one of the two; {COMPILE_AGAIN}"
     else:
         python = vcp_environment_build.version
         expected = f"pins that an index has, for Python {python} on this platform"
@@ -138,9 +139,11 @@ def test_vcp306_code_imports_in_the_environment(vcp_imports: Attempt) -> None:
     if failure is None:
         return
     if failure.exception == "ModuleNotFoundError":
-        remedy = "add what provides it to requirements.in and compile requirements.txt again"
+        remedy = "move it into model_code, or add what provides it to requirements.in and compile"
     elif failure.exception == "SystemExit":
         remedy = "let the module end without sys.exit; it is imported, not run"
+    elif (failure.exception or "").startswith("mlflow."):
+        remedy = "correct this line as MLflow says"
     else:
         remedy = "importing must only define: move work into load_context or predict"
     raise Violation(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pytest_vcp.prediction import Attempt, Loading, Observations, Output, Prediction
 from pytest_vcp.rules import rule
@@ -56,25 +57,10 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Attempt, vcp_spec: ModelS
             where=failure.where,
         )
     assert vcp_first_pass.reply is not None
-    summary = vcp_first_pass.reply["summary"]
-    kinds = {name: entry["type"] for name, entry in summary["entries"].items()}
-    strange = {n: kind for n, kind in kinds.items() if not summary["entries"][n]["is_array"]}
-    if strange:
-        name, kind = next(iter(strange.items()))
-        received = f"a {kind}" + (f" under {name!r}" if summary["is_dict"] else "")
-    elif not kinds:
-        received = "an empty dict"
-    elif summary["is_dict"] and set(kinds) != set(names):
-        received = f"a dict with the keys {', '.join(map(repr, kinds))}"
-    elif not summary["is_dict"] and len(names) > 1:
-        received = "a single array"
-    else:
-        return
-    raise Violation(
-        expected=expected,
-        received=received,
-        remedy="convert at the end of predict: tensor.cpu().numpy(), frame.to_numpy()",
-    )
+    problem = returned_instead(vcp_first_pass.reply["summary"], names)
+    if problem:
+        received, remedy = problem
+        raise Violation(expected=expected, received=received, remedy=remedy)
 
 
 @rule("VCP705")
@@ -90,7 +76,7 @@ def test_vcp705_output_has_the_declared_shape(
         )
         if not fits:
             raise Violation(
-                expected=f"shape {shown(wanted)}{of(declared)}, free dimensions above 0",
+                expected=f"shape {shown(wanted)}{of(declared)}, with -1 for any size above 0",
                 received=f"shape {shown(output.shape)}",
                 remedy="correct what predict returns, or the TensorSpec in MODEL_SIGNATURE",
                 where=vcp_spec.signature.where,
@@ -150,7 +136,7 @@ def test_vcp709_one_row_for_each_observation(
             raise Violation(
                 expected=f"{total} rows{of(declared)}, one for each observation of the input",
                 received=f"{output.shape[0]} rows",
-                remedy="return a row for every cell, in the order of the input; waive if pooled",
+                remedy="return a row for each, in their order; declare a pooled output as (1, ...)",
             )
 
 
@@ -189,6 +175,27 @@ def remedy_for(failure: WorkerFailure, otherwise: str) -> str:
     return otherwise
 
 
+def returned_instead(
+    summary: Mapping[str, Any], names: Sequence[str | None]
+) -> tuple[str, str] | None:
+    """What predict returned in place of arrays by these names, and what to do about it."""
+    kinds = {name: entry["type"] for name, entry in summary["entries"].items()}
+    strange = [name for name in kinds if not summary["entries"][name]["is_array"]]
+    if strange:
+        under = f" under {strange[0]!r}" if summary["is_dict"] else ""
+        remedy = "convert at the end of predict: tensor.cpu().numpy(), frame.to_numpy()"
+        return f"a {kinds[strange[0]]}{under}", remedy
+    if summary["is_dict"] and set(kinds) != set(names):
+        keys = ", ".join(map(repr, kinds))
+        received = f"a dict with the keys {keys}" if keys else "an empty dict"
+        if names == [None]:
+            return received, "return the array itself, or name the output in its TensorSpec"
+        return received, "use the names that the TensorSpecs in MODEL_SIGNATURE have"
+    if not summary["is_dict"] and len(names) > 1:
+        return "a single array", "return a dict with an array for each TensorSpec, by its name"
+    return None
+
+
 def turned(attempt: Attempt) -> bool:
     """Whether the model took a call with other params in between."""
     return bool(attempt.reply and attempt.reply["other_params"])
@@ -220,4 +227,3 @@ def shown(shape: tuple[int | str, ...]) -> str:
     """A shape as Python writes it."""
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
-

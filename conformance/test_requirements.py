@@ -110,7 +110,12 @@ def test_vcp206_every_requirement_is_met_by_its_pin(
     environment = target_environment(vcp_package.target_python)
     for line in vcp_lock.declared:
         if line.kind == "invalid":
-            raise _drift(line, "a requirement that can be locked", "no valid requirement")
+            raise Violation(
+                expected="a requirement in pip's form, such as numpy>=2",
+                received=line.short,
+                remedy=f"correct this line, and compile {PINNED} again",
+                where=line.where,
+            )
         if line.name is None or not applies(line.requirement, environment):
             continue
         named = vcp_lock.pinned_as(line.name)

@@ -12,6 +12,8 @@ from pathlib import Path
 SMALL_BYTES = 1024
 
 _PUSHES_TEXT = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+# How protocols before 3 write byte strings: as text, to be encoded again.
+_OLD_BYTES = "_codecs.encode"
 _READS_MEMO = ("BINGET", "LONG_BINGET", "GET")
 
 
@@ -81,7 +83,7 @@ def _walk(content: bytes) -> tuple[list[str], list[str], int]:
             module, name = ([None, None, *pushed])[-2:]
             names.append(f"{module}.{name}")
             pushed.append(None)
-        elif opcode == "GLOBAL":
+        elif opcode in ("GLOBAL", "INST"):
             names.append(str(argument).replace(" ", "."))
             pushed.append(None)
         elif isinstance(argument, (bytes, bytearray)):
@@ -91,6 +93,8 @@ def _walk(content: bytes) -> tuple[list[str], list[str], int]:
             pushed.append(None)
     if any(name.startswith("pathlib.") for name in names):
         texts += _paths_in_parts(pushed)
+    if _OLD_BYTES in names:
+        binary += sum(map(len, texts))
     return names, texts, binary
 
 

@@ -82,7 +82,10 @@ def _take_free(staged: Path, destination: Path) -> bool:
     try:
         if not _rename(staged, destination, _RENAME_NOREPLACE):
             os.rename(staged, destination)
-    except FileExistsError:
+    except OSError as problem:
+        # A plain rename says of an artifact that came meanwhile that it is not empty.
+        if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
         return False
     return True
 

@@ -47,8 +47,7 @@ def guessed_inputs(settings: Settings) -> tuple[Path, ...]:
         uris = [resolve_uri(uri, settings.pkg_dir) for uri in named]
         for uri, given in zip(uris, named, strict=True):
             if os.path.isabs(uri) and not os.path.exists(uri):
-                problem = f"names {given!r}, which is not there (relative paths: {settings.pkg_dir})"
-                raise refusal(settings.payload, problem)
+                raise refusal(settings.payload, f"names {given!r}, which is not at {uri}")
         return tuple(Path(uri) for uri in uris)
     return tuple(sorted(set(_named_paths(settings.pkg_dir))))
 

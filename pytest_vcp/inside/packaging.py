@@ -82,7 +82,7 @@ def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
         # packager gives no argument at all.
         try:
             return wrapper(**matching)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the first one tells more
             raise refusal from None
 
 

@@ -186,7 +186,7 @@ PAYLOADS: dict[str, tuple[str | bytes, str]] = {
     "not text": (b"\xff\xfe\x00", "can't be read"),
     "input missing": (
         '{"dataframe_records": [{"input_uri": "gone.h5ad"}]}',
-        "names 'gone.h5ad', which is not there",
+        "names 'gone.h5ad', which is not at /",
     ),
 }
 
