@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pytest_vcp import interpreters, session, suite
+from pytest_vcp import interpreters, session, suite, termination
 from pytest_vcp.distribution import Distribution
 from pytest_vcp.package import CODE, read_package
 from pytest_vcp.progress import Progress
@@ -39,6 +39,7 @@ def switch_on(config: pytest.Config) -> None:
     run = Run(settings, interpreter, progress)
     config.stash[RUN] = run
     config.add_cleanup(run.close)
+    termination.as_interrupt(config)
     config.pluginmanager.register(session, "vcp-session")
     recorder = Recorder(config, run)
     config.pluginmanager.register(recorder, "vcp-recorder")

@@ -11,11 +11,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from pytest_vcp import pip_messages
+from pytest_vcp import pip_messages, processes
 from pytest_vcp.interpreters import clean_environ
 from pytest_vcp.pip_messages import BuildFailure
 from pytest_vcp.violations import ToolError
@@ -170,22 +170,28 @@ def _watched(
     progress: Progress,
 ) -> int:
     """Run pip to its end and return its exit status; show what it does while it does it."""
-    with log.open("wb") as sink:
+    marker = processes.new_marker()
+    with log.open("wb") as sink, ExitStack() as ends:
+        # A pip that is killed leaves whatever it was unpacking and building.
+        scratch = ends.enter_context(
+            tempfile.TemporaryDirectory(prefix="pytest-vcp-pip-", ignore_cleanup_errors=True)
+        )
+        guard = processes.Guard(marker)
+        ends.callback(guard.dismiss)
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env=environ,
+            env={**environ, "TMPDIR": scratch, processes.MARKER_VARIABLE: marker},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that pip's own children end with it
+            start_new_session=True,  # so that its children are known as such
         )
-        try:
-            for step in _steps(process, sink):
-                progress(step)
-            return process.wait()
-        finally:
-            _end(process)
+        ends.callback(_end, process, marker)
+        guard.watch(process.pid)
+        for step in _steps(process, sink):
+            progress(step)
+        return process.wait()
 
 
 def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
@@ -194,6 +200,7 @@ def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
     lines: queue.Queue[bytes | None] = queue.Queue()
     threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
     step, told = "starting pip", time.monotonic() - _NEWS_SECONDS
+    told_news = told
     while True:
         try:
             line = lines.get(timeout=_HEARTBEAT_SECONDS)
@@ -203,9 +210,10 @@ def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
             return  # the second: pip has ended, and something that it left running holds the pipe
         news = pip_messages.progress_of(line.decode("utf-8", "replace"))
         step = news or step
-        pause = _NEWS_SECONDS if news else _HEARTBEAT_SECONDS
-        if time.monotonic() - told >= pause:
-            told = time.monotonic()
+        now = time.monotonic()
+        # A heartbeat must not keep back the news that follows it.
+        if now - told_news >= _NEWS_SECONDS if news else now - told >= _HEARTBEAT_SECONDS:
+            told, told_news = now, now if news else told_news
             yield step
 
 
@@ -225,10 +233,9 @@ def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) 
         lines.put(None)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], marker: str) -> None:
     """End pip and everything it started, whether or not pip itself has ended."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    processes.end(lambda: processes.leftovers(marker, process.pid), grace=0)
     process.wait()
     if process.stdout is not None:
         process.stdout.close()

@@ -12,6 +12,7 @@ from pytest_vcp.worker_failure import WorkerFailure
 from pytest_vcp.worker_process import WorkerProcess
 
 _TAIL_LINES = 5
+_MAX_WORDS = 100
 
 
 class Reporter:
@@ -69,4 +70,16 @@ class Reporter:
         told.setdefault("where", worker_failure.place_of_stack(stack, self._roots))
         told.setdefault("traceback", stack)
         log_tail = self._process.output.tail(_TAIL_LINES)
+        # Any other exception speaks for itself.
+        if told["kind"] != "raised" or told["exception"] == "SystemExit":
+            told["summary"] += _last_words(log_tail)
         return WorkerFailure(method=call.method, log_tail=log_tail, **told)
+
+
+def _last_words(log_tail: str) -> str:
+    """The last line that the process printed, fit to stand behind a summary; empty for none."""
+    line = log_tail.rpartition("\n")[2]
+    shown = "".join(sign if sign.isprintable() else " " for sign in line).strip()
+    if len(shown) > _MAX_WORDS:
+        shown = shown[:_MAX_WORDS] + "…"
+    return f"; last printed: {shown}" if shown else ""

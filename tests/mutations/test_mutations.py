@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from _pytest.mark import ParameterSet
 
 from fixtures.mutants import Mutation
 from fixtures.mutants.environment import EnvironmentMutation
@@ -21,7 +22,7 @@ from fixtures.mutations import (
     options,
     reference,
 )
-from fixtures.references import REFERENCES, Reference
+from fixtures.references import PACKAGES, REFERENCES, Reference
 from pytest_vcp import interpreters
 from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
 from pytest_vcp.rules import BY_ID
@@ -36,7 +37,12 @@ def title(mutation: Mutation | EnvironmentMutation) -> str:
     return f"{mutation.rule}-{mutation.name}"
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=title)
+def parameter(mutation: Mutation) -> ParameterSet:
+    marks = [pytest.mark.gpu] if mutation in ON_A_GPU else []
+    return pytest.param(mutation, marks=marks, id=title(mutation))
+
+
+@pytest.mark.parametrize("mutation", [parameter(mutation) for mutation in MUTATIONS])
 def test_a_mutant_is_rejected_by_its_rule_alone(mutation: Mutation, tmp_path: Path) -> None:
     _skip_unless_it_can_run(mutation)
     package = reference(mutation).copy(tmp_path)
@@ -89,8 +95,8 @@ def test_a_reference_is_accepted(sound: Reference, tmp_path: Path) -> None:
 
 def _skip_unless_it_can_run(mutation: Mutation) -> None:
     _skip_on_another_python(reference(mutation))
-    if mutation in ON_A_GPU and not _has_gpu():
-        pytest.skip("this mutant shows itself on a GPU only, and there is none")
+    if mutation in ON_A_GPU and not _has_gpu(reference(mutation)):
+        pytest.skip("this mutant shows itself where torch finds a GPU only, and it finds none")
 
 
 def _skip_on_another_python(sound: Reference) -> None:
@@ -99,12 +105,13 @@ def _skip_on_another_python(sound: Reference) -> None:
         pytest.skip(f"the lock of {sound.package} is for Python {wanted}")
 
 
-def _has_gpu() -> bool:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
+def _has_gpu(sound: Reference) -> bool:
+    """Whether there is a GPU, and the torch that the package pins was built to use it."""
+    if shutil.which("nvidia-smi") is None:
         return False
-    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False)
-    return listed.returncode == 0 and "GPU 0" in listed.stdout
+    python = _built(PACKAGES / sound.package / "mlflow_pkg").python
+    ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([python, "-I", "-c", ask], check=False).returncode == 0
 
 
 def _built(package: Path) -> Environment:

@@ -91,31 +91,28 @@ def plugin_path(tmp_path: Path) -> str:
 
 def test_local_environment(package: Path, locked_python: Path, plugin_path: str) -> None:
     """The running interpreter has the lock; that a hub could build it stays unproved."""
-    options = [*PCA_50.options, "--vcp-env-manager=local", "-p", "pytest_vcp.plugin"]
-    arguments = [*command(options)[1:], "-p", "no:cacheprovider", "-p", "no:vcp", "-p", "no:xdist"]
-    done = subprocess.run(
-        [str(locked_python), *arguments],
-        cwd=package,
-        env=environment({"PYTHONPATH": plugin_path}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+
+    def run(*extra: str) -> subprocess.CompletedProcess[str]:
+        options = [*PCA_50.options, "--vcp-env-manager=local", "-p", "pytest_vcp.plugin", *extra]
+        # Two environments are mixed here: plugins found by their metadata may lie in the other.
+        variables = {"PYTHONPATH": plugin_path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return subprocess.run(
+            [str(locked_python), *command(options)[1:]],
+            cwd=package,
+            env=environment(variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    done = run()
     assert done.returncode == 0, done.stdout
     assert "vcp environment: local (option), " in done.stdout
     assert "CONFORMANT  default: " in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if "VCP302" in line]
     assert line.startswith("  unverified  VCP208, VCP302: the running interpreter was used as is")
-    gate = subprocess.run(
-        [str(locked_python), *arguments, "--vcp-must-verify=VCP302"],
-        cwd=package,
-        env=environment({"PYTHONPATH": plugin_path}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    gate = run("--vcp-must-verify=VCP302")
     assert gate.returncode == 11, gate.stdout
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,18 +94,30 @@ def test_protected_weights_are_packaged_and_replaced(package: Path) -> None:
     assert not list(package.glob(".mlflow_model_artifact*"))
 
 
-def test_digests_are_taken_once_for_each_content(tmp_path: Path) -> None:
+def test_a_file_is_read_once_under_all_its_names(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"weights")
     os.link(one, other)
     digests = FileDigests()
     digest = digests.of(one)
-    assert digest == digests.of(other)
+    assert digest == hashlib.sha256(b"weights").hexdigest()
     status = one.stat()
     with one.open("r+b") as file:
         file.write(b"WEIGHTS")
+    # Made to look unchanged: whoever read it again would notice.
+    os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert digests.of(one) == digests.of(other) == digest
     os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert digests.of(one) != digest
+    assert digests.of(one) == digests.of(other) == hashlib.sha256(b"WEIGHTS").hexdigest()
+
+
+def test_a_file_that_is_being_read_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"w" * (1 << 20))
+    digests = FileDigests()
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(digests.of, [file] * 64))
+    assert found == {hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def test_a_digest_that_failed_is_tried_again(tmp_path: Path) -> None:
