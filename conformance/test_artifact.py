@@ -24,10 +24,10 @@ from pytest_vcp.violations import Location, Violation
 from pytest_vcp.weights import Weights
 from pytest_vcp.wording import and_others
 
-# A path that is rooted on some machine: below a directory that people or systems keep files in.
+# A path that is rooted on some machine, wherever it is read: below a home, or in temporary files.
 _ROOTED = re.compile(
     r"(?:^|[\s\"'=(,\[])"
-    r"(?P<path>(?:file:/+)?(?:/(?:home|Users|root|tmp|var|mnt|data|scratch|work|opt|srv|private|media)/"
+    r"(?P<path>(?:file:/+)?(?:/(?:home|Users|root|tmp|private)/"
     r"|[A-Za-z]:\\)[^\s\"',\])]*)"
 )
 

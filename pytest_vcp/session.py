@@ -176,8 +176,7 @@ def vcp_loading(
     request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop, vcp_settings: Settings
 ) -> Loading:
     """The artifact loaded where nothing but the artifact is to be had."""
-    if vcp_settings.skip_inference:
-        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    _want_inference(vcp_settings)
     vcp_run.gates.enter(request, "forward")
     attempt = vcp_workshop.load()
     return Loading(attempt.failure, () if attempt.failure else vcp_workshop.leftovers())
@@ -253,8 +252,7 @@ def vcp_serving(
     vcp_judged: Workshop,
 ) -> Attempt:
     """The serving example through MLflow's validate_serving_input."""
-    if vcp_settings.skip_inference:
-        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    _want_inference(vcp_settings)
     vcp_run.gates.enter(request, "serving")
     return vcp_judged.validate()
 
@@ -264,8 +262,7 @@ def vcp_json(
     request: pytest.FixtureRequest, vcp_run: Run, vcp_settings: Settings, vcp_judged: Workshop
 ) -> Attempt:
     """The prediction through MLflow's JSON and back."""
-    if vcp_settings.skip_inference:
-        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    _want_inference(vcp_settings)
     vcp_run.gates.enter(request, "serving")
     return vcp_judged.as_json()
 
@@ -277,8 +274,7 @@ def vcp_gpu_pass(
     vcp_settings: Settings,
 ) -> Attempt:
     """The first forward pass, where a GPU was visible to it."""
-    if vcp_settings.skip_inference:
-        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    _want_inference(vcp_settings)
     if vcp_settings.device == "cpu":
         raise Unverified("the CPU was asked for (--vcp-device cpu)")
     vcp_run.gates.enter(request, "device")
@@ -302,3 +298,8 @@ def vcp_model(request: pytest.FixtureRequest, vcp_run: Run, vcp_judged: Workshop
     """
     vcp_run.gates.require(request, ("VCP704",))
     return LoadedModel(vcp_judged, vcp_run.settings)
+
+
+def _want_inference(settings: Settings) -> None:
+    if settings.skip_inference:
+        raise Unverified("inference was skipped (--vcp-skip-inference)")

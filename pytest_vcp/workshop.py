@@ -23,7 +23,11 @@ from pytest_vcp.settings import Settings
 from pytest_vcp.sources import guessed_inputs, source_tree
 from pytest_vcp.staging import Staging
 from pytest_vcp.violations import ToolError
-from pytest_vcp.worker import Call, Conditions, Worker, WorkerFailure
+from pytest_vcp.worker import Call, Worker, WorkerFailure
+from pytest_vcp.workplaces import Workplaces
+
+# A process that loaded a model may take its time to end: libraries tear down devices and pools.
+_EXIT_SECONDS = 15.0
 
 
 class Workshop:
@@ -41,15 +45,14 @@ class Workshop:
         self.progress = progress
         self.staging = staging
         self.scratch = Path(tempfile.mkdtemp(prefix="vcp-"))
-        self._python = python
-        self._preimports = preimports
+        self._workplaces = Workplaces(settings, staging, self.scratch, python, preimports)
         self._payload: Payload | None = None
         self._calls: dict[str, Call] = {}
         self._attempts: dict[str, Attempt] = {}
         self.model_loads = 0
         self.forward_passes = 0
         self._visible = guessed_inputs(settings)
-        self._packager = self._worker("packager", self._packaging_conditions())
+        self._packager = self._workplaces.packager()
         self._loader: Worker | None = None
         self._leftovers: tuple[str, ...] | None = None
 
@@ -57,50 +60,7 @@ class Workshop:
         """Start the workers; the one that loads begins with the imports it will need."""
         self._packager.start()
         if not self.settings.skip_inference:
-            self._loader = self._start_loader()
-
-    def _start_loader(self) -> Worker:
-        loader = self._worker("loader", self._loading_conditions())
-        loader.start()
-        loader.submit("probe.preimport", {"names": ["mlflow.pyfunc", *self._preimports]})
-        return loader
-
-    def _worker(self, name: str, conditions: Conditions) -> Worker:
-        settings = self.settings
-        return Worker(
-            self._python,
-            name=name,
-            conditions=conditions,
-            timeout=settings.timeout,
-            log_file=settings.report_dir / "logs" / f"{settings.variant}-{name}.log",
-            source_roots=(settings.pkg_dir, self.staging.artifact / "code"),
-        )
-
-    def _packaging_conditions(self) -> Conditions:
-        return Conditions(
-            cwd=self.settings.pkg_dir,
-            home=self.scratch / "packager-home",
-            # On the destination's file system, where weights can be linked and moved.
-            tmp=self.staging.tmp,
-            path=(self.settings.pkg_dir,),
-            environ=self._device_variables(),
-        )
-
-    def _loading_conditions(self) -> Conditions:
-        return Conditions(
-            cwd=self.scratch / "elsewhere",
-            home=self.scratch / "loader-home",
-            tmp=self.scratch / "loader-tmp",
-            network="off",
-            read_only=(self.staging.root,),
-            hidden=source_tree(self.settings),
-            # The scratch too: TMPDIR may lie inside the package.
-            visible=(*self._visible, self.scratch),
-            environ=self._device_variables(),
-        )
-
-    def _device_variables(self) -> dict[str, str]:
-        return {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}
+            self._loader = self._workplaces.started_loader(self._visible)
 
     # Steps, each asked for once; the reply is kept.
 
@@ -181,7 +141,7 @@ class Workshop:
         if unseen or not all(_lies_in(path, wanted) for path in others):
             self._loader.close(grace=0)
             self._visible = wanted
-            self._loader = self._start_loader()
+            self._loader = self._workplaces.started_loader(wanted)
         return self._loader
 
     def _visible_anyway(self) -> tuple[Path, ...]:
@@ -227,7 +187,7 @@ class Workshop:
         """Processes that the model left running in a worker that loaded it and has ended."""
         if self._leftovers is None:
             self.validate()
-            self._leftovers = tuple(self._packager.close())
+            self._leftovers = tuple(self._packager.close(grace=_EXIT_SECONDS))
         return self._leftovers
 
     def repeat(self) -> Attempt:
