@@ -1,0 +1,10 @@
+"""What all tests rely on."""
+
+from __future__ import annotations
+
+import signal
+
+# Some CI systems start their jobs with Ctrl-C ignored. Processes inherit that, and a run that
+# ignores it can't be tested for what it does then.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
