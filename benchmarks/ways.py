@@ -10,11 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from fixtures.environments import environment_of
 from fixtures.references import PACKAGES, Reference
-from pytest_vcp import interpreters
-from pytest_vcp.environment import EnvironmentRequest, prepare
 
 _MANUAL = Path(__file__).with_name("manual.py")
 # Times the import alone, pytest being there already, as it is in every pytest run.
@@ -38,17 +35,7 @@ class Run:
 def environment(reference: Reference) -> Path:
     """The interpreter of the package's environment, built by now."""
     lock = PACKAGES / reference.package / "mlflow_pkg" / "requirements.txt"
-    request = EnvironmentRequest(
-        manager="virtualenv",
-        interpreter=interpreters.find(None),
-        lock=lock,
-        lock_bytes=lock.read_bytes(),
-        cache_dir=platformdirs.user_cache_path("pytest-vcp"),
-    )
-    built = prepare(request, lambda text: print(text, file=sys.stderr))
-    if built.failure is not None:
-        raise SystemExit(f"the environment could not be built: {built.failure}")
-    return built.python
+    return environment_of(lock, lambda text: print(text, file=sys.stderr)).python
 
 
 def by_hand(package: Path, reference: Reference, python: Path) -> Run:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fixtures.environments import CACHE_VARIABLE
+
 # Ends a run that hangs; no test measures time with it.
 HANG_SECONDS = 900
-# Names the folder of built environments that tests share; the user's own cache where it is unset.
-CACHE_VARIABLE = "VCP_TEST_CACHE"
 REPORT_DIR = "--vcp-report-dir"
 
 

@@ -10,13 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 
+from fixtures.environments import environment_of
 from fixtures.references import KNOCKOUT, PCA_10, PCA_50, VAE, Reference
-from pytest_vcp import interpreters
-from pytest_vcp.environment import EnvironmentRequest, prepare
-from tests.runs import CACHE_VARIABLE, run_vcp
+from tests.runs import run_vcp
 
 # Run by the model's Python: the digest of the predictions in a file, by the report's definition.
 _DIGEST = """
@@ -39,7 +37,7 @@ def test_predict_command_gives_the_digest_of_the_report(
     run = run_vcp(package, reference.options)
     assert run.code == 0, run.output
     (output,) = run.variant["outputs"].values()
-    python = environment_of(package)
+    python = environment_of(package / "requirements.txt").python
     predicted = predict(python, package)
     digest = subprocess.run(
         [python, "-c", _DIGEST, predicted, output["dtype"]],
@@ -49,22 +47,6 @@ def test_predict_command_gives_the_digest_of_the_report(
     )
     assert digest.stdout.strip() == output["sha256"]
     assert run.variant["artifact"]["sha256"] == artifact_digest(package / "mlflow_model_artifact")
-
-
-def environment_of(package: Path) -> Path:
-    """The interpreter of the environment that the run has built."""
-    lock = package / "requirements.txt"
-    cache = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("pytest-vcp")
-    request = EnvironmentRequest(
-        manager="virtualenv",
-        interpreter=interpreters.find(None),
-        lock=lock,
-        lock_bytes=lock.read_bytes(),
-        cache_dir=Path(cache),
-    )
-    found = prepare(request, lambda text: None)
-    assert found.reused
-    return found.python
 
 
 def predict(python: Path, package: Path) -> Path:

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import platformdirs
 import pytest
 from _pytest.mark import ParameterSet
 
+from fixtures.environments import environment_of
 from fixtures.mutants import Mutation
 from fixtures.mutants.environment import EnvironmentMutation
 from fixtures.mutations import (
@@ -23,11 +23,9 @@ from fixtures.mutations import (
     reference,
 )
 from fixtures.references import PACKAGES, REFERENCES, Reference
-from pytest_vcp import interpreters
-from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
 from pytest_vcp.rules import BY_ID
 from tests.mutations.judging import ARTIFACT, assert_accepted, assert_rejected, entries
-from tests.runs import CACHE_VARIABLE, run_vcp
+from tests.runs import run_vcp
 
 # Rules of the build itself: their mutants never get an environment.
 BUILD_RULES = ("VCP208", "VCP302")
@@ -67,7 +65,7 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
 ) -> None:
     package = reference(mutation).copy(tmp_path)
     before = entries(package)
-    environment = _built(package).directory
+    environment = environment_of(package / "requirements.txt").directory
     cache = tmp_path / "cache"
     copy = cache / "environments" / environment.parent.name
     shutil.copytree(environment.parent, copy, symlinks=True, copy_function=_link)
@@ -109,23 +107,9 @@ def _has_gpu(sound: Reference) -> bool:
     """Whether there is a GPU, and the torch that the package pins was built to use it."""
     if shutil.which("nvidia-smi") is None:
         return False
-    python = _built(PACKAGES / sound.package / "mlflow_pkg").python
+    python = environment_of(PACKAGES / sound.package / "mlflow_pkg" / "requirements.txt").python
     ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"
     return subprocess.run([python, "-I", "-c", ask], check=False).returncode == 0
-
-
-def _built(package: Path) -> Environment:
-    """The environment of a sound package, from the cache that the other tests use."""
-    lock = package / "requirements.txt"
-    cache = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("pytest-vcp")
-    request = EnvironmentRequest(
-        manager="virtualenv",
-        interpreter=interpreters.find(None),
-        lock=lock,
-        lock_bytes=lock.read_bytes(),
-        cache_dir=Path(cache),
-    )
-    return prepare(request, print)
 
 
 def _link(source: str, destination: str) -> None:

@@ -8,14 +8,13 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 import pytest_vcp
+from fixtures.environments import environment_of
 from fixtures.references import PCA_50
-from pytest_vcp import interpreters, suite
-from pytest_vcp.environment import EnvironmentRequest, prepare
-from tests.runs import CACHE_VARIABLE, command, environment, run_vcp
+from pytest_vcp import suite
+from tests.runs import command, environment, run_vcp
 
 # Refuses connections at once: nothing listens on the discard port of this machine.
 UNREACHABLE = {
@@ -63,18 +62,7 @@ def test_error_comes_before_unverified_under_a_gate(package: Path) -> None:
 @pytest.fixture
 def locked_python(package: Path) -> Path:
     """An interpreter with everything that the package's lock pins, and nothing else."""
-    lock = package / "requirements.txt"
-    cache = os.environ.get(CACHE_VARIABLE)
-    request = EnvironmentRequest(
-        manager="virtualenv",
-        interpreter=interpreters.find(None),
-        lock=lock,
-        lock_bytes=lock.read_bytes(),
-        cache_dir=Path(cache) if cache else platformdirs.user_cache_path("pytest-vcp"),
-    )
-    found = prepare(request, lambda _: None)
-    assert found.failure is None
-    return found.python
+    return environment_of(package / "requirements.txt").python
 
 
 @pytest.fixture

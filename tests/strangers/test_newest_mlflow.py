@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.environments import environment_of
 from fixtures.references import PCA_50
 from tests.runs import Run, run_vcp
 from tests.strangers.building import Stranger
-from tests.strangers.conftest import environment_of
 from tests.strangers.tables import CELL_TYPER, PERTURBATION
 
 pytestmark = pytest.mark.newest_mlflow
@@ -62,7 +62,7 @@ def newest_python(lock: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     """The interpreter of the environment, for weights that its scikit-learn can read."""
     folder = tmp_path_factory.mktemp("package")
     _write_requirements(folder, lock)
-    return environment_of(folder / "requirements.txt")
+    return environment_of(folder / "requirements.txt").python
 
 
 def _run(package: Path, options: tuple[str, ...], lock: dict[str, str]) -> Run:
