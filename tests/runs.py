@@ -79,8 +79,10 @@ def command(arguments: Iterable[str]) -> list[str]:
 
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a run: without the settings of the pytest that runs the tests."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    """The environment of a run: without what surrounds the pytest that runs the tests."""
+    # pytest keeps its cache where tox says, which is not where the run is.
+    foreign = ("PYTEST", "TOX_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # A width at which pytest cuts no line that a test wants to read.
     return {**inherited, "COLUMNS": "200", **(env or {})}
 
