@@ -11,7 +11,7 @@ import pytest
 from pytest_vcp.payload import inputs, resolve_uri, resolved
 
 COLUMN = "input_uri"
-ROOT = Path("/work/mlflow_pkg")
+ROOT = Path("/srv/mlflow_pkg")
 SPLIT = {
     "dataframe_split": {
         "columns": ["gene", "input_uri"],
@@ -26,7 +26,7 @@ def test_split() -> None:
     before = copy.deepcopy(SPLIT)
     found = resolved(SPLIT, COLUMN, ROOT)
     assert found["dataframe_split"]["data"] == [
-        ["TP53", "/work/mlflow_pkg/data/a.h5ad"],
+        ["TP53", "/srv/mlflow_pkg/data/a.h5ad"],
         ["MYC", "/abs/b.h5ad"],
     ]
     assert found["params"] == SPLIT["params"]
@@ -36,7 +36,7 @@ def test_split() -> None:
 
 def test_records() -> None:
     found = resolved(RECORDS, COLUMN, ROOT)
-    assert found["dataframe_records"][0]["input_uri"] == "/work/mlflow_pkg/data/a.h5ad"
+    assert found["dataframe_records"][0]["input_uri"] == "/srv/mlflow_pkg/data/a.h5ad"
     assert inputs(RECORDS, COLUMN) == ["data/a.h5ad"]
 
 
@@ -44,7 +44,7 @@ def test_records() -> None:
 def test_tensor_forms(name: str) -> None:
     by_rows = {name: [{"input_uri": "a.h5ad"}, {"input_uri": "b.h5ad"}]}
     by_columns = {name: {"input_uri": ["a.h5ad", "b.h5ad"]}}
-    absolute = ["/work/mlflow_pkg/a.h5ad", "/work/mlflow_pkg/b.h5ad"]
+    absolute = ["/srv/mlflow_pkg/a.h5ad", "/srv/mlflow_pkg/b.h5ad"]
     assert [row["input_uri"] for row in resolved(by_rows, COLUMN, ROOT)[name]] == absolute
     assert resolved(by_columns, COLUMN, ROOT)[name]["input_uri"] == absolute
     assert inputs(by_rows, COLUMN) == inputs(by_columns, COLUMN) == ["a.h5ad", "b.h5ad"]
