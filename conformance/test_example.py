@@ -73,6 +73,7 @@ def test_vcp504_example_inputs_are_in_the_package(
     """Every input of the example is a relative path to something inside the package."""
     example = usable(vcp_spec)
     column = vcp_settings.policy.input_column
+    placeholder = vcp_settings.policy.placeholders.input
     if inputs(vcp_spec)[0] != uri_column(column):
         raise Blocked("VCP402")
     if column not in example.columns:
@@ -80,7 +81,7 @@ def test_vcp504_example_inputs_are_in_the_package(
     for row, record in enumerate(example.records):
         uri = record.get(column)
         shown = "a value that is no text" if uri is None else repr(uri)
-        problem = None if uri is None else uri_problem(uri, vcp_settings.pkg_dir)
+        problem = None if uri is None else uri_problem(uri, vcp_settings.pkg_dir, placeholder)
         if uri is None or problem:
             raise Violation(
                 expected=f"a path relative to the package in {column!r}, to a real input in it",
@@ -139,13 +140,13 @@ def travelled(spec: ModelSpec) -> RoundTrip:
     return spec.round_trip
 
 
-def uri_problem(uri: str, pkg_dir: Path) -> str | None:
+def uri_problem(uri: str, pkg_dir: Path, placeholder: str) -> str | None:
     """Why a path can't be replayed from a copy of the package; None where it can."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
         return "it is a remote or absolute URI"
     if Path(uri).is_absolute():
         return "it is an absolute path"
-    if uri == "path/to/example.h5ad":
+    if uri == placeholder:
         return "it is the placeholder of the template"
     if not uri.strip() or not os.path.exists(pkg_dir / uri):
         return "there is no such file or directory"

@@ -15,6 +15,7 @@ from pytest_vcp.rules import BY_ID
 from pytest_vcp.values import nearest
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
+_TEXTS = ("input", "variant", "command")
 _EXAMPLE = f"write a YAML file like {SHIPPED}"
 
 
@@ -27,16 +28,42 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class Placeholders:
+    """What the untouched template holds: the example's input, a variant's name and arguments."""
+
+    input: str
+    variant: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Most that loading and one forward pass of the example may take."""
+
+    load_seconds: float
+    forward_seconds: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
 class Policy:
     """What belongs to the platform rather than to MLflow; `policy.yaml` documents each key."""
 
     pinned_requirements: tuple[str, ...]
     least_python: tuple[int, int]
+    env_managers: tuple[str, ...]
     input_column: str
     must_verify: tuple[str, ...]
+    metadata_files: tuple[str, ...]
+    licence_files: tuple[str, ...]
+    placeholders: Placeholders
     pickle_bytes: int
+    code_file_bytes: int
+    input_bytes: int
+    budget: Budget
     repeat_tolerance: Tolerance
     json_tolerance: Tolerance
+    batch_tolerance: Tolerance
 
 
 def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
@@ -92,15 +119,30 @@ class _Source:
 
     def policy(self, values: Mapping[str, Any]) -> Policy:
         """Check every value and freeze them all."""
-        tolerance = values["tolerance"]
+        tolerance, budget = values["tolerance"], values["budget"]
+        placeholders = values["placeholders"]
         return Policy(
             pinned_requirements=self._texts("pinned_requirements", values["pinned_requirements"]),
             least_python=self._version("least_python", values["least_python"]),
+            env_managers=self._texts("env_managers", values["env_managers"]),
             input_column=self._text("input_column", values["input_column"]),
             must_verify=self._rules("must_verify", values["must_verify"]),
+            metadata_files=self._texts("metadata_files", values["metadata_files"]),
+            licence_files=self._texts("licence_files", values["licence_files"]),
+            placeholders=Placeholders(
+                **{key: self._text(f"placeholders.{key}", placeholders[key]) for key in _TEXTS}
+            ),
             pickle_bytes=int(self._number("pickle_bytes", values["pickle_bytes"])),
+            code_file_bytes=int(self._number("code_file_bytes", values["code_file_bytes"])),
+            input_bytes=int(self._number("input_bytes", values["input_bytes"])),
+            budget=Budget(
+                load_seconds=self._number("budget.load_seconds", budget["load_seconds"]),
+                forward_seconds=self._number("budget.forward_seconds", budget["forward_seconds"]),
+                peak_rss_bytes=int(self._number("budget.peak_rss_bytes", budget["peak_rss_bytes"])),
+            ),
             repeat_tolerance=self._tolerance("tolerance.repeat", tolerance["repeat"]),
             json_tolerance=self._tolerance("tolerance.json", tolerance["json"]),
+            batch_tolerance=self._tolerance("tolerance.batch", tolerance["batch"]),
         )
 
     def _text(self, key: str, value: object) -> str:

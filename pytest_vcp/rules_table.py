@@ -18,7 +18,7 @@ A required rule that fails in one stage leaves the rules of later stages unjudge
 Each id leads to the page of its rule: what must hold, why, how it shows itself on the hub, how to
 fix it.
 
-This table is made from `pytest_vcp/rules.py`:
+This table is made from `pytest_vcp/rulebook/`:
 `python -m pytest_vcp.rules_table > docs/rules.md`.
 """
 

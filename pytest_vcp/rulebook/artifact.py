@@ -1,0 +1,50 @@
+"""Section 6: the packaged artifact."""
+
+from __future__ import annotations
+
+from pytest_vcp.rulebook.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "VCP601",
+        "artifact",
+        "packaging succeeds and leaves the files of an MLflow model",
+        "without them there is nothing to submit",
+        scope="variant",
+    ),
+    Rule(
+        "VCP602",
+        "artifact",
+        "python_env.yaml, conda.yaml and MLmodel name the target Python",
+        "the hub builds the interpreter that these files name",
+        scope="variant",
+    ),
+    Rule(
+        "VCP603",
+        "artifact",
+        "the artifact's requirements are the package's lock",
+        "the hub installs what the artifact says, not what the package says",
+        scope="variant",
+    ),
+    Rule(
+        "VCP604",
+        "artifact",
+        "the weights in the artifact are byte for byte those of model_data/",
+        "a changed weight is another model",
+        scope="variant",
+    ),
+    Rule(
+        "VCP606",
+        "artifact",
+        "no path of the building machine stands in the artifact's metadata",
+        "such a path exists nowhere else, and tells strangers about the author's machine",
+        scope="variant",
+    ),
+    Rule(
+        "VCP608",
+        "artifact",
+        "the pickled wrapper holds code by reference, and neither weights nor paths",
+        "weights in the pickle are shipped twice, and pickled code breaks on another Python",
+        scope="variant",
+    ),
+)

@@ -1,0 +1,37 @@
+"""What a rule is: what must hold, how binding it is, when and for what it is judged, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["required", "advice"]
+Stage = Literal["static", "environment", "spec", "artifact", "forward", "serving", "device"]
+Scope = Literal["package", "variant"]
+
+STAGES: tuple[Stage, ...] = (
+    "static",
+    "environment",
+    "spec",
+    "artifact",
+    "forward",
+    "serving",
+    "device",
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the standard.
+
+    `title` completes the sentence "in a conforming package ...", `why` says what breaks on the
+    hub or at the consumer's when it does not hold. A rule whose `scope` is the package does not
+    depend on the variant, and is judged once.
+    """
+
+    id: str
+    stage: Stage
+    title: str
+    why: str
+    level: Level = "required"
+    scope: Scope = "package"
