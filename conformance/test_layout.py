@@ -70,6 +70,8 @@ def test_vcp103_the_model_class_is_found(
 ) -> None:
     """The module that --vcp-model-class names holds the class, defined there or re-exported."""
     _require_parsed(vcp_package)
+    if not vcp_settings.model_class.module:
+        raise Blocked("VCP109")
     if isinstance(vcp_wrapper, NotFound):
         raise Violation(
             expected=f"the model class {vcp_settings.model_class}",

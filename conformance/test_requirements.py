@@ -11,22 +11,19 @@ from pytest_vcp.fetching import why_not_fetchable
 from pytest_vcp.marker_environments import applies, target_environment, usual_environments
 from pytest_vcp.requirements import DECLARED, PINNED, Lock, RequirementLine
 from pytest_vcp.rules import rule
-from pytest_vcp.violations import Blocked, Location, Violation
+from pytest_vcp.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.wording import and_others
 
 if TYPE_CHECKING:
-    from pytest_vcp.package import ModelPackage
     from pytest_vcp.settings import Settings
 
 LOCK_AGAIN = "compile requirements.txt from requirements.in again"
 
 
 @rule("VCP201")
-def test_vcp201_the_platform_section_is_intact(
-    vcp_settings: Settings, vcp_package: ModelPackage, vcp_lock: Lock
-) -> None:
+def test_vcp201_the_platform_section_is_intact(vcp_settings: Settings, vcp_lock: Lock) -> None:
     """requirements.in holds the platform's requirements, unchanged and uncontradicted."""
-    _require_file(vcp_package, DECLARED)
+    _require(vcp_lock, DECLARED)
     for wanted in vcp_settings.policy.pinned_requirements:
         requirement = Requirement(wanted)
         lines = vcp_lock.declared_as(requirement.name)
@@ -34,7 +31,7 @@ def test_vcp201_the_platform_section_is_intact(
         if len(others) == len(lines):
             _raise_not_intact(wanted, requirement, others, vcp_lock)
         for line in others:
-            if _contradicts(line, requirement, vcp_package.target_python):
+            if _contradicts(line, requirement, vcp_settings.target_python):
                 raise Violation(
                     expected=f"{wanted} in {DECLARED}, and nothing that contradicts it",
                     received=f"a second line: {line.short}",
@@ -44,11 +41,9 @@ def test_vcp201_the_platform_section_is_intact(
 
 
 @rule("VCP202")
-def test_vcp202_every_requirement_is_an_exact_pin(
-    vcp_package: ModelPackage, vcp_lock: Lock
-) -> None:
+def test_vcp202_every_requirement_is_an_exact_pin(vcp_lock: Lock) -> None:
     """Every requirement of requirements.txt is an exact == pin."""
-    _require_file(vcp_package, PINNED)
+    _require(vcp_lock, PINNED)
     loose = [
         line
         for line in vcp_lock.pinned
@@ -64,11 +59,9 @@ def test_vcp202_every_requirement_is_an_exact_pin(
 
 
 @rule("VCP203")
-def test_vcp203_another_machine_can_fetch_everything(
-    vcp_package: ModelPackage, vcp_lock: Lock
-) -> None:
+def test_vcp203_another_machine_can_fetch_everything(vcp_lock: Lock) -> None:
     """requirements.txt names nothing that only the author's machine has, or that moves."""
-    _require_file(vcp_package, PINNED)
+    _require(vcp_lock, PINNED)
     found = [(line, why) for line in vcp_lock.pinned if (why := why_not_fetchable(line))]
     if found:
         line, why = found[0]
@@ -81,15 +74,15 @@ def test_vcp203_another_machine_can_fetch_everything(
 
 
 @rule("VCP205")
-def test_vcp205_no_distribution_is_pinned_twice(vcp_package: ModelPackage, vcp_lock: Lock) -> None:
+def test_vcp205_no_distribution_is_pinned_twice(vcp_settings: Settings, vcp_lock: Lock) -> None:
     """No distribution is pinned by two lines that apply at once, however its name is spelt."""
-    _require_file(vcp_package, PINNED)
+    _require(vcp_lock, PINNED)
     seen: dict[str, list[RequirementLine]] = {}
     for line in vcp_lock.pinned:
         if line.name is None:
             continue
         for earlier in seen.setdefault(line.name, []):
-            if _apply_at_once(earlier, line, vcp_package.target_python):
+            if _apply_at_once(earlier, line, vcp_settings.target_python):
                 raise Violation(
                     expected=f"{line.name} pinned once",
                     received=f"{earlier.short} (line {earlier.where.line}) and {line.short}",
@@ -101,13 +94,11 @@ def test_vcp205_no_distribution_is_pinned_twice(vcp_package: ModelPackage, vcp_l
 
 
 @rule("VCP206")
-def test_vcp206_every_requirement_is_met_by_its_pin(
-    vcp_package: ModelPackage, vcp_lock: Lock
-) -> None:
+def test_vcp206_every_requirement_is_met_by_its_pin(vcp_settings: Settings, vcp_lock: Lock) -> None:
     """Each requirement of requirements.in is met by its pin in requirements.txt."""
-    _require_file(vcp_package, DECLARED)
-    _require_file(vcp_package, PINNED)
-    environment = target_environment(vcp_package.target_python)
+    _require(vcp_lock, DECLARED)
+    _require(vcp_lock, PINNED)
+    environment = target_environment(vcp_settings.target_python)
     for line in vcp_lock.declared:
         if line.kind == "invalid":
             raise Violation(
@@ -127,9 +118,11 @@ def test_vcp206_every_requirement_is_met_by_its_pin(
                 raise _drift(line, f"a pin that meets {line.short}", f"{pin.short} in {pin.where}")
 
 
-def _require_file(package: ModelPackage, name: str) -> None:
-    if package.lacks(name):
-        raise Blocked("VCP101")
+def _require(lock: Lock, name: str) -> None:
+    if name == DECLARED and not lock.declared_in_view:
+        raise Unverified(f"{DECLARED} is not part of an artifact")
+    if name in lock.missing:
+        raise Blocked("VCP101" if lock.declared_in_view else "VCP601")
 
 
 def _is_same(line: RequirementLine, wanted: Requirement) -> bool:

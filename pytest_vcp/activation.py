@@ -18,6 +18,7 @@ from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings, resolve
 from pytest_vcp.sources import guessed_inputs
 from pytest_vcp.values import refusal
+from pytest_vcp.variants import resolve_variants
 from pytest_vcp.wrapper import NotFound, find_class
 
 
@@ -26,17 +27,18 @@ def switch_on(config: pytest.Config) -> None:
 
     Raises pytest.UsageError for a wrong setting, before anything is built.
     """
-    settings = resolve(config)
-    _check_class(settings)
-    _check_destination(settings)
-    guessed_inputs(settings)  # A payload file that is none is found here.
-    interpreter = _interpreter(settings)
+    variants = resolve_variants(resolve(config))
+    for settings in variants:
+        _check_class(settings)
+        _check_destination(settings)
+        guessed_inputs(settings)  # A payload file that is none is found here.
+    interpreter = _interpreter(variants[0])
     _choose_tests(config)
     worker = hasattr(config, "workerinput")
     progress = Progress(
         sys.stderr if worker else sys.stdout, quiet=config.getoption("verbose", 0) < 0
     )
-    run = Run(settings, interpreter, progress)
+    run = Run(variants, interpreter, progress)
     config.stash[RUN] = run
     config.add_cleanup(run.close)
     termination.as_interrupt(config)
@@ -53,8 +55,8 @@ def switch_on(config: pytest.Config) -> None:
 
 def _check_class(settings: Settings) -> None:
     """Refuse a class that is not there while something like it is: the option is mistyped."""
-    if not (settings.pkg_dir / CODE).is_dir():
-        return  # VCP101 says so.
+    if not (settings.pkg_dir / CODE).is_dir() or not settings.model_class.module:
+        return  # VCP101 says so, or VCP109.
     package = read_package(settings.pkg_dir, settings.target_python)
     found = find_class(package.modules, settings.model_class)
     if isinstance(found, NotFound) and found.near and not package.unparsed:

@@ -1,6 +1,6 @@
-"""With pytest-xdist: the tests that need the facts of a run go to one process, the rest anywhere.
+"""With pytest-xdist: tests that need the facts of a variant share a process, the rest go anywhere.
 
-Environment, artifact and loaded model exist once per process. xdist's own groups would do (`--dist
+Workers, artifact and loaded model exist once per process. xdist's own groups would do (`--dist
 loadgroup`), but they rest on a private attribute that pytest 9.2 no longer has, and then spread
 the tests without a word. Scheduling is a public hook.
 """
@@ -11,7 +11,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -46,12 +46,15 @@ class Distribution:
         return _scheduling(config, log, self)
 
     @cached_property
-    def together(self) -> frozenset[str] | None:
-        """Node ids of the tests that need the facts; None where that is not known."""
+    def together(self) -> dict[str, str] | None:
+        """The group of each test that needs the facts, by node id; None where it is not known."""
         files = list(self._folder.iterdir()) if self._folder is not None else []
         if not files:
             return None
-        return frozenset(name for file in files for name in json.loads(file.read_text("utf-8")))
+        groups: dict[str, str] = {}
+        for file in files:
+            groups.update(json.loads(file.read_text("utf-8")))
+        return groups
 
     def close(self) -> None:
         """Remove what the workers wrote."""
@@ -59,17 +62,17 @@ class Distribution:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def tell(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """In a worker: leave word of the tests that need the facts."""
+def tell(
+    config: pytest.Config,
+    items: Sequence[pytest.Item],
+    group_of: Callable[[pytest.Item], str | None],
+) -> None:
+    """In a worker: leave word of the tests that need the facts, and of which."""
     path = getattr(config, "workerinput", {}).get(_KEY)
     if path is not None:
-        needing = [item.nodeid for item in items if _needs_facts(item)]
+        groups = {item.nodeid: group for item in items if (group := group_of(item))}
         with contextlib.suppress(OSError):  # On another machine the folder is not there.
-            Path(path).write_text(json.dumps(needing), encoding="utf-8")
-
-
-def _needs_facts(item: pytest.Item) -> bool:
-    return any(name.startswith("vcp_") for name in getattr(item, "fixturenames", ()))
+            Path(path).write_text(json.dumps(groups), encoding="utf-8")
 
 
 def _scheduling(config: pytest.Config, log: Any, distribution: Distribution) -> Any:
@@ -78,8 +81,10 @@ def _scheduling(config: pytest.Config, log: Any, distribution: Distribution) -> 
 
     def split_scope(nodeid: str) -> str:
         together = distribution.together
-        if together is None or nodeid in together:
+        if together is None:
             return _GROUP
+        if nodeid in together:
+            return together[nodeid]
         return _scope(nodeid, config.getoption("dist"))
 
     scheduling._split_scope = split_scope

@@ -7,53 +7,75 @@ gate holds for a user's own tests and for a selection of rules too, in whatever 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import pytest
-
-from pytest_vcp.rules import BY_ID, RULES, Stage, earlier_stages
+from pytest_vcp.rules import BY_ID, RULES, STAGES, Stage
 from pytest_vcp.suite import judges
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
+if TYPE_CHECKING:
+    from pytest_vcp.facts import Facts
+
+_PREFIX = "vcp_"
+
 
 class Gates:
-    """Remembers, for one variant, which rules were found broken."""
+    """Remembers which rules were found broken; `stages` is the order in which they are judged.
 
-    def __init__(self) -> None:
-        self._problems: dict[str, Violation | ToolError | None] = {}
+    `waives` says whether a rule is waived for a variant: then its failure blocks nothing that can
+    do without it.
+    """
 
-    def enter(self, request: pytest.FixtureRequest, stage: Stage) -> None:
+    def __init__(
+        self,
+        waives: Callable[[str, str], bool] = lambda rule, variant: False,
+        stages: tuple[Stage, ...] = STAGES,
+    ) -> None:
+        self._waives = waives
+        self._stages = stages
+        self._problems: dict[tuple[str, str], Violation | ToolError | None] = {}
+
+    def enter(self, facts: Facts, stage: Stage) -> None:
         """Raise Blocked if a required rule of an earlier stage does not hold."""
-        before = earlier_stages(stage)
-        self.require(request, (entry.id for entry in RULES if entry.stage in before))
+        before = self._stages[: self._stages.index(stage)]
+        self.hold(facts, *(entry.id for entry in RULES if entry.stage in before))
 
-    def require(self, request: pytest.FixtureRequest, rules: Iterable[str]) -> None:
-        """Raise Blocked if one of these rules, as far as they are required, does not hold.
+    def hold(self, facts: Facts, *rules: str) -> None:
+        """Raise Blocked if one of these rules is required, not waived, and does not hold."""
+        self.require(
+            facts,
+            *(
+                rule
+                for rule in rules
+                if BY_ID[rule].level == "required" and not self._waives(rule, facts.variant)
+            ),
+        )
+
+    def require(self, facts: Facts, *rules: str) -> None:
+        """Raise Blocked if one of these rules does not hold, waived or not.
 
         Where the surroundings failed under one of them, that is raised again: it does not say
         that the package has anything to fix.
         """
-        for rule_id in rules:
-            if BY_ID[rule_id].level != "required":
-                continue
-            problem = self._problem(request, rule_id)
+        for rule in rules:
+            problem = self._problem(facts, rule)
             if isinstance(problem, ToolError):
                 raise problem
             if problem is not None:
-                raise Blocked(rule_id)
+                raise Blocked(rule)
 
-    def _problem(
-        self, request: pytest.FixtureRequest, rule_id: str
-    ) -> Violation | ToolError | None:
-        if rule_id not in self._problems:
-            self._problems[rule_id] = _judged(request, rule_id)
-        return self._problems[rule_id]
+    def _problem(self, facts: Facts, rule: str) -> Violation | ToolError | None:
+        key = rule, facts.variant if BY_ID[rule].scope == "variant" else ""
+        if key not in self._problems:
+            self._problems[key] = _judged(facts, rule)
+        return self._problems[key]
 
 
-def _judged(request: pytest.FixtureRequest, rule_id: str) -> Violation | ToolError | None:
-    judge = judges()[rule_id]
+def _judged(facts: Facts, rule: str) -> Violation | ToolError | None:
+    judge = judges()[rule]
     try:
-        judge(**{name: request.getfixturevalue(name) for name in _facts(judge)})
+        judge(**{name: getattr(facts, name.removeprefix(_PREFIX)) for name in _named(judge)})
     except (Violation, ToolError) as problem:
         return problem
     except Unverified:
@@ -61,6 +83,6 @@ def _judged(request: pytest.FixtureRequest, rule_id: str) -> Violation | ToolErr
     return None
 
 
-def _facts(judge: object) -> tuple[str, ...]:
+def _named(judge: object) -> tuple[str, ...]:
     assert callable(judge)
     return tuple(inspect.signature(judge).parameters)

@@ -9,12 +9,15 @@ the rest, and hides a distribution that is there twice.
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
 import importlib.util
 import json
 import os
 import platform
 import sys
+from typing import Any
 
+_SUFFIXES = frozenset(importlib.machinery.all_suffixes())
 # What MLflow needs in order to load a model from a file, to predict, and to serve it over HTTP.
 SERVING_FILES = (
     "mlflow/__init__.py",
@@ -25,22 +28,20 @@ SERVING_FILES = (
 )
 
 
-def _headers(metadata_file: str) -> tuple[str | None, str | None]:
-    """Name and version of a METADATA or PKG-INFO file; None for what it does not say."""
-    name = version = None
+def _headers(metadata_file: str) -> dict[str, list[str]]:
+    """The values of the headers of a METADATA or PKG-INFO file, by their names in lower case."""
+    found: dict[str, list[str]] = {}
     try:
         with open(metadata_file, encoding="utf-8", errors="replace") as stream:
             for line in stream:
-                if not line.strip() or (name and version):
+                if line == "\n":
                     break
-                key, _, value = line.partition(":")
-                if key.lower() == "name":
-                    name = value.strip()
-                elif key.lower() == "version":
-                    version = value.strip()
+                if line[0] not in " \t":  # else the line before goes on
+                    key, _, value = line.partition(":")
+                    found.setdefault(key.lower(), []).append(value.strip())
     except OSError:
         pass
-    return name, version
+    return found
 
 
 def _metadata_file(folder: str, entry: str) -> str | None:
@@ -64,37 +65,94 @@ def _folders() -> list[str]:
     return list(seen.values())
 
 
-def installed() -> list[dict[str, str]]:
+def installed() -> list[dict[str, Any]]:
     """Every distribution, also the second copy of one, in the order of the module search path."""
     found = []
     for folder in _folders():
         for entry in sorted(os.listdir(folder)):
             file = _metadata_file(folder, entry)
-            name, version = _headers(file) if file else (None, None)
-            if file and name and version:
+            headers = _headers(file) if file else {}
+            name, version = headers.get("name"), headers.get("version")
+            if file and name and version and name[0] and version[0]:
                 stat = os.stat(file)
                 found.append(
                     {
-                        "name": name,
-                        "version": version,
+                        "name": name[0],
+                        "version": version[0],
                         "location": file if file.endswith(".egg-info") else os.path.dirname(file),
+                        "requires": headers.get("requires-dist", []),
+                        "requires_python": headers.get("requires-python", [None])[0],
                         "stamp": f"{stat.st_mtime_ns} {stat.st_size}",
                     }
                 )
     return found
 
 
-def _record_modules(dist_info: str) -> list[str]:
-    """The modules that a distribution's RECORD promises, as paths relative to site-packages."""
+def _record(dist_info: str) -> list[str]:
+    """The files that a distribution's RECORD promises, as paths relative to site-packages."""
     try:
         with open(os.path.join(dist_info, "RECORD"), encoding="utf-8") as stream:
-            files = [line.split(",", 1)[0].strip('"') for line in stream]
+            return [line.split(",", 1)[0].strip('"') for line in stream]
     except OSError:
         return []
-    return [file for file in files if file.endswith(".py")]
 
 
-def missing_of_mlflow(distributions: list[dict[str, str]]) -> list[str]:
+def _import_names(files: list[str]) -> set[str]:
+    """The names by which files are imported: `numpy` for all of its modules.
+
+    A namespace package belongs to nobody, so what lies in it is named in full: `google.protobuf`.
+    """
+    packages = set()
+    modules = []
+    for file in files:
+        folder, _, base = file.rpartition("/")
+        stem, dot, suffix = base.partition(".")
+        if dot + suffix not in _SUFFIXES:
+            continue
+        if stem == "__init__":
+            packages.add(folder)
+        else:
+            modules.append((folder, f"{folder}/{stem}" if folder else stem))
+    names = {_outermost(folder, packages) for folder in packages}
+    names |= {_outermost(folder, packages) or module for folder, module in modules}
+    dotted = {name.replace("/", ".") for name in names}
+    return {name for name in dotted if all(part.isidentifier() for part in name.split("."))}
+
+
+def _outermost(folder: str, packages: set[str]) -> str:
+    """The outermost package that a folder belongs to; empty where it belongs to none."""
+    parts = folder.split("/")
+    for end in range(1, len(parts) + 1):
+        outer = "/".join(parts[:end])
+        if outer in packages:
+            return outer
+    return ""
+
+
+def _top_levels(location: str) -> list[str]:
+    """The top-level modules that setuptools notes, also for what it did not copy (editable)."""
+    try:
+        with open(os.path.join(location, "top_level.txt"), encoding="utf-8") as stream:
+            return stream.read().split()
+    except OSError:
+        return []
+
+
+def provided(distributions: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The distributions behind each name that can be imported."""
+    found: dict[str, list[str]] = {}
+    for entry in distributions:
+        files = _record(entry["location"])
+        names = _import_names([file for file in files if not file.startswith("__editable__")])
+        names = names or set(_top_levels(entry["location"]))
+        if "distutils-precedence.pth" in files:  # setuptools puts itself in the place of distutils
+            names.add("distutils")
+        for name in names or {entry["name"].replace("-", "_").replace(".", "_")}:
+            found.setdefault(name, []).append(entry["name"])
+    return found
+
+
+def missing_of_mlflow(distributions: list[dict[str, Any]]) -> list[str]:
     """The files that MLflow should have and has not; empty when it is whole."""
     spec = importlib.util.find_spec("mlflow")  # a top-level name: this imports nothing
     if spec is None or spec.origin is None:
@@ -103,7 +161,8 @@ def missing_of_mlflow(distributions: list[dict[str, str]]) -> list[str]:
     expected = dict.fromkeys(SERVING_FILES)
     for entry in distributions:
         if entry["name"].lower() == "mlflow" and entry["location"].startswith(root):
-            expected.update(dict.fromkeys(_record_modules(entry["location"])))
+            files = _record(entry["location"])
+            expected.update(dict.fromkeys(file for file in files if file.endswith(".py")))
     return [file for file in expected if not os.path.exists(os.path.join(root, file))]
 
 
@@ -131,13 +190,18 @@ def main() -> None:
     distributions = installed()
     stamps = [f"{entry['location']} {entry['stamp']}" for entry in distributions]
     state = "\n".join([sys.executable, *stamps]).encode(errors="surrogateescape")
-    facts = {
+    fingerprint = hashlib.sha256(state).hexdigest()
+    facts: dict[str, Any] = {
         "version": platform.python_version(),
         "installed": distributions,
         "markers": markers(),
-        "fingerprint": hashlib.sha256(state).hexdigest(),
+        "fingerprint": fingerprint,
         "mlflow_missing": missing_of_mlflow(distributions),
+        "modules": None,
     }
+    if fingerprint not in sys.argv[1:]:
+        standard = sorted(sys.stdlib_module_names)
+        facts["modules"] = {"standard": standard, "provided": provided(distributions)}
     json.dump(facts, sys.stdout)
 
 

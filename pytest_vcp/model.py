@@ -14,8 +14,8 @@ from pytest_vcp.payload import resolve_uri
 from pytest_vcp.prediction import Prediction, read_prediction
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import source_tree
+from pytest_vcp.trial import Trial
 from pytest_vcp.worker_failure import WorkerFailure
-from pytest_vcp.workshop import Workshop
 
 __all__ = ["LoadedModel", "WorkerFailure"]
 
@@ -30,7 +30,7 @@ class LoadedModel:
     directory, and with the source tree out of reach. One load serves all tests of a run.
     """
 
-    _workshop: Workshop = field(repr=False)
+    _trial: Trial = field(repr=False)
     _settings: Settings = field(repr=False)
 
     def predict(
@@ -99,7 +99,7 @@ class LoadedModel:
         real = os.path.realpath(given)
         if not os.path.exists(real) or not self._is_hidden(os.path.normpath(given), real):
             return given
-        place = tempfile.mkdtemp(prefix="input-", dir=self._workshop.scratch)
+        place = tempfile.mkdtemp(prefix="input-", dir=self._trial.scratch)
         copy = os.path.join(place, os.path.basename(given))
         if not self._is_hidden(real):
             os.symlink(real, copy)
@@ -117,6 +117,6 @@ class LoadedModel:
     def _ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         __tracebackhide__ = True
         try:
-            return self._workshop.ask_model(method, params)
+            return self._trial.ask_model(method, params)
         except WorkerFailure as failure:
             raise failure.with_traceback(None) from None

@@ -55,6 +55,17 @@ OPTIONS = (
         "where the artifact goes (default ./mlflow_model_artifact in the package directory)",
     ),
     Option("skip-inference", None, "package only; the forward pass is left unverified"),
+    Option(
+        "variant",
+        "NAME|all",
+        "variant of the metadata file to package, in place of class, artifacts and configuration; "
+        "switches the plugin on",
+    ),
+    Option(
+        "verify-artifact",
+        "PATH",
+        "judge a finished artifact, without a source package; switches the plugin on",
+    ),
     Option("pkg-dir", "DIR", "the package directory (default: where pytest was started)"),
     Option(
         "env-manager",
@@ -69,16 +80,39 @@ OPTIONS = (
         "RULES|all",
         "rule ids, separated by commas, that may not stay unverified (exit code 11)",
     ),
-    Option("policy", "FILE", "YAML file that extends the shipped policy"),
+    Option(
+        "waive",
+        "RULE [variant NAME] [until DATE]: REASON",
+        "let a rule fail, for a reason (repeatable)",
+        many=True,
+    ),
+    Option("waivers", "FILE", "YAML file of waivers: rule, reason, variant, expires"),
+    Option("policy", "FILE", "YAML file that extends or replaces the shipped policy"),
     Option("report-dir", "DIR", "where report.json goes (default .vcp in the package directory)"),
     Option("cache-dir", "DIR", "where environments are kept (default: the user's cache)"),
     Option("timeout", "SECONDS", "limit for each step in the model's process (default 600)"),
 )
 
 
+# Each of these makes a run one that judges; together they say what.
+ACTIVATING = ("model-class", "variant", "verify-artifact")
+# What is asked of the plugin in place of a run: on the command line only.
+RULES_FLAG = "--vcp-rules"
+RULES_KEY = "vcp_rules"
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option and its ini twin; unset means None, so that sources can be told."""
     group = parser.getgroup("vcp", "model package conformance (pytest-vcp)")
+    group.addoption(
+        RULES_FLAG,
+        dest=RULES_KEY,
+        nargs="?",
+        const="",
+        default=None,
+        metavar="RULE",
+        help="print the table of rules, or the page of one, and do nothing else",
+    )
     for option in OPTIONS:
         if option.metavar is None:
             group.addoption(

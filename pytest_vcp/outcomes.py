@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.suite import page
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.waivers import Waiver
 
 Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", "error"]
 
@@ -18,8 +19,9 @@ Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", 
 class Outcome:
     """What was found about one rule for one variant.
 
-    `expected`, `received`, `where` and `remedy` are filled for a broken rule; `message` is the
-    one line that says why, for every outcome but `passed`.
+    `variant` is empty for a rule of the package as a whole. `expected`, `received`, `where` and
+    `remedy` are filled for a broken rule; `message` is the one line that says why, for every
+    outcome but `passed`.
     """
 
     rule: str
@@ -84,6 +86,16 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None) -> Outcom
         "error",
         message=f"pytest-vcp itself failed: {type(problem).__name__}: {_one_line(str(problem))}",
         remedy="report this as a bug of pytest-vcp, with the traceback of --tb=long",
+    )
+
+
+def waived(outcome: Outcome, waiver: Waiver) -> Outcome:
+    """The outcome of a rule that failed, and may."""
+    until = f" until {waiver.until}" if waiver.until else ""
+    return replace(
+        outcome,
+        kind="waived",
+        message=f"{outcome.message}; waived{until}: {_one_line(waiver.reason)}",
     )
 
 

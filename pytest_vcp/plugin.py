@@ -1,14 +1,14 @@
 """Entry point of the plugin: hooks that decide whether to switch on, and nothing more.
 
-Imports stdlib and pytest only. Everything else is imported when `--vcp-model-class`, or its ini
-twin, asks for a run.
+Imports stdlib and pytest only. Everything else is imported when `--vcp-model-class`,
+`--vcp-variant` or `--vcp-verify-artifact`, or an ini twin of them, asks for a run.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.options import OPTIONS, add_options
+from pytest_vcp.options import ACTIVATING, OPTIONS, RULES_KEY, add_options
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,15 +23,33 @@ def pytest_configure(config: pytest.Config) -> None:
         activation.switch_on(config)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer --vcp-rules in place of a run."""
+    asked: str | None = config.getoption(RULES_KEY)
+    if asked is None:
+        return None
+    from pytest_vcp import rules_table
+
+    return rules_table.show(asked)
+
+
 def is_active(config: pytest.Config) -> bool:
-    """Whether this run judges a package; options without a model class are refused."""
-    # An empty class on the command line is a wrong one, not none.
-    if config.getoption("vcp_model_class") is not None or config.getini("vcp_model_class"):
-        return True
+    """Whether this run judges a package; options without anything to judge are refused."""
+    if config.getoption(RULES_KEY) is not None:
+        return False
+    for option in OPTIONS:
+        # An empty class on the command line is a wrong one, not none.
+        if option.name in ACTIVATING and (
+            config.getoption(option.key) is not None or config.getini(option.key)
+        ):
+            return True
     given = [option.flag for option in OPTIONS if config.getoption(option.key) is not None]
     if given:
         raise pytest.UsageError(
             f"{given[0]} was given without --vcp-model-class: "
-            "add --vcp-model-class MODULE:CLASS (or vcp_model_class to the ini file)"
+            "add --vcp-model-class MODULE:CLASS (or vcp_model_class to the ini file), "
+            "--vcp-variant NAME for a variant of the metadata file, "
+            "or --vcp-verify-artifact PATH for a finished artifact"
         )
     return False

@@ -33,6 +33,11 @@ def check_destination(path: Path) -> None:
     if path.is_symlink():
         raise DestinationTaken("it is a symbolic link; remove it or name another path")
     if path.exists() and not made_by_us(path):
+        if holds_our_artifacts(path):
+            raise DestinationTaken(
+                "it holds the artifacts of several variants; name one of them with --vcp-variant, "
+                "or name another path"
+            )
         raise DestinationTaken(
             "it exists and was not made by pytest-vcp; move it away or name another path"
         )
@@ -45,6 +50,16 @@ def made_by_us(path: Path) -> bool:
         return str(mlmodel["metadata"][MADE_BY]).startswith("pytest-vcp ")
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return False
+
+
+def holds_our_artifacts(path: Path) -> bool:
+    """Whether this is a directory of artifacts that this tool published, and of nothing else."""
+    try:
+        # What begins with a dot is the staging of a run, or litter of a desktop.
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return False
+    return bool(entries) and all(made_by_us(entry) for entry in entries)
 
 
 def publish(staged: Path, destination: Path, aside: Path) -> None:

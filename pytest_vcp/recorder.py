@@ -8,16 +8,27 @@ from typing import Any
 import pytest
 
 from pytest_vcp import distribution
-from pytest_vcp.outcomes import Outcome, not_judged, outcome_of, read_outcome, unpublished
+from pytest_vcp.outcomes import (
+    Outcome,
+    not_judged,
+    outcome_of,
+    read_outcome,
+    unpublished,
+    waived,
+)
+from pytest_vcp.places import Places, variant_of
 from pytest_vcp.publishing import DestinationTaken
 from pytest_vcp.report import document
-from pytest_vcp.rules import BY_ID, RULES, STAGES
+from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
+from pytest_vcp.suite import rule_of
 from pytest_vcp.turns import own_turn
 from pytest_vcp.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
 _NOT_JUDGED = ("unverified", "skipped")
+# Stands for the variant of a rule that does not depend on one.
+_PACKAGE = ""
 
 
 class Recorder:
@@ -29,9 +40,9 @@ class Recorder:
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self.config = config
         self.run = run
-        self.outcomes: dict[str, Outcome] = {}
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, dict[str, Any]] = {name: {} for name in run.names}
         self.report_problem: str | None = None
+        self._found: dict[tuple[str, str], Outcome] = {}
         self._tool_errors: list[tuple[BaseException, str]] = []
 
     @property
@@ -41,12 +52,33 @@ class Recorder:
     @property
     def has_verdict(self) -> bool:
         """Whether there is something to say: a rule was judged, or had to be."""
-        wanted = self.outcomes or self.run.settings.must_verify
+        wanted = self._found or self.run.settings.must_verify
         return bool(wanted) and not self.config.option.collectonly
 
+    def outcomes(self, variant: str) -> dict[str, Outcome]:
+        """The outcome of each rule for a variant, by id; those of the package are everyone's."""
+        return {
+            rule: outcome
+            for (owner, rule), outcome in self._found.items()
+            if owner in (_PACKAGE, variant)
+        }
+
     @property
-    def verdict(self) -> Verdict:
-        return judge(tuple(self.outcomes.values()), self.run.settings)
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each variant."""
+        return {name: self._verdict(name) for name in self.run.names}
+
+    def _verdict(self, variant: str) -> Verdict:
+        return judge(tuple(self.outcomes(variant).values()), self.run.settings)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said about waivers: stale, expired, or for nothing that there is."""
+        kinds = {
+            name: {rule: outcome.kind for rule, outcome in self.outcomes(name).items()}
+            for name in self.run.names
+        }
+        return tuple(self.run.settings.waivers.remarks(kinds))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -54,8 +86,21 @@ class Recorder:
     ) -> Generator[None, None, None]:
         """Put the rules first, in the order of an author's work, whatever another plugin does."""
         yield
-        items.sort(key=_place)
-        distribution.tell(self.config, items)
+        places = Places(self.run.names, self.run.stages, together=self.run.settings.strict)
+        items.sort(key=places.of)
+        distribution.tell(self.config, items, places.group)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """End the processes of a variant when the tests go on to the next."""
+        result = yield
+        done, following = variant_of(item), nextitem and variant_of(nextitem)
+        if done and following and done != following:
+            self._note(done)
+            self.run.variants[done].end_processes()
+        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -75,20 +120,36 @@ class Recorder:
     ) -> None:
         if isinstance(problem, (KeyboardInterrupt, pytest.exit.Exception)):
             return
-        outcome = outcome_of(rule, self.run.settings.variant, self._once(rule, problem))
+        outcome = self._outcome(rule, variant_of(item), self._once(rule, problem))
         report.vcp = outcome.as_json()  # type: ignore[attr-defined]
         properties = [("vcp_rule", rule), ("vcp_outcome", outcome.kind)]
+        if variant_of(item):
+            properties.append(("vcp_variant", outcome.variant))
         report.user_properties += properties
         # JUnit XML takes them from the report of the tear-down, which takes them from the item.
         item.user_properties += properties
         if outcome.kind in _NOT_JUDGED:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
-        elif outcome.kind == "advice" and not self.run.settings.strict:
+        elif outcome.kind == "waived" or (
+            outcome.kind == "advice" and not self.run.settings.strict
+        ):
             report.outcome = "passed"
             report.longrepr = None
         elif isinstance(problem, (Violation, ToolError)):
             report.longrepr = "\n".join(outcome.lines())
+
+    def _outcome(self, rule: str, variant: str | None, problem: BaseException | None) -> Outcome:
+        """The outcome of a rule for a variant, or for the package as a whole."""
+        owner = _PACKAGE
+        if BY_ID[rule].scope == "variant":
+            owner = variant or self.run.names[0]
+        found = outcome_of(rule, owner, problem)
+        if found.kind in ("failed", "advice"):
+            # What holds for the package as a whole is waived by any waiver of its rule.
+            waiver = self.run.settings.waivers.of(rule, owner or self.run.lead)
+            return found if waiver is None else waived(found, waiver)
+        return found
 
     def _once(self, rule: str, problem: BaseException | None) -> BaseException | None:
         """One failure of the surroundings meets every rule that needs them; it is told once."""
@@ -102,20 +163,21 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if values := getattr(report, "vcp", None):
             outcome = read_outcome(values)
-            self.outcomes[outcome.rule] = outcome
+            self._found[outcome.variant, outcome.rule] = outcome
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take over what an xdist worker knows about the run."""
-        self.facts.update(getattr(node, "workeroutput", {}).get("vcp", {}))
+        for name, facts in getattr(node, "workeroutput", {}).get("vcp", {}).items():
+            self.facts[name].update(facts)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
         settings = self.run.settings
         with own_turn(settings.cache_dir, settings.artifact_dir):
-            if self.run.workshop is not None:
-                self._finish_run(interrupted)
+            for name in self.run.names:
+                self._finish(name, interrupted)
             if self.is_worker:
                 # Sent by xdist's own hook, which runs inside of this one.
                 self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
@@ -126,64 +188,68 @@ class Recorder:
         if ended and self.has_verdict and not self.is_worker:
             self._set_exit_code(session)
 
-    def _finish_run(self, interrupted: bool) -> None:
-        """Note what the run came to, publish what was verified, end the processes."""
-        workshop = self.run.workshop
-        assert workshop is not None
-        self.facts["figures"] = workshop.figures()
-        self.facts["outputs"] = workshop.outputs()
-        passed = {entry.rule for entry in self.outcomes.values() if entry.kind == "passed"}
-        if not interrupted and "VCP601" in passed and self.verdict.first is None:
-            self._publish()
-        workshop.close()
-
-    def _publish(self) -> None:
-        artifact = self.run.artifact
-        try:
-            self.run.publish()
-        except (OSError, DestinationTaken) as problem:
-            self.facts["publishing_problem"] = str(problem)
+    def _finish(self, variant: str, interrupted: bool) -> None:
+        """Note what a variant came to, publish what was verified, end the processes."""
+        if self.run.variants[variant].workshop is None:
             return
-        self.facts["artifact"] = {
-            "path": str(self.run.settings.artifact_dir),
-            "sha256": artifact.sha256,
-            "bytes": artifact.bytes,
+        self._note(variant)
+        found = self.outcomes(variant).get("VCP601")
+        packaged = found is not None and found.kind == "passed"
+        if packaged and not interrupted and self._verdict(variant).first is None:
+            self._publish(variant)
+        self.run.variants[variant].end_processes()
+
+    def _note(self, variant: str) -> None:
+        """Take down the figures of a variant, as long as its workers can be asked."""
+        workshop = self.run.variants[variant].workshop
+        if workshop is not None:
+            self.facts[variant]["figures"] = workshop.trial.figures()
+            self.facts[variant]["outputs"] = workshop.trial.outputs()
+
+    def _publish(self, variant: str) -> None:
+        place = self.run.variants[variant]
+        try:
+            place.publish()
+        except (OSError, DestinationTaken) as problem:
+            self.facts[variant]["publishing_problem"] = str(problem)
+            return
+        self.facts[variant]["artifact"] = {
+            "path": str(place.settings.artifact_dir),
+            "sha256": place.artifact.sha256,
+            "bytes": place.artifact.bytes,
         }
 
     def _conclude(self, cut_short: bool) -> None:
         """Complete the outcomes, so that nothing goes unsaid, and write the report."""
-        settings = self.run.settings
         why = "the run ended before it" if cut_short else "not selected in this run"
-        for entry in RULES:
-            if entry.id not in self.outcomes:
-                self.outcomes[entry.id] = not_judged(entry.id, settings.variant, why)
-        if problem := self.facts.get("publishing_problem"):
-            outcome = unpublished(settings.variant, settings.artifact_dir, problem)
-            self.outcomes[outcome.rule] = outcome
-        report = document.build(self.verdict, settings.variant, self.outcomes, self.facts)
+        for name in self.run.names:
+            known = self.outcomes(name)
+            for entry in RULES:
+                if entry.id not in known:
+                    self._add(not_judged(entry.id, name, why))
+            if problem := self.facts[name].get("publishing_problem"):
+                place = self.run.variants[name].settings.artifact_dir
+                self._add(unpublished(name, place, problem))
+        report = document.build(
+            {name: (self._verdict(name), self.outcomes(name)) for name in self.run.names},
+            self.facts,
+            self.remarks,
+        )
         try:
-            document.write(report, settings.report_dir)
+            document.write(report, self.run.settings.report_dir)
         except OSError as failure:
             self.report_problem = str(failure)
 
+    def _add(self, outcome: Outcome) -> None:
+        self._found[outcome.variant, outcome.rule] = outcome
+
     def _set_exit_code(self, session: pytest.Session) -> None:
-        code = exit_code(self.verdict, self.run.settings)
+        code = exit_code(self.verdicts, self.run.settings)
         if self.report_problem is not None:
             code = ERROR_EXIT
         # A failing test of the user's own stays a failure, whatever the package is.
         if code or session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = code
-
-
-def rule_of(item: pytest.Item) -> str | None:
-    """The rule that a test judges; None for a user's own test."""
-    marker = item.get_closest_marker("vcp_rule")
-    return None if marker is None else str(marker.args[0])
-
-
-def _place(item: pytest.Item) -> tuple[int, str]:
-    rule = rule_of(item)
-    return (len(STAGES), "") if rule is None else (STAGES.index(BY_ID[rule].stage), rule)
 
 
 def _shorten(report: pytest.TestReport, item: pytest.Item, problem: BaseException | None) -> None:

@@ -83,11 +83,17 @@ class RequirementLine:
 
 @dataclass(frozen=True)
 class Lock:
-    """What the author declared, what was pinned, and what stands commented out in the former."""
+    """What the author declared, what was pinned, and what stands commented out in the former.
+
+    `missing` are the files that are not there. `declared_in_view` is false where requirements.in
+    can't be seen, because an artifact is judged without its package.
+    """
 
     declared: tuple[RequirementLine, ...]
     pinned: tuple[RequirementLine, ...]
     commented_out: tuple[RequirementLine, ...]
+    missing: frozenset[str] = frozenset()
+    declared_in_view: bool = True
 
     def declared_as(self, name: str) -> list[RequirementLine]:
         """The lines of requirements.in for one distribution, by any spelling of its name."""
@@ -105,6 +111,18 @@ def read_lock(pkg_dir: Path) -> Lock:
         declared=tuple(parse_lines(declared, DECLARED)),
         pinned=tuple(parse_lines(_read(pkg_dir / PINNED), PINNED)),
         commented_out=tuple(_commented_out(declared, DECLARED)),
+        missing=frozenset(name for name in (DECLARED, PINNED) if not (pkg_dir / name).is_file()),
+    )
+
+
+def read_artifact_lock(path: Path) -> Lock:
+    """Read the requirements.txt inside an artifact, which holds no requirements.in."""
+    return Lock(
+        declared=(),
+        pinned=tuple(parse_lines(_read(path), PINNED)),
+        commented_out=(),
+        missing=frozenset() if path.is_file() else frozenset({PINNED}),
+        declared_in_view=False,
     )
 
 

@@ -1,10 +1,18 @@
-"""The table of rules as Markdown: ``python -m pytest_vcp.rules_table > docs/rules.md``."""
+"""The table of rules, for reading: ``python -m pytest_vcp.rules_table > docs/rules.md``.
+
+The same table, and the page of a rule, is what ``pytest --vcp-rules`` prints.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_vcp.rules import RULES, STAGES
+import pytest
+
+from pytest_vcp.options import RULES_FLAG
+from pytest_vcp.rules import BY_ID, RULES, STAGES
+from pytest_vcp.suite import page
+from pytest_vcp.values import nearest
 
 _INTRODUCTION = f"""\
 # The rules
@@ -34,6 +42,24 @@ def _rows() -> Iterator[str]:
     for rule in RULES:
         title = rule.title.replace("|", r"\|")
         yield f"| [{rule.id}](rules/{rule.id}.md) | {title} | {rule.level} | {rule.stage} |"
+
+
+def show(asked: str) -> int:
+    """Print the table, or the page of the rule that is asked for; returns the exit code.
+
+    Raises pytest.UsageError for a rule that is none.
+    """
+    if not asked:
+        for rule in RULES:
+            print(f"{rule.id}  {rule.level:<8}  {rule.stage:<11}  {rule.title}")
+        print("\nthe page of one: pytest --vcp-rules VCP705")
+        return 0
+    known = asked.upper()
+    if known not in BY_ID:
+        hint = nearest(known, tuple(BY_ID)) or "pytest --vcp-rules prints them all"
+        raise pytest.UsageError(f"{RULES_FLAG}: there is no rule {asked!r}; {hint}")
+    print(page(known).read_text(encoding="utf-8"), end="")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The fixtures: facts about the package, each gathered once, for the suite and for users' tests.
+"""The fixtures: facts about the package, for the suite and for users' tests.
 
-Public are `vcp_package`, `vcp_environment`, `vcp_spec`, `vcp_artifact` and `vcp_model`; the others
-serve the suite. A fixture of a later stage raises `Blocked` while an earlier rule is broken.
+Public are `vcp_variant`, `vcp_package`, `vcp_environment`, `vcp_spec`, `vcp_artifact` and
+`vcp_model`; the others serve the suite. With several variants, a test that uses one of them runs
+once for each, unless it judges a rule of the package as a whole.
 """
 
 from __future__ import annotations
@@ -12,28 +13,28 @@ from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.artifact_sources import ArtifactSource
 from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
+from pytest_vcp.facts import Facts
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
-from pytest_vcp.prediction import (
-    Attempt,
-    Loading,
-    Observations,
-    Packaging,
-    Prediction,
-    read_prediction,
-)
+from pytest_vcp.prediction import Attempt, Loading, Observations, Packaging, Prediction
 from pytest_vcp.requirements import Lock
+from pytest_vcp.rules import BY_ID
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import ModelSpec, read_spec
-from pytest_vcp.suite import unlike_declared
-from pytest_vcp.violations import Blocked, ToolError, Unverified
+from pytest_vcp.spec import ModelSpec
+from pytest_vcp.suite import rule_of
 from pytest_vcp.weights import Weights
-from pytest_vcp.workshop import Workshop
 from pytest_vcp.wrapper import NotFound, WrapperFacts
 
-BUILT = ("VCP208", "VCP302")
-SOUND = ("VCP208", "VCP302", "VCP303", "VCP304", "VCP305")
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With several variants, run what depends on the variant once for each."""
+    names = metafunc.config.stash[RUN].names
+    if "vcp_variant" not in metafunc.fixturenames or len(names) == 1:
+        return
+    rule = rule_of(metafunc.definition)
+    if rule is None or BY_ID[rule].scope == "variant":
+        metafunc.parametrize("vcp_variant", names, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -43,263 +44,169 @@ def vcp_run(pytestconfig: pytest.Config) -> Run:
 
 
 @pytest.fixture(scope="session")
-def vcp_settings(vcp_run: Run) -> Settings:
-    """Every setting of this run."""
-    return vcp_run.settings
+def vcp_variant(request: pytest.FixtureRequest, vcp_run: Run) -> str:
+    """The name of the variant that the other fixtures are about."""
+    name: str = getattr(request, "param", None) or vcp_run.lead
+    return name
 
 
 @pytest.fixture(scope="session")
-def vcp_package(vcp_run: Run) -> ModelPackage:
+def vcp_facts(vcp_run: Run, vcp_variant: str) -> Facts:
+    """All facts about one variant; not for users' tests."""
+    return vcp_run.facts[vcp_variant]
+
+
+@pytest.fixture(scope="session")
+def vcp_settings(vcp_facts: Facts) -> Settings:
+    """Every setting of this run."""
+    return vcp_facts.settings
+
+
+@pytest.fixture(scope="session")
+def vcp_package(vcp_facts: Facts) -> ModelPackage:
     """The package directory and the modules of model_code, read and parsed, nothing imported.
 
     Needs no environment, and takes no time. Never blocked by a rule.
     """
-    return vcp_run.package
+    return vcp_facts.package
 
 
 @pytest.fixture(scope="session")
-def vcp_sources(vcp_run: Run) -> tuple[ArtifactSource, ...]:
+def vcp_sources(vcp_facts: Facts) -> tuple[ArtifactSource, ...]:
     """What each --vcp-artifact points to."""
-    return vcp_run.sources
+    return vcp_facts.sources
 
 
 @pytest.fixture(scope="session")
-def vcp_wrapper(vcp_run: Run) -> WrapperFacts | NotFound:
+def vcp_wrapper(vcp_facts: Facts) -> WrapperFacts | NotFound:
     """The wrapper class, found in the source."""
-    return vcp_run.wrapper
+    return vcp_facts.wrapper
 
 
 @pytest.fixture(scope="session")
-def vcp_lock(vcp_run: Run) -> Lock:
+def vcp_lock(vcp_facts: Facts) -> Lock:
     """requirements.in and requirements.txt, line by line."""
-    return vcp_run.lock
+    return vcp_facts.lock
 
 
 @pytest.fixture(scope="session")
-def vcp_environment_build(request: pytest.FixtureRequest, vcp_run: Run) -> Environment:
+def vcp_environment_build(vcp_facts: Facts) -> Environment:
     """The environment, or the facts about why it could not be built."""
-    vcp_run.gates.enter(request, "environment")
-    return vcp_run.prepare_environment()
+    return vcp_facts.environment_build
 
 
 @pytest.fixture(scope="session")
-def vcp_environment(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_environment_build: Environment
-) -> Environment:
+def vcp_environment(vcp_facts: Facts) -> Environment:
     """The environment of the model: its Python, the versions installed, built or reused.
 
     A test that uses it is an error while a rule of the files, or VCP208 or VCP302, does not hold.
     """
-    vcp_run.gates.require(request, BUILT)
-    vcp_run.open_workshop()
-    return vcp_environment_build
+    return vcp_facts.environment
 
 
 @pytest.fixture(scope="session")
-def vcp_imports(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_environment: Environment
-) -> Attempt:
+def vcp_imports(vcp_facts: Facts) -> Attempt:
     """The import of model_code and model_spec in the environment."""
-    vcp_run.gates.require(request, SOUND)
-    return vcp_run.open_workshop().import_sources()
+    return vcp_facts.imports
 
 
 @pytest.fixture(scope="session")
-def vcp_workshop(request: pytest.FixtureRequest, vcp_run: Run) -> Workshop:
-    """The worker processes; not for users' tests."""
-    vcp_run.gates.enter(request, "spec")
-    return vcp_run.open_workshop()
-
-
-@pytest.fixture(scope="session")
-def vcp_description(vcp_workshop: Workshop) -> Attempt:
+def vcp_description(vcp_facts: Facts) -> Attempt:
     """The description of model_spec.py, or why there is none."""
-    return vcp_workshop.describe_spec()
+    return vcp_facts.description
 
 
 @pytest.fixture(scope="session")
-def vcp_spec(vcp_description: Attempt, vcp_settings: Settings) -> ModelSpec:
+def vcp_spec(vcp_facts: Facts) -> ModelSpec:
     """What model_spec.py declares: inputs, outputs and params, and the example.
 
     Shapes and types as declared, -1 for a free dimension. A test that uses it is an error while
     model_spec.py can't be imported, or a rule of the files or of the environment does not hold.
     """
-    if vcp_description.reply is None:
-        raise Blocked("VCP401")
-    return read_spec(vcp_description.reply, vcp_settings.pkg_dir)
+    return vcp_facts.spec
 
 
 @pytest.fixture(scope="session")
-def vcp_weights(vcp_run: Run) -> Weights:
+def vcp_weights(vcp_facts: Facts) -> Weights:
     """The weights as they were when the run began."""
-    return vcp_run.weights
+    return vcp_facts.weights
 
 
 @pytest.fixture(scope="session")
-def vcp_digests(vcp_run: Run) -> FileDigests:
+def vcp_digests(vcp_facts: Facts) -> FileDigests:
     """Digests of files, each read once."""
-    return vcp_run.digests
+    return vcp_facts.digests
 
 
 @pytest.fixture(scope="session")
-def vcp_packaging(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop
-) -> Packaging:
+def vcp_packaging(vcp_facts: Facts) -> Packaging:
     """The packaging of the model: what failed, what is missing in what it left."""
-    vcp_run.gates.enter(request, "artifact")
-    attempt = vcp_workshop.package()
-    missing = vcp_workshop.missing_files() if attempt.failure is None else ()
-    problem = None
-    if attempt.failure is None and not missing:
-        try:
-            _ = vcp_run.artifact
-        except (OSError, ValueError) as unreadable:
-            problem = str(unreadable)
-    return Packaging(attempt.failure, missing, problem)
+    return vcp_facts.packaging
 
 
 @pytest.fixture(scope="session")
-def vcp_artifact(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_packaging: Packaging
-) -> ModelArtifact:
+def vcp_artifact(vcp_facts: Facts) -> ModelArtifact:
     """The packaged model: its files with size and SHA-256, its parsed metadata.
 
     `path` is a staging place until the run has ended well: read there, and don't write. A test
     that uses it is an error while a rule up to packaging does not hold.
     """
-    vcp_run.gates.require(request, ("VCP601",))
-    return vcp_run.artifact
+    return vcp_facts.artifact
 
 
 @pytest.fixture(scope="session")
-def vcp_loading(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop, vcp_settings: Settings
-) -> Loading:
+def vcp_loading(vcp_facts: Facts) -> Loading:
     """The artifact loaded where nothing but the artifact is to be had."""
-    _want_inference(vcp_settings)
-    vcp_run.gates.enter(request, "forward")
-    attempt = vcp_workshop.load()
-    return Loading(attempt.failure, () if attempt.failure else vcp_workshop.leftovers())
+    return vcp_facts.loading
 
 
 @pytest.fixture(scope="session")
-def vcp_loaded(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_workshop: Workshop, vcp_loading: Loading
-) -> Workshop:
-    """The worker processes, with the model loaded."""
-    vcp_run.gates.require(request, ("VCP701",))
-    return vcp_workshop
-
-
-@pytest.fixture(scope="session")
-def vcp_judged(vcp_run: Run, vcp_loaded: Workshop, vcp_spec: ModelSpec) -> Workshop:
-    """The worker processes whose forward pass is judged.
-
-    A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
-    the GPU is then told by the rules on devices.
-    """
-    if unlike_declared(vcp_loaded.predict(), vcp_spec) is None or not vcp_loaded.sees_gpu():
-        return vcp_loaded
-    without = vcp_run.package_without_gpu()
-    if without is None or unlike_declared(without.predict(), vcp_spec) is not None:
-        return vcp_loaded
-    return without
-
-
-@pytest.fixture(scope="session")
-def vcp_first_pass(vcp_judged: Workshop) -> Attempt:
+def vcp_first_pass(vcp_facts: Facts) -> Attempt:
     """The first forward pass, or why it failed."""
-    return vcp_judged.predict()
+    return vcp_facts.first_pass
 
 
 @pytest.fixture(scope="session")
-def vcp_prediction(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_first_pass: Attempt
-) -> Prediction:
+def vcp_prediction(vcp_facts: Facts) -> Prediction:
     """The prediction on the input example: numpy arrays, described."""
-    vcp_run.gates.require(request, ("VCP704",))
-    assert vcp_first_pass.reply is not None
-    return read_prediction(vcp_first_pass.reply)
+    return vcp_facts.prediction
 
 
 @pytest.fixture(scope="session")
-def vcp_observations(
-    request: pytest.FixtureRequest,
-    vcp_run: Run,
-    vcp_prediction: Prediction,
-    vcp_judged: Workshop,
-) -> tuple[Observations, ...]:
+def vcp_observations(vcp_facts: Facts) -> tuple[Observations, ...]:
     """How many observations the inputs hold, where they are AnnData."""
-    # In an output of another rank the first dimension need not be the rows.
-    vcp_run.gates.require(request, ("VCP705",))
-    return vcp_judged.observations()
+    return vcp_facts.observations
 
 
 @pytest.fixture(scope="session")
-def vcp_repeats(vcp_prediction: Prediction, vcp_judged: Workshop) -> tuple[Attempt, Attempt]:
+def vcp_repeats(vcp_facts: Facts) -> tuple[Attempt, Attempt]:
     """The forward pass again: in the same process, and compared with another one."""
-    again = vcp_judged.repeat()
-    elsewhere = vcp_judged.validate()
-    kept = elsewhere.reply is not None and elsewhere.reply["kept"]
-    return again, vcp_judged.compare_processes() if kept else Attempt(None)
+    return vcp_facts.repeats
 
 
 @pytest.fixture(scope="session")
-def vcp_serving(
-    request: pytest.FixtureRequest,
-    vcp_run: Run,
-    vcp_settings: Settings,
-    vcp_judged: Workshop,
-) -> Attempt:
+def vcp_serving(vcp_facts: Facts) -> Attempt:
     """The serving example through MLflow's validate_serving_input."""
-    _want_inference(vcp_settings)
-    vcp_run.gates.enter(request, "serving")
-    return vcp_judged.validate()
+    return vcp_facts.serving
 
 
 @pytest.fixture(scope="session")
-def vcp_json(
-    request: pytest.FixtureRequest, vcp_run: Run, vcp_settings: Settings, vcp_judged: Workshop
-) -> Attempt:
+def vcp_json(vcp_facts: Facts) -> Attempt:
     """The prediction through MLflow's JSON and back."""
-    _want_inference(vcp_settings)
-    vcp_run.gates.enter(request, "serving")
-    return vcp_judged.as_json()
+    return vcp_facts.json
 
 
 @pytest.fixture(scope="session")
-def vcp_gpu_pass(
-    request: pytest.FixtureRequest,
-    vcp_run: Run,
-    vcp_settings: Settings,
-) -> Attempt:
+def vcp_gpu_pass(vcp_facts: Facts) -> Attempt:
     """The first forward pass, where a GPU was visible to it."""
-    _want_inference(vcp_settings)
-    if vcp_settings.device == "cpu":
-        raise Unverified("the CPU was asked for (--vcp-device cpu)")
-    vcp_run.gates.enter(request, "device")
-    workshop = vcp_run.open_workshop()
-    if not workshop.sees_gpu() and vcp_settings.device == "cuda":
-        raise ToolError(
-            "--vcp-device cuda was given, and the model's process sees no GPU",
-            "run where there is one, or use --vcp-device auto",
-        )
-    if not workshop.sees_gpu():
-        raise Unverified("no GPU is visible to a GPU library of the model")
-    return workshop.predict()
+    return vcp_facts.gpu_pass
 
 
 @pytest.fixture(scope="session")
-def vcp_model(request: pytest.FixtureRequest, vcp_run: Run, vcp_judged: Workshop) -> LoadedModel:
+def vcp_model(vcp_facts: Facts) -> LoadedModel:
     """The model loaded from its artifact, to predict on other inputs in a test of one's own.
 
     A test that uses it is an error while a rule up to the first forward pass (VCP704) does not
     hold, and is skipped with --vcp-skip-inference.
     """
-    vcp_run.gates.require(request, ("VCP704",))
-    return LoadedModel(vcp_judged, vcp_run.settings)
-
-
-def _want_inference(settings: Settings) -> None:
-    if settings.skip_inference:
-        raise Unverified("inference was skipped (--vcp-skip-inference)")
+    return vcp_facts.model

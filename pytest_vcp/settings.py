@@ -28,6 +28,7 @@ from pytest_vcp.values import (
     pair,
     refusal,
 )
+from pytest_vcp.waivers import Waiver, Waivers, read_file, read_line
 
 EnvManager = Literal["virtualenv", "local"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -38,10 +39,13 @@ _NO_CONFIG: object = {}
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the user chose. Paths are absolute; `sources` says where each value came from.
+    """All that the user chose, for one variant. Paths are absolute.
 
-    `artifacts` are pairs of name and path relative to model_data/; `timeout` is in seconds.
-    `texts` has the values as they were given, for those that were.
+    `model_class` is empty where the metadata file does not say it, for which VCP109 judges it;
+    `metadata_problems` are what can't be used in that file. `artifacts` are pairs of name and path
+    relative to model_data/; `timeout` is in seconds. `artifact_only` is a finished artifact that
+    is judged without a source package. `sources` says where each value came from, `texts` has the
+    values as they were given, for those that were.
     """
 
     pkg_dir: Path
@@ -58,13 +62,16 @@ class Settings:
     device: Device
     strict: bool
     must_verify: tuple[str, ...]
+    waivers: Waivers
     policy: Policy
     report_dir: Path
     cache_dir: Path
     timeout: float
     variant: str
+    artifact_only: Path | None
     sources: Mapping[str, Source]
     texts: Mapping[str, str]
+    metadata_problems: tuple[tuple[str, str], ...] = ()
 
     def given(self, name: str, default: object) -> Given:
         """The value as it was given for the option `name`, to refuse it by."""
@@ -72,8 +79,13 @@ class Settings:
 
 
 def resolve(config: pytest.Config) -> Settings:
-    """Read all settings. Raises pytest.UsageError naming option or ini name, value and remedy."""
+    """Read all settings. Raises pytest.UsageError naming option or ini name, value and remedy.
+
+    They are those of the only variant where no variant was asked for (see `variants`).
+    """
     read = Reader(config)
+    read.raw("variant")  # It takes the metadata file to make something of it.
+    artifact_only = read.file("verify-artifact", _finished)
     pkg_dir = read.path("pkg-dir", config.invocation_params.dir, _package_dir)
     # Without a model class the plugin is not active, so the default is never used.
     wrapper = read.one("model-class", model_class, ModelClass("", ""))
@@ -82,10 +94,10 @@ def resolve(config: pytest.Config) -> Settings:
         pkg_dir=pkg_dir,
         model_class=wrapper,
         artifacts=read.many(
-            "artifact", _once(lambda given: artifact(given, pkg_dir / "model_data"))
+            "artifact", once(lambda given: artifact(given, pkg_dir / "model_data"))
         ),
         model_config=read.one("model-config-json", json_value, _NO_CONFIG),
-        model_tags=read.many("model-tag", _once(pair)),
+        model_tags=read.many("model-tag", once(pair)),
         payload=read.file("json-payload-filepath", _payload),
         artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", _absolute),
         skip_inference=read.switch("skip-inference"),
@@ -95,16 +107,31 @@ def resolve(config: pytest.Config) -> Settings:
         device=read.one("device", _device, "auto"),
         strict=read.switch("strict"),
         must_verify=read.one("must-verify", _rules, ()),
+        waivers=Waivers(
+            (*read.many("waive", read_line), *_waivers_file(read)),
+        ),
         policy=load_policy(read.file("policy", _absolute), read.place("policy")),
         report_dir=read.path("report-dir", pkg_dir / ".vcp", _writable),
         cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), _writable),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
+        artifact_only=artifact_only,
         sources=read.sources,
         texts=read.texts,
     )
-    _refuse_overlaps(settings)
+    refuse_overlaps(settings)
     return settings
+
+
+def _waivers_file(read: Reader) -> tuple[Waiver, ...]:
+    path = read.file("waivers", _absolute)
+    return () if path is None else read_file(path, read.place("waivers"))
+
+
+def _finished(path: Path, given: Given) -> Path:
+    if not path.is_dir():
+        raise refusal(given, "it is no directory; name an artifact, such as mlflow_model_artifact")
+    return path.resolve()
 
 
 def _package_dir(path: Path, given: Given) -> Path:
@@ -141,7 +168,7 @@ def _writable(path: Path, given: Given) -> Path:
     return path
 
 
-def _refuse_overlaps(settings: Settings) -> None:
+def refuse_overlaps(settings: Settings) -> None:
     """Refuse to write where it would end up in the artifact, or keep it from its place."""
     places = {
         "artifact-dir-path": settings.artifact_dir,
@@ -163,7 +190,7 @@ def _real(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple[str, str]]:
+def once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple[str, str]]:
     """A conversion of pairs that refuses a name that it has met before: one would be lost."""
     names: set[str] = set()
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from pytest_vcp.prediction import Attempt, read_prediction
 from pytest_vcp.spec import ModelSpec
 from pytest_vcp.violations import Violation
@@ -51,6 +53,12 @@ def unlike_declared(attempt: Attempt, spec: ModelSpec) -> Violation | None:
     except Violation as problem:
         return problem
     return None
+
+
+def rule_of(item: pytest.Item) -> str | None:
+    """The rule that a test judges; None for a user's own test."""
+    marker = item.get_closest_marker("vcp_rule")
+    return None if marker is None else str(marker.args[0])
 
 
 def page(rule_id: str) -> Path:

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_vcp.options import Option
 
-Source = Literal["option", "ini", "default"]
+Source = Literal["option", "ini", "metadata", "default"]
 # Characters of a wrong value that are shown: a path fits, a long JSON need not.
 _WIDEST = 250
 
@@ -37,7 +37,9 @@ class Given(NamedTuple):
 
     @property
     def place(self) -> str:
-        """What the user has to look for: the option, or its twin in the ini file."""
+        """What the user has to look for: the option, its twin in the ini file, or an argument."""
+        if self.source == "metadata":
+            return f"--{self.option.name}"
         return f"{self.option.key} (ini file)" if self.source == "ini" else self.option.flag
 
 
@@ -104,7 +106,7 @@ def json_value(given: Given) -> object:
         before, after = text[: problem.pos][-20:], text[problem.pos :][:20]
         remedy = (
             'write it without quotes around it: {"key": 1}'
-            if given.source == "ini"
+            if given.source in ("ini", "metadata")
             else "quote the whole value for the shell: '{\"key\": 1}'"
         )
         raise refusal(

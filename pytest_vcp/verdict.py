@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytest_vcp.outcomes import Outcome
-from pytest_vcp.rules import BY_ID, STAGES
+from pytest_vcp.rules import RULES, STAGES
 from pytest_vcp.settings import Settings
 
 Word = Literal["error", "nonconformant", "unverified", "conformant"]
+
+# The word of a run is the first of these that one of its variants has.
+WORDS: tuple[Word, ...] = ("error", "nonconformant", "unverified", "conformant")
 
 NONCONFORMANT_EXIT = 1
 ERROR_EXIT = 10
@@ -22,48 +25,59 @@ class Verdict:
     """The verdict on one variant.
 
     `unverified` lists the outcomes that stayed open, `gaps` the rules that had to be verified by
-    policy or by --vcp-must-verify and were not; `first` is what the author should fix first.
+    policy or by --vcp-must-verify and were not; `broken` is what stands in the way, in the order
+    in which the author has to see to it.
     """
 
     word: Word
     unverified: tuple[Outcome, ...]
     gaps: tuple[str, ...]
-    first: Outcome | None
+    broken: tuple[Outcome, ...]
+
+    @property
+    def first(self) -> Outcome | None:
+        """What to fix first."""
+        return self.broken[0] if self.broken else None
 
 
 def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
     """The verdict; a rule that has no outcome, because it was deselected, counts as unverified."""
-    in_order = sorted(outcomes, key=lambda outcome: list(BY_ID).index(outcome.rule))
+    order = [entry.id for entry in sorted(RULES, key=lambda entry: STAGES.index(entry.stage))]
+    in_order = sorted(outcomes, key=lambda outcome: order.index(outcome.rule))
     open_ones = tuple(outcome for outcome in in_order if outcome.kind == "unverified")
     judged = {entry.rule for entry in in_order if entry.kind not in ("unverified", "skipped")}
     wanted = dict.fromkeys((*settings.policy.must_verify, *settings.must_verify))
     gaps = tuple(rule for rule in wanted if rule not in judged)
     failing = ("failed", "advice") if settings.strict else ("failed",)
-    error = _first(in_order, ("error",))
+    errors = _of_kinds(in_order, ("error",))
     # What is skipped has a broken rule before it, which the gate judged if it was deselected.
-    broken = _first(in_order, failing) or _first(in_order, ("skipped",))
+    broken = _of_kinds(in_order, failing) or _of_kinds(in_order, ("skipped",))[:1]
     word: Word = "conformant"
-    if error is not None:
+    if errors:
         word = "error"
-    elif broken is not None:
+    elif broken:
         word = "nonconformant"
     elif gaps:
         word = "unverified"
-    return Verdict(word, open_ones, gaps, error or broken)
+    return Verdict(word, open_ones, gaps, errors + broken)
 
 
-def exit_code(verdict: Verdict, settings: Settings) -> int:
+def overall(verdicts: Mapping[str, Verdict]) -> Word:
+    """The word of a run: the worst of its variants."""
+    words = {verdict.word for verdict in verdicts.values()}
+    return next(word for word in WORDS if word in words)
+
+
+def exit_code(verdicts: Mapping[str, Verdict], settings: Settings) -> int:
     """0, 1, 10 or 11; unverified ends with 0 unless --vcp-must-verify names one of the gaps."""
-    if verdict.word == "error":
+    word = overall(verdicts)
+    if word == "error":
         return ERROR_EXIT
-    if verdict.word == "nonconformant":
+    if word == "nonconformant":
         return NONCONFORMANT_EXIT
-    if set(verdict.gaps) & set(settings.must_verify):
-        return UNVERIFIED_EXIT
-    return 0
+    gaps = {rule for verdict in verdicts.values() for rule in verdict.gaps}
+    return UNVERIFIED_EXIT if gaps & set(settings.must_verify) else 0
 
 
-def _first(outcomes: Iterable[Outcome], kinds: tuple[str, ...]) -> Outcome | None:
-    """The first outcome of these kinds, in the order in which the author has to work."""
-    found = [outcome for outcome in outcomes if outcome.kind in kinds]
-    return min(found, key=lambda outcome: STAGES.index(BY_ID[outcome.rule].stage), default=None)
+def _of_kinds(outcomes: Iterable[Outcome], kinds: tuple[str, ...]) -> tuple[Outcome, ...]:
+    return tuple(outcome for outcome in outcomes if outcome.kind in kinds)

@@ -1,38 +1,46 @@
-"""Where the two workers of a run work, and under which conditions."""
+"""Where the two workers of a variant work, and under which conditions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import source_tree
-from pytest_vcp.staging import Staging
 from pytest_vcp.worker import Conditions, Worker
+
+
+def _scratch() -> Path:
+    return Path(tempfile.mkdtemp(prefix="vcp-"))
 
 
 @dataclass(frozen=True)
 class Workplaces:
     """Makes the workers of one variant, in the environment of the interpreter `python`.
 
-    `scratch` is a temporary directory of the run; `preimports` are libraries that are imported
-    ahead of loading.
+    `artifact` is what is tried, `protected` the directory around it that nobody may write to
+    while it is, `preimports` are libraries that are imported ahead of loading. `tmp` is what the
+    packager may use on the way, and lies on the file system of the artifact, so that weights can
+    be linked and moved. `scratch` is a temporary directory of the variant.
     """
 
     settings: Settings
-    staging: Staging
-    scratch: Path
+    artifact: Path
+    protected: Path
     python: Path
-    preimports: tuple[str, ...]
+    preimports: tuple[str, ...] = ()
+    tmp: Path | None = None
+    scratch: Path = field(default_factory=_scratch)
 
     def packager(self) -> Worker:
-        """The worker that sees the source tree; not started yet."""
+        """The worker that sees the source tree, where there is one; not started yet."""
+        sources = () if self.settings.artifact_only else (self.settings.pkg_dir,)
         conditions = Conditions(
-            cwd=self.settings.pkg_dir,
+            cwd=sources[0] if sources else self.scratch / "packager",
             home=self.scratch / "packager-home",
-            # On the destination's file system, where weights can be linked and moved.
-            tmp=self.staging.tmp,
-            path=(self.settings.pkg_dir,),
+            tmp=self.tmp or self.scratch / "packager-tmp",
+            path=sources,
             environ=self._device_variables(),
         )
         return self._worker("packager", conditions)
@@ -44,7 +52,7 @@ class Workplaces:
             home=self.scratch / "loader-home",
             tmp=self.scratch / "loader-tmp",
             network="off",
-            read_only=(self.staging.root,),
+            read_only=(self.protected,),
             hidden=source_tree(self.settings),
             # The scratch too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
@@ -63,7 +71,7 @@ class Workplaces:
             conditions=conditions,
             timeout=settings.timeout,
             log_file=settings.report_dir / "logs" / f"{settings.variant}-{name}.log",
-            source_roots=(settings.pkg_dir, self.staging.artifact / "code"),
+            source_roots=(settings.pkg_dir, self.artifact / "code"),
         )
 
     def _device_variables(self) -> dict[str, str]:

@@ -11,35 +11,45 @@ from typing import Any
 
 from pytest_vcp.outcomes import Outcome
 from pytest_vcp.rules import RULES
-from pytest_vcp.verdict import Verdict
+from pytest_vcp.verdict import Verdict, overall
 
 SCHEMA = 1
 NAME = "report.json"
 
 
 def build(
-    verdict: Verdict, variant: str, outcomes: Mapping[str, Outcome], facts: Mapping[str, Any]
+    judged: Mapping[str, tuple[Verdict, Mapping[str, Outcome]]],
+    facts: Mapping[str, Mapping[str, Any]],
+    remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The report as plain values; `facts` hold the artifact, the figures and the outputs.
+    """The report as plain values; `facts` hold each variant's artifact, figures and outputs.
 
     An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
-    other (``float32(48, 50)``), and its bytes in C order.
+    other (``float32(48, 50)``), and its bytes in C order. `remarks` are about waivers.
     """
     return {
         "schema": SCHEMA,
-        "verdict": verdict.word,
+        "verdict": overall({name: verdict for name, (verdict, _) in judged.items()}),
+        "waivers": list(remarks),
         "variants": {
-            variant: {
-                "verdict": verdict.word,
-                "artifact": facts.get("artifact"),
-                "figures": facts.get("figures"),
-                "outputs": facts.get("outputs"),
-                "rules": {
-                    entry.id: _rule(entry.title, outcomes[entry.id])
-                    for entry in RULES
-                    if entry.id in outcomes
-                },
-            }
+            name: _variant(verdict, outcomes, facts[name])
+            for name, (verdict, outcomes) in judged.items()
+        },
+    }
+
+
+def _variant(
+    verdict: Verdict, outcomes: Mapping[str, Outcome], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "verdict": verdict.word,
+        "artifact": facts.get("artifact"),
+        "figures": facts.get("figures"),
+        "outputs": facts.get("outputs"),
+        "rules": {
+            entry.id: _rule(entry.title, outcomes[entry.id])
+            for entry in RULES
+            if entry.id in outcomes
         },
     }
 

@@ -12,8 +12,10 @@ from _pytest.terminal import TerminalReporter
 from pytest_vcp.outcomes import Outcome
 from pytest_vcp.recorder import Recorder
 from pytest_vcp.report import document
+from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings import Settings
+from pytest_vcp.verdict import Verdict
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
 _LISTED = 9  # rules named in one line
@@ -34,7 +36,12 @@ class TerminalReport:
             config.option.reportchars = ""
 
     def pytest_report_header(self) -> list[str]:
-        return list(header(self._recorder.run.settings))
+        run = self._recorder.run
+        return [
+            line
+            for number, variant in enumerate(run.variants.values())
+            for line in header(variant.settings, follows=number > 0)
+        ]
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         values = getattr(report, "vcp", None)
@@ -48,35 +55,51 @@ class TerminalReport:
         recorder = self._recorder
         if not recorder.has_verdict:
             return
-        verdict = recorder.verdict
-        settings = recorder.run.settings
         terminalreporter.section("vcp verdict", bold=True)
-        tally = document.counts(tuple(recorder.outcomes.values()))
-        told = ", ".join(f"{number} {kind}" for kind, number in tally.items())
-        terminalreporter.line(
-            f"{verdict.word.upper()}  {settings.variant}: {len(RULES)} rules: {told}",
-            bold=True,
-            **{_COLOURS[verdict.word]: True},
-        )
-        for line in self._block():
-            terminalreporter.line(f"  {line}")
+        verdicts = recorder.verdicts
+        told: set[Outcome] = set()
+        for name, verdict in verdicts.items():
+            tally = document.counts(tuple(recorder.outcomes(name).values()))
+            counts = ", ".join(f"{number} {kind}" for kind, number in tally.items())
+            terminalreporter.line(
+                f"{verdict.word.upper()}  {name}: {len(RULES)} rules: {counts}",
+                bold=True,
+                **{_COLOURS[verdict.word]: True},
+            )
+            for line in self._block(name, verdict, told):
+                terminalreporter.line(f"  {line}")
+        for remark in recorder.remarks:
+            terminalreporter.line(f"  waiver      {remark}")
+        settings = recorder.run.settings
+        terminalreporter.line(f"  report      {_report(recorder.report_problem, settings)}")
 
-    def _block(self) -> Iterator[str]:
+    def _block(self, name: str, verdict: Verdict, told: set[Outcome]) -> Iterator[str]:
+        """What is said of one variant; `told` are the findings that were said of another."""
         recorder = self._recorder
-        verdict, facts, settings = recorder.verdict, recorder.facts, recorder.run.settings
-        if verdict.first is not None:
-            yield from _first(verdict.first)
+        facts = recorder.facts[name]
+        yield from _to_do([entry for entry in verdict.broken if entry not in told])
+        if repeated := [entry.rule for entry in verdict.broken if entry in told]:
+            yield f"as above    {', '.join(repeated)}"
+        told.update(verdict.broken)
+        if verdict.broken:
+            yield from foreseen(recorder.run.settings, recorder.outcomes(name))
+        outcomes = recorder.outcomes(name).values()
+        yield from _advice([entry for entry in outcomes if entry.kind == "advice"], told)
+        yield from _waived([entry for entry in outcomes if entry.kind == "waived"])
         yield from _unverified(verdict.unverified)
         if verdict.gaps and verdict.first is None:
             yield f"missing     {', '.join(verdict.gaps)}: they have to be verified"
-        yield f"artifact    {_artifact(facts, settings)}"
+        if recorder.run.settings.artifact_only is None:
+            yield f"artifact    {_artifact(facts, recorder.run.variants[name].settings)}"
         if figures := facts.get("figures"):
             yield f"figures     {_figures(figures)}"
-        yield f"report      {_report(recorder.report_problem, settings)}"
 
 
-def header(settings: Settings) -> Iterator[str]:
-    """The choices of this run, each with where it came from unless it is the default."""
+def header(settings: Settings, follows: bool = False) -> Iterator[str]:
+    """The choices of this run, each with where it came from unless it is the default.
+
+    Of a variant that `follows` another, what the two share is left out.
+    """
     told: set[str] = set()
 
     def shown(name: str, value: object) -> str:
@@ -84,14 +107,20 @@ def header(settings: Settings) -> Iterator[str]:
         source = settings.sources[name]
         return f"{value}" if source == "default" else f"{value} ({source})"
 
-    yield (
-        f"vcp package: {shown('pkg-dir', settings.pkg_dir)}, variant {settings.variant}, "
-        f"policy {shown('policy', settings.texts.get('policy', 'vcp'))}"
-    )
-    yield f"vcp model: {shown('model-class', settings.model_class)}"
-    artifacts = " ".join(f"{name}={path}" for name, path in settings.artifacts) or "no artifact"
-    place = shown("artifact-dir-path", _near(settings.artifact_dir))
-    yield f"vcp artifacts: {shown('artifact', artifacts)}, to {place}"
+    policy = shown("policy", settings.texts.get("policy", "vcp"))
+    if settings.artifact_only is not None:
+        yield f"vcp artifact: {shown('verify-artifact', settings.artifact_only)}, policy {policy}"
+    else:
+        place = shown("artifact-dir-path", _near(settings.artifact_dir))
+        yield (
+            f"vcp package: {shown('pkg-dir', settings.pkg_dir)}, "
+            f"variant {shown('variant', settings.variant)}, policy {policy}"
+        )
+        yield f"vcp model: {shown('model-class', settings.model_class)}"
+        artifacts = " ".join(f"{name}={path}" for name, path in settings.artifacts)
+        yield f"vcp artifacts: {shown('artifact', artifacts or 'no artifact')}, to {place}"
+    if follows:
+        return
     python = settings.python or ".".join(map(str, settings.target_python))
     yield (
         f"vcp environment: {shown('env-manager', settings.env_manager)}, "
@@ -107,10 +136,37 @@ def _cut(text: str) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
-def _first(outcome: Outcome) -> Iterator[str]:
-    first, *rest = outcome.lines()
+def _to_do(broken: list[Outcome]) -> Iterator[str]:
+    """The first thing to fix in full, and what comes after it, a line each."""
+    if not broken:
+        return
+    first, *rest = broken[0].lines()
     yield f"fix first   {first}"
     yield from (f"          {line}" for line in rest)
+    for outcome in broken[1:_LISTED]:
+        yield f"then        {_brief(outcome)}"
+    if len(broken) > _LISTED:
+        yield f"then        {len(broken) - _LISTED} more: they are in the report"
+
+
+def _advice(outcomes: list[Outcome], told: set[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        if outcome not in told:
+            yield f"advice      {_brief(outcome)}"
+            told.add(outcome)
+
+
+def _waived(outcomes: list[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        yield f"waived      {outcome.rule}: {outcome.message}"
+
+
+def _brief(outcome: Outcome) -> str:
+    """One broken rule on one line: where, what, and what to do."""
+    place = f"{outcome.where}: " if outcome.where else ""
+    if outcome.kind == "error":
+        return f"{outcome.rule}: {outcome.message}"
+    return f"{outcome.rule}: {place}{outcome.received}; {outcome.remedy}"
 
 
 def _unverified(outcomes: tuple[Outcome, ...]) -> Iterator[str]:

@@ -29,7 +29,7 @@ def outcomes(**kinds: Kind) -> tuple[Outcome, ...]:
 
 def told(settings: Settings, found: tuple[Outcome, ...]) -> tuple[str, int]:
     verdict = judge(found, settings)
-    return verdict.word, exit_code(verdict, settings)
+    return verdict.word, exit_code({"default": verdict}, settings)
 
 
 def test_all_passed(settings: Settings) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
-from pytest_vcp.requirements import Lock, read_lock
-from tests.static.judging import StaticSettings, judge, violated
+from pytest_vcp.requirements import Lock, read_artifact_lock, read_lock
+from pytest_vcp.violations import Blocked, Unverified
+from tests.static.judging import StaticSettings, judge, rules, violated
 
 HASH = f"sha256:{'0' * 64}"
 COMMIT = "a" * 40
@@ -80,7 +82,30 @@ def test_encodings_and_line_ends(encoding: str, end: str, tmp_path: Path) -> Non
 
 
 def test_missing_files_are_empty(tmp_path: Path) -> None:
-    assert read_lock(tmp_path) == Lock((), (), ())
+    missing = frozenset({"requirements.in", "requirements.txt"})
+    assert read_lock(tmp_path) == Lock((), (), (), missing)
+
+
+def test_an_artifact_has_pins_and_no_declaration(reference: Path) -> None:
+    lock = read_artifact_lock(reference / "requirements.txt")
+    assert lock.pinned == read_lock(reference).pinned
+    assert (lock.missing, lock.declared_in_view) == (frozenset(), False)
+    for rule_id in ("VCP201", "VCP206"):
+        with pytest.raises(Unverified, match="not part of an artifact"):
+            rules()[rule_id](**_arguments(rule_id, reference, lock))
+    for rule_id in ("VCP202", "VCP203", "VCP205"):
+        rules()[rule_id](**_arguments(rule_id, reference, lock))
+
+
+def test_an_artifact_without_pins_is_no_package_without_them(tmp_path: Path) -> None:
+    lock = read_artifact_lock(tmp_path / "requirements.txt")
+    with pytest.raises(Blocked, match="VCP601"):
+        rules()["VCP202"](**_arguments("VCP202", tmp_path, lock))
+
+
+def _arguments(rule_id: str, folder: Path, lock: Lock) -> dict[str, object]:
+    known = {"vcp_settings": StaticSettings(folder), "vcp_lock": lock}
+    return {name: known[name] for name in inspect.signature(rules()[rule_id]).parameters}
 
 
 CONFORMING = {

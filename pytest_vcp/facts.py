@@ -1,0 +1,261 @@
+"""All facts about one variant, each gathered once, in the order in which they rest on each other.
+
+The fixtures of `session` hand them out under the same names, with `vcp_` before; the gates take
+them from here. A fact of a later stage raises `Blocked` while an earlier rule is broken.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.artifact_sources import ArtifactSource
+from pytest_vcp.digests import FileDigests
+from pytest_vcp.environment import Environment
+from pytest_vcp.fact import fact
+from pytest_vcp.model import LoadedModel
+from pytest_vcp.package import ModelPackage
+from pytest_vcp.prediction import (
+    Attempt,
+    Loading,
+    Observations,
+    Packaging,
+    Prediction,
+    read_prediction,
+)
+from pytest_vcp.requirements import Lock
+from pytest_vcp.settings import Settings
+from pytest_vcp.spec import ModelSpec, read_spec
+from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial import Trial
+from pytest_vcp.violations import Blocked, ToolError, Unverified
+from pytest_vcp.weights import Weights
+from pytest_vcp.workshop import Workshop
+from pytest_vcp.wrapper import NotFound, WrapperFacts
+
+if TYPE_CHECKING:
+    from pytest_vcp.gates import Gates
+    from pytest_vcp.run import Run
+    from pytest_vcp.variant import Variant
+
+
+class Facts:
+    """What is known of one variant and of the package that it belongs to."""
+
+    def __init__(self, run: Run, variant: Variant, gates: Gates) -> None:
+        self._run = run
+        self._variant = variant
+        self._gates = gates
+
+    @property
+    def variant(self) -> str:
+        """The name of the variant."""
+        return self._variant.name
+
+    @property
+    def settings(self) -> Settings:
+        return self._variant.settings
+
+    # What the files say.
+
+    @property
+    def package(self) -> ModelPackage:
+        return self._run.package
+
+    @property
+    def sources(self) -> tuple[ArtifactSource, ...]:
+        return self._variant.sources
+
+    @property
+    def wrapper(self) -> WrapperFacts | NotFound:
+        return self._variant.wrapper
+
+    @property
+    def lock(self) -> Lock:
+        return self._run.lock
+
+    @property
+    def weights(self) -> Weights:
+        return self._variant.weights
+
+    @property
+    def digests(self) -> FileDigests:
+        return self._run.digests
+
+    @property
+    def are_files_sound(self) -> bool:
+        """Whether every required rule that needs no environment holds."""
+        try:
+            self._gates.enter(self, "environment")
+        except (Blocked, ToolError):
+            return False
+        return True
+
+    # What the environment holds.
+
+    @fact
+    def environment_build(self) -> Environment:
+        self._gates.enter(self, "environment")
+        self._variant.prepare_staging()
+        return self._run.prepare_environment()
+
+    @fact
+    def environment(self) -> Environment:
+        build = self.environment_build
+        self._gates.require(self, "VCP208", "VCP302")
+        self._variant.open_workshop(build)
+        return build
+
+    @fact
+    def imports(self) -> Attempt:
+        workshop = self._open_workshop()
+        self._gates.hold(self, "VCP303", "VCP304", "VCP305")
+        return workshop.import_sources()
+
+    @fact
+    def workshop(self) -> Workshop:
+        self._gates.enter(self, "spec")
+        return self._open_workshop()
+
+    def _open_workshop(self) -> Workshop:
+        return self._variant.open_workshop(self.environment)
+
+    # What model_spec.py declares.
+
+    @fact
+    def description(self) -> Attempt:
+        return self.workshop.describe_spec()
+
+    @fact
+    def spec(self) -> ModelSpec:
+        if self.description.reply is None:
+            raise Blocked("VCP401")
+        return read_spec(self.description.reply, self.settings.pkg_dir)
+
+    # What was packaged.
+
+    @fact
+    def packaging(self) -> Packaging:
+        workshop = self.workshop
+        self._gates.enter(self, "artifact")
+        attempt = workshop.package()
+        missing = workshop.missing_files() if attempt.failure is None else ()
+        problem = None
+        if attempt.failure is None and not missing:
+            try:
+                _ = self._variant.artifact
+            except (OSError, ValueError) as unreadable:
+                problem = str(unreadable)
+        return Packaging(attempt.failure, missing, problem)
+
+    @fact
+    def artifact(self) -> ModelArtifact:
+        _ = self.packaging
+        self._gates.require(self, "VCP601")
+        return self._variant.artifact
+
+    # What it predicts.
+
+    @fact
+    def trial(self) -> Trial:
+        self._want_inference()
+        self._gates.enter(self, "forward")
+        return self._tried()
+
+    def _tried(self) -> Trial:
+        return self.workshop.trial
+
+    @fact
+    def loading(self) -> Loading:
+        trial = self.trial
+        attempt = trial.load()
+        return Loading(attempt.failure, () if attempt.failure else trial.leftovers())
+
+    @fact
+    def loaded(self) -> Trial:
+        _ = self.loading
+        self._gates.require(self, "VCP701")
+        return self.trial
+
+    @fact
+    def judged(self) -> Trial:
+        """The trial whose forward pass is judged.
+
+        A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
+        the GPU is then told by the rules on devices.
+        """
+        trial = self.loaded
+        if unlike_declared(trial.predict(), self.spec) is None or not trial.sees_gpu():
+            return trial
+        without = self._variant.package_without_gpu(self.environment)
+        if without is None or unlike_declared(without.trial.predict(), self.spec) is not None:
+            return trial
+        return without.trial
+
+    @fact
+    def first_pass(self) -> Attempt:
+        return self.judged.predict()
+
+    @fact
+    def prediction(self) -> Prediction:
+        first = self.first_pass
+        self._gates.require(self, "VCP704")
+        assert first.reply is not None
+        return read_prediction(first.reply)
+
+    @fact
+    def observations(self) -> tuple[Observations, ...]:
+        _ = self.prediction
+        # In an output of another rank the first dimension need not be the rows.
+        self._gates.hold(self, "VCP705")
+        return self.judged.observations()
+
+    @fact
+    def repeats(self) -> tuple[Attempt, Attempt]:
+        _ = self.prediction
+        again = self.judged.repeat()
+        elsewhere = self.judged.validate()
+        kept = elsewhere.reply is not None and elsewhere.reply["kept"]
+        return again, self.judged.compare_processes() if kept else Attempt(None)
+
+    # What MLflow's own commands make of it.
+
+    @fact
+    def serving(self) -> Attempt:
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        return self.judged.validate()
+
+    @fact
+    def json(self) -> Attempt:
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        return self.judged.as_json()
+
+    # What it does on a GPU.
+
+    @fact
+    def gpu_pass(self) -> Attempt:
+        self._want_inference()
+        if self.settings.device == "cpu":
+            raise Unverified("the CPU was asked for (--vcp-device cpu)")
+        self._gates.enter(self, "device")
+        trial = self._tried()
+        if not trial.sees_gpu() and self.settings.device == "cuda":
+            raise ToolError(
+                "--vcp-device cuda was given, and the model's process sees no GPU",
+                "run where there is one, or use --vcp-device auto",
+            )
+        if not trial.sees_gpu():
+            raise Unverified("no GPU is visible to a GPU library of the model")
+        return trial.predict()
+
+    @fact
+    def model(self) -> LoadedModel:
+        trial = self.judged
+        self._gates.require(self, "VCP704")
+        return LoadedModel(trial, self.settings)
+
+    def _want_inference(self) -> None:
+        if self.settings.skip_inference:
+            raise Unverified("inference was skipped (--vcp-skip-inference)")

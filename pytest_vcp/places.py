@@ -1,0 +1,59 @@
+"""The order of the tests: by variant and stage, as an author works; with xdist, who runs what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_vcp.rules import BY_ID, Stage
+from pytest_vcp.suite import rule_of
+
+_PREFIX = "vcp_"
+
+
+class Places:
+    """Where a test of this run belongs; `names` are the variants, `stages` their order.
+
+    `together` keeps all variants in one process: where advice fails the run, that on the package
+    decides about the artifact of each of them.
+    """
+
+    def __init__(self, names: Sequence[str], stages: Sequence[Stage], together: bool) -> None:
+        self._together = together
+        self._names = tuple(names)
+        self._stages = tuple(stages)
+
+    def of(self, item: pytest.Item) -> tuple[int, int, int, str]:
+        """A key to sort by: what needs no environment first, then one variant after the other."""
+        rule, variant = rule_of(item), self._number(item)
+        if rule is None:
+            # A user's own test comes last: of its variant, or of all where it uses none.
+            last = len(self._names) - 1
+            return 1, variant if needs_facts(item) else last, len(self._stages), ""
+        stage = self._stages.index(BY_ID[rule].stage)
+        if stage == 0:
+            return 0, 0, stage, rule
+        return 1, variant, stage, rule
+
+    def group(self, item: pytest.Item) -> str | None:
+        """Tests of one group need the same facts, and so the same process; None for any process."""
+        if not needs_facts(item):
+            return None
+        return "vcp" if self._together else f"vcp-{self._number(item)}"
+
+    def _number(self, item: pytest.Item) -> int:
+        name = variant_of(item)
+        return self._names.index(name) if name in self._names else 0
+
+
+def variant_of(item: pytest.Item) -> str | None:
+    """The variant that a test is about; None where there is only one, or it is about none."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    name: str | None = params.get("vcp_variant")
+    return name
+
+
+def needs_facts(item: pytest.Item) -> bool:
+    """Whether a test uses a fixture of ours."""
+    return any(name.startswith(_PREFIX) for name in getattr(item, "fixturenames", ()))
