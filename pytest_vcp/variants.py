@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from pytest_vcp.metadata import Metadata, VariantEntry, read_metadata
 from pytest_vcp.publishing import holds_our_artifacts, made_by_us
 from pytest_vcp.reading import BY_NAME
 from pytest_vcp.settings import Settings, once, refuse_overlaps
@@ -31,9 +32,6 @@ NO_CLASS = ModelClass("", "")
 
 T = TypeVar("T")
 
-if TYPE_CHECKING:
-    from pytest_vcp.metadata import Metadata, VariantEntry
-
 
 def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     """The settings of each variant that was asked for; `base` alone where none was.
@@ -49,8 +47,6 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
         if base.sources[name] != "default":
             place = base.given(name, "").place
             raise refusal(given, f"{place} says the same for one variant; leave one of the two out")
-    from pytest_vcp.metadata import read_metadata
-
     metadata = read_metadata(base.pkg_dir, base.policy)
     if metadata is None:
         names = " or ".join(base.policy.metadata_files)

@@ -57,6 +57,11 @@ class Workshop:
     def package(self) -> Attempt:
         """Save the model, and begin its trial where that succeeds."""
         settings = self.settings
+        # With several variants, the spec may have been judged in the workshop of another.
+        for step in (self.import_sources, self.describe_spec):
+            attempt = step()
+            if attempt.failure is not None:
+                return attempt
         attempt = self._once(
             "packaging the model",
             "packaging.save",
