@@ -13,7 +13,6 @@ from packaging.utils import canonicalize_name
 
 from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.digests import FileDigests
-from pytest_vcp.environment import Environment
 from pytest_vcp.marker_environments import applies
 from pytest_vcp.pickles import SMALL_BYTES, PickleFacts, read_pickle
 from pytest_vcp.prediction import Packaging
@@ -62,7 +61,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging) -> None:
 
 @rule("VCP602")
 def test_vcp602_metadata_names_the_target_python(
-    vcp_artifact: ModelArtifact, vcp_environment: Environment
+    vcp_artifact: ModelArtifact, vcp_python_version: str
 ) -> None:
     """python_env.yaml, conda.yaml and MLmodel name the Python that the model was packaged on."""
     named = {
@@ -71,9 +70,9 @@ def test_vcp602_metadata_names_the_target_python(
         "MLmodel": str(vcp_artifact.flavor.get("python_version")),
     }
     for file, version in named.items():
-        if version != vcp_environment.version:
+        if version != vcp_python_version:
             raise Violation(
-                expected=f"Python {vcp_environment.version}",
+                expected=f"Python {vcp_python_version}",
                 received=f"Python {version}",
                 remedy="don't change MLflow's idea of the Python version in model_code",
                 where=Location(file),
@@ -82,16 +81,16 @@ def test_vcp602_metadata_names_the_target_python(
 
 @rule("VCP603")
 def test_vcp603_requirements_are_the_lock(
-    vcp_artifact: ModelArtifact, vcp_environment: Environment, vcp_lock: Lock
+    vcp_artifact: ModelArtifact, vcp_markers: Mapping[str, str], vcp_lock: Lock
 ) -> None:
     """The artifact's requirements.txt and conda.yaml hold each line of the lock that applies."""
-    wanted = effective(vcp_lock.pinned, vcp_environment.markers)
+    wanted = effective(vcp_lock.pinned, vcp_markers)
     texts = {
         "requirements.txt": vcp_artifact.text("requirements.txt"),
         "conda.yaml": "\n".join(conda_pip(vcp_artifact.conda)),
     }
     for file, text in texts.items():
-        found = effective(parse_lines(text, file), vcp_environment.markers)
+        found = effective(parse_lines(text, file), vcp_markers)
         lost, added = sorted(wanted - found), sorted(found - wanted)
         if lost or added:
             raise Violation(

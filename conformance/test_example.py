@@ -9,7 +9,9 @@ from pathlib import Path
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
 from pytest_vcp.spec import Enforcement, Example, Field, ModelSpec, RoundTrip, uri_column
-from pytest_vcp.violations import Blocked, Violation
+from pytest_vcp.violations import Blocked, Unverified, Violation
+
+_NOT_THERE = "there is no such file or directory"
 
 
 @rule("VCP501")
@@ -82,6 +84,8 @@ def test_vcp504_example_inputs_are_in_the_package(
         uri = record.get(column)
         shown = "a value that is no text" if uri is None else repr(uri)
         problem = None if uri is None else uri_problem(uri, vcp_settings.pkg_dir, placeholder)
+        if problem == _NOT_THERE and vcp_settings.artifact_only is not None:
+            raise Unverified("the inputs of the example are not part of an artifact")
         if uri is None or problem:
             raise Violation(
                 expected=f"a path relative to the package in {column!r}, to a real input in it",
@@ -149,7 +153,7 @@ def uri_problem(uri: str, pkg_dir: Path, placeholder: str) -> str | None:
     if uri == placeholder:
         return "it is the placeholder of the template"
     if not uri.strip() or not os.path.exists(pkg_dir / uri):
-        return "there is no such file or directory"
+        return _NOT_THERE
     place, package = (pkg_dir / uri).resolve(), pkg_dir.resolve()
     if place == package:
         return "it is the package itself"

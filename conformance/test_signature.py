@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_vcp.artifact import ModelArtifact
-from pytest_vcp.prediction import Attempt
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import Field, ModelSpec, Signature, read_spec, uri_column
+from pytest_vcp.spec import Description, Field, ModelSpec, Signature, uri_column
 from pytest_vcp.violations import Blocked, Location, Violation
 
 
 @rule("VCP401")
-def test_vcp401_signature_is_a_model_signature(
-    vcp_description: Attempt, vcp_settings: Settings
-) -> None:
+def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> None:
     """MODEL_SIGNATURE is a ModelSignature that declares inputs and outputs."""
     expected = "MODEL_SIGNATURE, an mlflow.models.ModelSignature with inputs and outputs"
-    if vcp_description.reply is None:
-        failure = vcp_description.failure
+    spec, failure = vcp_description.spec, vcp_description.failure
+    if spec is None:
         raise Violation(
             expected=expected,
             received=str(failure),
             remedy="build it from ModelSignature, Schema, ColSpec and TensorSpec",
             where=(failure and failure.where) or Location("model_spec.py"),
         )
-    signature = read_spec(vcp_description.reply, vcp_settings.pkg_dir).signature
+    signature = spec.signature
     received = None
     if not signature.declared:
         received = "no MODEL_SIGNATURE"
@@ -138,10 +135,10 @@ def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
 
 @rule("VCP409")
 def test_vcp409_artifact_carries_the_signature(
-    vcp_artifact: ModelArtifact, vcp_spec: ModelSpec
+    vcp_source_spec: ModelSpec, vcp_artifact: ModelArtifact
 ) -> None:
     """The saved MLmodel carries exactly the signature that model_spec.py declares."""
-    signature = declared(vcp_spec)
+    signature = declared(vcp_source_spec)
     saved = vcp_artifact.signature
     for part, wanted in (signature.document or {}).items():
         if saved.get(part) != wanted:

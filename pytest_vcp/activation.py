@@ -9,6 +9,7 @@ import pytest
 
 from pytest_vcp import interpreters, session, suite, termination
 from pytest_vcp.distribution import Distribution
+from pytest_vcp.finished import on_its_python
 from pytest_vcp.package import CODE, read_package
 from pytest_vcp.progress import Progress
 from pytest_vcp.publishing import DestinationTaken, check_destination
@@ -27,10 +28,11 @@ def switch_on(config: pytest.Config) -> None:
 
     Raises pytest.UsageError for a wrong setting, before anything is built.
     """
-    variants = resolve_variants(resolve(config))
+    variants = _variants(resolve(config))
     for settings in variants:
-        _check_class(settings)
-        _check_destination(settings)
+        if settings.artifact_only is None:
+            _check_class(settings)
+            _check_destination(settings)
         guessed_inputs(settings)  # A payload file that is none is found here.
     interpreter = _interpreter(variants[0])
     _choose_tests(config)
@@ -51,6 +53,12 @@ def switch_on(config: pytest.Config) -> None:
         config.pluginmanager.register(distribution, "vcp-distribution")
     if not worker and config.pluginmanager.hasplugin("terminal"):
         config.pluginmanager.register(TerminalReport(recorder), "vcp-terminal")
+
+
+def _variants(base: Settings) -> tuple[Settings, ...]:
+    if base.artifact_only is not None:
+        return (on_its_python(base),)
+    return resolve_variants(base)
 
 
 def _check_class(settings: Settings) -> None:

@@ -6,6 +6,7 @@ them from here. A fact of a later stage raises `Blocked` while an earlier rule i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_vcp.artifact import ModelArtifact
@@ -25,36 +26,43 @@ from pytest_vcp.prediction import (
 )
 from pytest_vcp.requirements import Lock
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import ModelSpec, read_spec
+from pytest_vcp.spec import FILE, Description, ModelSpec, typed
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial import Trial
+from pytest_vcp.variant import Variant
 from pytest_vcp.violations import Blocked, ToolError, Unverified
 from pytest_vcp.weights import Weights
 from pytest_vcp.workshop import Workshop
 from pytest_vcp.wrapper import NotFound, WrapperFacts
 
 if TYPE_CHECKING:
+    from pytest_vcp.finished import Finished
     from pytest_vcp.gates import Gates
     from pytest_vcp.run import Run
-    from pytest_vcp.variant import Variant
 
 
 class Facts:
     """What is known of one variant and of the package that it belongs to."""
 
-    def __init__(self, run: Run, variant: Variant, gates: Gates) -> None:
+    def __init__(self, run: Run, subject: Variant | Finished, gates: Gates) -> None:
         self._run = run
-        self._variant = variant
+        self._subject = subject
         self._gates = gates
+
+    @property
+    def _variant(self) -> Variant:
+        """The variant; only the facts of the subclass are about anything else."""
+        assert isinstance(self._subject, Variant)
+        return self._subject
 
     @property
     def variant(self) -> str:
         """The name of the variant."""
-        return self._variant.name
+        return self._subject.name
 
     @property
     def settings(self) -> Settings:
-        return self._variant.settings
+        return self._subject.settings
 
     # What the files say.
 
@@ -94,6 +102,16 @@ class Facts:
     # What the environment holds.
 
     @fact
+    def python_version(self) -> str:
+        """The Python that the artifact has to name, in full: major, minor and micro."""
+        return self.environment.version
+
+    @fact
+    def markers(self) -> Mapping[str, str]:
+        """Values of the environment markers of requirements, where the model runs."""
+        return self.environment.markers
+
+    @fact
     def environment_build(self) -> Environment:
         self._gates.enter(self, "environment")
         self._variant.prepare_staging()
@@ -123,14 +141,19 @@ class Facts:
     # What model_spec.py declares.
 
     @fact
-    def description(self) -> Attempt:
-        return self.workshop.describe_spec()
+    def description(self) -> Description:
+        return typed(self.workshop.describe_spec(), self.settings.pkg_dir / FILE)
 
     @fact
     def spec(self) -> ModelSpec:
-        if self.description.reply is None:
+        if self.description.spec is None:
             raise Blocked("VCP401")
-        return read_spec(self.description.reply, self.settings.pkg_dir)
+        return self.description.spec
+
+    @property
+    def source_spec(self) -> ModelSpec:
+        """The spec, for those who hold the artifact against model_spec.py itself."""
+        return self.spec
 
     # What was packaged.
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_vcp import distribution
+from pytest_vcp.finished import Finished
 from pytest_vcp.outcomes import (
     Outcome,
     not_judged,
@@ -190,7 +191,7 @@ class Recorder:
 
     def _finish(self, variant: str, interrupted: bool) -> None:
         """Note what a variant came to, publish what was verified, end the processes."""
-        if self.run.variants[variant].workshop is None:
+        if self.run.variants[variant].trial is None:
             return
         self._note(variant)
         found = self.outcomes(variant).get("VCP601")
@@ -201,13 +202,15 @@ class Recorder:
 
     def _note(self, variant: str) -> None:
         """Take down the figures of a variant, as long as its workers can be asked."""
-        workshop = self.run.variants[variant].workshop
-        if workshop is not None:
-            self.facts[variant]["figures"] = workshop.trial.figures()
-            self.facts[variant]["outputs"] = workshop.trial.outputs()
+        trial = self.run.variants[variant].trial
+        if trial is not None:
+            self.facts[variant]["figures"] = trial.figures()
+            self.facts[variant]["outputs"] = trial.outputs()
 
     def _publish(self, variant: str) -> None:
         place = self.run.variants[variant]
+        if isinstance(place, Finished):
+            return
         try:
             place.publish()
         except (OSError, DestinationTaken) as problem:

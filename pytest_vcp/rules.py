@@ -19,9 +19,20 @@ from pytest_vcp.rulebook import (
     serving,
     signature,
 )
-from pytest_vcp.rulebook.rule import STAGES, Level, Rule, Scope, Stage
+from pytest_vcp.rulebook.rule import ARTIFACT_STAGES, STAGES, Level, Rule, Scope, Stage
 
-__all__ = ["BY_ID", "RULES", "STAGES", "Level", "Rule", "Scope", "Stage", "earlier_stages", "rule"]
+__all__ = [
+    "ARTIFACT_STAGES",
+    "BY_ID",
+    "RULES",
+    "STAGES",
+    "Level",
+    "Rule",
+    "Scope",
+    "Stage",
+    "earlier_stages",
+    "rule",
+]
 
 RULES: tuple[Rule, ...] = (
     *layout.RULES,

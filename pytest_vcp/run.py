@@ -8,15 +8,17 @@ from functools import cached_property
 
 import pytest
 
+from pytest_vcp.artifact_facts import ArtifactFacts
 from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
 from pytest_vcp.facts import Facts
+from pytest_vcp.finished import Finished
 from pytest_vcp.gates import Gates
 from pytest_vcp.interpreters import Interpreter
 from pytest_vcp.package import ModelPackage, read_package
 from pytest_vcp.progress import Progress
 from pytest_vcp.requirements import Lock, read_lock
-from pytest_vcp.rules import STAGES
+from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings import Settings
 from pytest_vcp.variant import Variant
 
@@ -39,13 +41,23 @@ class Run:
         self.progress = progress
         self.digests = FileDigests()
         self.environment: Environment | None = None
-        self.variants = {
-            settings.variant: Variant(settings, lambda: self.package, self.digests, progress)
-            for settings in variants
+        self.variants: dict[str, Variant | Finished] = {
+            settings.variant: self._variant(settings) for settings in variants
         }
-        self.stages = STAGES
+        # Of a finished artifact all files are there from the start; none of it runs before that.
+        self.stages = ARTIFACT_STAGES if self.settings.artifact_only else STAGES
         gates = Gates(self.settings.waivers.waives, self.stages)
-        self.facts = {name: Facts(self, variant, gates) for name, variant in self.variants.items()}
+        self.facts = {name: self._facts(variant, gates) for name, variant in self.variants.items()}
+
+    def _variant(self, settings: Settings) -> Variant | Finished:
+        if settings.artifact_only is not None:
+            return Finished(settings, self.digests, self.progress)
+        return Variant(settings, lambda: self.package, self.digests, self.progress)
+
+    def _facts(self, variant: Variant | Finished, gates: Gates) -> Facts:
+        if isinstance(variant, Finished):
+            return ArtifactFacts(self, variant, gates)
+        return Facts(self, variant, gates)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,7 +85,7 @@ class Run:
         """Build or reuse the environment, once. Raises ToolError where that fails."""
         if self.environment is None:
             assert self.interpreter is not None
-            lock = self.settings.pkg_dir / "requirements.txt"
+            lock = (self.settings.artifact_only or self.settings.pkg_dir) / "requirements.txt"
             request = EnvironmentRequest(
                 manager=self.settings.env_manager,
                 interpreter=self.interpreter,

@@ -7,6 +7,8 @@ once for each, unless it judges a rule of the package as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from pytest_vcp.artifact import ModelArtifact
@@ -21,7 +23,7 @@ from pytest_vcp.requirements import Lock
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import ModelSpec
+from pytest_vcp.spec import Description, ModelSpec
 from pytest_vcp.suite import rule_of
 from pytest_vcp.weights import Weights
 from pytest_vcp.wrapper import NotFound, WrapperFacts
@@ -105,13 +107,25 @@ def vcp_environment(vcp_facts: Facts) -> Environment:
 
 
 @pytest.fixture(scope="session")
+def vcp_python_version(vcp_facts: Facts) -> str:
+    """The Python that the artifact has to name, in full."""
+    return vcp_facts.python_version
+
+
+@pytest.fixture(scope="session")
+def vcp_markers(vcp_facts: Facts) -> Mapping[str, str]:
+    """Values of the environment markers of requirements, where the model runs."""
+    return vcp_facts.markers
+
+
+@pytest.fixture(scope="session")
 def vcp_imports(vcp_facts: Facts) -> Attempt:
     """The import of model_code and model_spec in the environment."""
     return vcp_facts.imports
 
 
 @pytest.fixture(scope="session")
-def vcp_description(vcp_facts: Facts) -> Attempt:
+def vcp_description(vcp_facts: Facts) -> Description:
     """The description of model_spec.py, or why there is none."""
     return vcp_facts.description
 
@@ -124,6 +138,12 @@ def vcp_spec(vcp_facts: Facts) -> ModelSpec:
     model_spec.py can't be imported, or a rule of the files or of the environment does not hold.
     """
     return vcp_facts.spec
+
+
+@pytest.fixture(scope="session")
+def vcp_source_spec(vcp_facts: Facts) -> ModelSpec:
+    """The same, for rules that hold the artifact against model_spec.py itself."""
+    return vcp_facts.source_spec
 
 
 @pytest.fixture(scope="session")

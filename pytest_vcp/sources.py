@@ -17,8 +17,11 @@ def source_tree(settings: Settings) -> tuple[Path, ...]:
     """What the consumer of an artifact does not have: directories and modules of the package.
 
     Left out is what this run itself needs: where the artifact and the report go, and an
-    environment that somebody made inside the package directory.
+    environment that somebody made inside the package directory. A finished artifact that is
+    judged by itself has no source tree.
     """
+    if settings.artifact_only is not None:
+        return ()
     needed = (
         settings.artifact_dir,
         settings.report_dir,
@@ -49,6 +52,8 @@ def guessed_inputs(settings: Settings) -> tuple[Path, ...]:
             if os.path.isabs(uri) and not os.path.exists(uri):
                 raise refusal(settings.payload, f"names {given!r}, which is not at {uri}")
         return tuple(Path(uri) for uri in uris)
+    if settings.artifact_only is not None:
+        return ()
     return tuple(sorted(set(_named_paths(settings.pkg_dir))))
 
 

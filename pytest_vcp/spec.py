@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.prediction import Attempt
 from pytest_vcp.violations import Location
+from pytest_vcp.worker_failure import WorkerFailure
 
 FILE = "model_spec.py"
 
@@ -123,9 +125,18 @@ class ModelSpec:
     round_trip: RoundTrip | None
 
 
-def read_spec(reply: Mapping[str, Any], pkg_dir: Path) -> ModelSpec:
-    """Type the reply of the worker's ``spec.describe``."""
-    lines = _assignments(pkg_dir / FILE)
+@dataclass(frozen=True)
+class Description:
+    """What the worker made of model_spec.py: the facts, or why there are none."""
+
+    spec: ModelSpec | None
+    failure: WorkerFailure | None = None
+
+
+def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
+    """Type the reply of the worker's ``spec.describe``; `declared_in` is the file described."""
+    lines = _assignments(declared_in) if declared_in.suffix == ".py" else {}
+    file = declared_in.name
     signature, example = dict(reply["signature"]), dict(reply["example"])
     enforcement, round_trip = reply["enforcement"], reply["round_trip"]
     signature["inputs"] = tuple(_field(entry) for entry in signature["inputs"])
@@ -134,8 +145,8 @@ def read_spec(reply: Mapping[str, Any], pkg_dir: Path) -> ModelSpec:
     for key in ("columns", "records", "params"):
         example[key] = tuple(example[key])
     return ModelSpec(
-        signature=Signature(**signature, where=Location(FILE, lines.get("MODEL_SIGNATURE"))),
-        example=Example(**example, where=Location(FILE, lines.get("INPUT_EXAMPLE"))),
+        signature=Signature(**signature, where=Location(file, lines.get("MODEL_SIGNATURE"))),
+        example=Example(**example, where=Location(file, lines.get("INPUT_EXAMPLE"))),
         enforcement=enforcement
         and Enforcement(
             enforcement["frame"], enforcement["params"], tuple(enforcement["unknown_params"])
@@ -143,6 +154,13 @@ def read_spec(reply: Mapping[str, Any], pkg_dir: Path) -> ModelSpec:
         round_trip=round_trip
         and RoundTrip(round_trip["problem"], tuple(round_trip["differences"])),
     )
+
+
+def typed(attempt: Attempt, declared_in: Path) -> Description:
+    """Type the answer to the request for a description."""
+    if attempt.reply is None:
+        return Description(None, attempt.failure)
+    return Description(read_spec(attempt.reply, declared_in))
 
 
 def _field(entry: Mapping[str, Any]) -> Field:

@@ -57,17 +57,20 @@ class Trial:
         """Start the worker that will load; it begins with the imports that it will need."""
         self._loader = self._workplaces.started_loader(self._visible)
 
-    def begin(self, payload: Payload) -> None:
+    def begin(self, payload: Payload | None) -> None:
         """Load in the one worker and validate in the other, without waiting for either.
 
-        `payload` is the request for the forward pass, its inputs absolute.
+        `payload` is the request for the forward pass, its inputs absolute; without one, the
+        artifact is loaded and nothing more.
         """
-        self.payload = payload
-        loader = self._loader_that_sees(payload)
+        loader = self._loader_that_sees(payload or {})
         artifact = str(self.artifact)
         self._attempts.send(
             "load", loader, "forward.load", {"artifact": artifact}, "loading the artifact"
         )
+        if payload is None:
+            return
+        self.payload = payload
         self._attempts.send(
             "validate",
             self._tester,

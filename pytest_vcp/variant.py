@@ -17,6 +17,7 @@ from pytest_vcp.progress import Progress
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import preimports
 from pytest_vcp.staging import Staging
+from pytest_vcp.trial import Trial
 from pytest_vcp.weights import Weights, snapshot
 from pytest_vcp.workplaces import Workplaces
 from pytest_vcp.workshop import Workshop
@@ -45,6 +46,11 @@ class Variant:
     @property
     def name(self) -> str:
         return self.settings.variant
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial of what was packaged, once the workers have been started."""
+        return self.workshop.trial if self.workshop else None
 
     @cached_property
     def sources(self) -> tuple[ArtifactSource, ...]:

@@ -40,7 +40,7 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     pytest.UsageError for a variant that the file does not have, and for options that contradict it.
     """
     wanted = base.texts.get("variant")
-    if wanted is None or base.artifact_only is not None:
+    if wanted is None:
         return (base,)
     given = base.given("variant", wanted)
     for name in _SAID_THERE:

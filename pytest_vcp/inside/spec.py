@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import types
 from typing import Any
 
 from . import roundtrip
@@ -20,7 +21,10 @@ def describe(state: Reply, params: Reply) -> Reply:
 
     The module must be importable on the conditions that the worker was started under.
     """
-    module = importlib.import_module("model_spec")
+    return _described(state, importlib.import_module("model_spec"))
+
+
+def _described(state: Reply, module: Any) -> Reply:
     signature = getattr(module, "MODEL_SIGNATURE", None)
     example = getattr(module, "INPUT_EXAMPLE", None)
     state["signature"] = signature
@@ -35,6 +39,20 @@ def describe(state: Reply, params: Reply) -> Reply:
         "enforcement": enforcement,
         "round_trip": roundtrip.examine(signature, example) if accepted else None,
     }
+
+
+def describe_artifact(state: Reply, params: Reply) -> Reply:
+    """The same report on the signature and the example that the artifact at `artifact` holds."""
+    from mlflow.models import Model
+
+    path = params["artifact"]
+    model = Model.load(path)
+    frame = model.load_input_example(path)
+    given = model.load_input_example_params(path)
+    holder = types.SimpleNamespace(MODEL_SIGNATURE=model.signature)
+    if frame is not None:
+        holder.INPUT_EXAMPLE = (frame, given or {})
+    return _described(state, holder)
 
 
 def is_signature(value: Any) -> bool:

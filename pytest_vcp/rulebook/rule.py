@@ -18,6 +18,16 @@ STAGES: tuple[Stage, ...] = (
     "serving",
     "device",
 )
+# The order for a finished artifact.
+ARTIFACT_STAGES: tuple[Stage, ...] = (
+    "static",
+    "artifact",
+    "environment",
+    "spec",
+    "forward",
+    "serving",
+    "device",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""The facts about a finished artifact: what needs the source package can't be verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.environment import Environment
+from pytest_vcp.fact import fact
+from pytest_vcp.facts import Facts
+from pytest_vcp.marker_environments import target_environment
+from pytest_vcp.prediction import Attempt, Packaging
+from pytest_vcp.requirements import Lock, read_artifact_lock
+from pytest_vcp.spec import Description, typed
+from pytest_vcp.trial import Trial
+from pytest_vcp.violations import Blocked, Unverified
+
+if TYPE_CHECKING:
+    from pytest_vcp.finished import Finished
+    from pytest_vcp.gates import Gates
+    from pytest_vcp.run import Run
+
+_NO_SOURCE = "the artifact alone is judged, without its source package"
+
+
+class ArtifactFacts(Facts):
+    """What is known of an artifact. Nothing of it runs before its files have been judged."""
+
+    def __init__(self, run: Run, finished: Finished, gates: Gates) -> None:
+        super().__init__(run, finished, gates)
+        self._finished = finished
+
+    @property
+    def package(self) -> NoReturn:
+        raise Unverified(_NO_SOURCE)
+
+    sources = wrapper = weights = workshop = imports = source_spec = package
+
+    @fact
+    def lock(self) -> Lock:
+        return read_artifact_lock(self._finished.path / "requirements.txt")
+
+    @fact
+    def python_version(self) -> str:
+        return str(self.artifact.python_env.get("python"))
+
+    @fact
+    def markers(self) -> Mapping[str, str]:
+        return target_environment(self.settings.target_python)
+
+    @fact
+    def packaging(self) -> Packaging:
+        missing, problem = self._finished.missing_files(), None
+        if not missing:
+            try:
+                _ = self._finished.artifact
+            except (OSError, ValueError) as unreadable:
+                problem = str(unreadable)
+        return Packaging(None, missing, problem)
+
+    @fact
+    def artifact(self) -> ModelArtifact:
+        self._gates.require(self, "VCP601")
+        return self._finished.artifact
+
+    @fact
+    def environment_build(self) -> Environment:
+        self._gates.enter(self, "environment")
+        return self._run.prepare_environment()
+
+    @fact
+    def environment(self) -> Environment:
+        build = self.environment_build
+        self._gates.require(self, "VCP208", "VCP302")
+        self._finished.open_trial(build.python)
+        return build
+
+    @fact
+    def description(self) -> Description:
+        _ = self.environment
+        self._gates.enter(self, "spec")
+        return typed(self._finished.describe_spec(), self._finished.path / "MLmodel")
+
+    @fact
+    def trial(self) -> Trial:
+        trial = super().trial
+        trial.begin(self._finished.payload)
+        return trial
+
+    def _tried(self) -> Trial:
+        if self._finished.trial is None:
+            raise Blocked("VCP302")
+        return self._finished.trial
+
+    @fact
+    def judged(self) -> Trial:
+        trial = self.loaded
+        if self._finished.payload is None:
+            raise Unverified(
+                "the input of the example is not here; start pytest where it lies, "
+                "or name one with --vcp-json-payload-filepath"
+            )
+        return trial
+
+    @fact
+    def first_pass(self) -> Attempt:
+        return self.judged.predict()
