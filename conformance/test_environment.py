@@ -56,9 +56,14 @@ def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
 
 
 @rule("VCP302")
-def test_vcp302_environment_builds(vcp_environment_build: Environment) -> None:
+def test_vcp302_environment_builds(
+    vcp_environment_build: Environment, vcp_settings: Settings
+) -> None:
     """Every distribution of requirements.txt MUST build and install in a new environment."""
     failure = built_failure(vcp_environment_build)
+    accepted, manager = vcp_settings.policy.env_managers, vcp_environment_build.manager
+    if failure is None and manager not in accepted:
+        raise Unverified(f"the platform builds with {' or '.join(accepted)}, not with {manager}")
     if failure is None:
         return
     if failure.rule != "VCP302":

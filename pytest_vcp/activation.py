@@ -22,6 +22,16 @@ from pytest_vcp.values import refusal
 from pytest_vcp.variants import resolve_variants
 from pytest_vcp.wrapper import NotFound, find_class
 
+# What says how to package, and so has no meaning for what is packaged already.
+_OF_A_PACKAGE = (
+    "model-class",
+    "artifact",
+    "model-config-json",
+    "model-tag",
+    "variant",
+    "artifact-dir-path",
+)
+
 
 def switch_on(config: pytest.Config) -> None:
     """Resolve the settings and register what judges and reports.
@@ -57,6 +67,12 @@ def switch_on(config: pytest.Config) -> None:
 
 def _variants(base: Settings) -> tuple[Settings, ...]:
     if base.artifact_only is not None:
+        for name in _OF_A_PACKAGE:
+            if base.sources[name] == "option":
+                raise refusal(
+                    base.given(name, ""),
+                    "--vcp-verify-artifact judges what is packaged already; leave this out",
+                )
         return (on_its_python(base),)
     return resolve_variants(base)
 

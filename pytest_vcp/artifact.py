@@ -106,6 +106,11 @@ def _walk(path: Path) -> Iterator[str]:
 def _mapping(path: Path) -> Mapping[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.constructor.ConstructorError as problem:
+        line = f" in line {problem.problem_mark.line + 1}" if problem.problem_mark else ""
+        raise ValueError(
+            f"{path.name} asks for an object to be built{line}: {problem.problem}"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path.name} is not YAML: {' '.join(str(problem).split())}") from None
     if not isinstance(loaded, dict):

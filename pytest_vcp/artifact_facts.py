@@ -93,15 +93,18 @@ class ArtifactFacts(Facts):
             raise Blocked("VCP302")
         return self._finished.trial
 
-    @fact
-    def judged(self) -> Trial:
-        trial = self.loaded
+    def _run_on_example(self) -> Trial:
         if self._finished.payload is None:
             raise Unverified(
                 "the input of the example is not here; start pytest where it lies, "
                 "or name one with --vcp-json-payload-filepath"
             )
-        return trial
+        return self._tried()
+
+    @fact
+    def judged(self) -> Trial:
+        _ = self.loaded
+        return self._run_on_example()
 
     @fact
     def first_pass(self) -> Attempt:

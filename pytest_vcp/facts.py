@@ -188,6 +188,10 @@ class Facts:
     def _tried(self) -> Trial:
         return self.workshop.trial
 
+    def _run_on_example(self) -> Trial:
+        """The trial, where there is an input for the forward pass."""
+        return self._tried()
+
     @fact
     def loading(self) -> Loading:
         trial = self.trial
@@ -263,7 +267,7 @@ class Facts:
         if self.settings.device == "cpu":
             raise Unverified("the CPU was asked for (--vcp-device cpu)")
         self._gates.enter(self, "device")
-        trial = self._tried()
+        trial = self._run_on_example()
         if not trial.sees_gpu() and self.settings.device == "cuda":
             raise ToolError(
                 "--vcp-device cuda was given, and the model's process sees no GPU",

@@ -15,6 +15,7 @@ from pytest_vcp.rules import BY_ID
 from pytest_vcp.values import nearest
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
+_EXTENDS = "extends"
 _TEXTS = ("input", "variant", "command")
 _EXAMPLE = f"write a YAML file like {SHIPPED}"
 
@@ -69,14 +70,21 @@ class Policy:
 def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
     """Read the shipped policy, extended by the file at `path`, which `place` names in messages.
 
-    Raises pytest.UsageError for a file that can't be read, a key that no policy has, or a value
-    of the wrong kind; the message names the file and the key.
+    A file with ``extends: nothing`` replaces the shipped one, and gives every key. Raises
+    pytest.UsageError for a file that can't be read, a key that no policy has or that is missing,
+    or a value of the wrong kind; the message names the file and the key.
     """
     values = _Source(SHIPPED, place).mapping()
     source = _Source(SHIPPED if path is None else path, place)
-    if path is not None:
-        values = source.extended(values, source.mapping())
-    return source.policy(values)
+    if path is None:
+        return source.policy(values)
+    given = source.mapping()
+    base = given.pop(_EXTENDS, "shipped")
+    if base not in ("shipped", "nothing"):
+        raise source.wrong(_EXTENDS, base, "shipped, or nothing for a policy that stands alone")
+    if base == "nothing":
+        source.require(values, given)
+    return source.policy(source.extended(values, given))
 
 
 class _Source:
@@ -99,6 +107,17 @@ class _Source:
             raise self._refusal(f"is not a mapping of policy keys; {_EXAMPLE}")
         return loaded
 
+    def require(self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = "") -> None:
+        """Refuse a policy that stands alone and leaves a key out."""
+        for key, value in known.items():
+            if key not in given:
+                raise self._refusal(
+                    f"extends nothing, and has no {within}{key}; give it, or leave out "
+                    f"'{_EXTENDS}: nothing'"
+                )
+            if isinstance(value, dict) and isinstance(given[key], dict):
+                self.require(value, given[key], f"{within}{key}.")
+
     def extended(
         self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = ""
     ) -> dict[str, Any]:
@@ -112,7 +131,7 @@ class _Source:
             if isinstance(known[key], dict) and isinstance(value, dict):
                 merged[key] = self.extended(known[key], value, f"{full}.")
             elif isinstance(known[key], dict):
-                raise self._wrong(full, value, f"a mapping of {', '.join(known[key])}")
+                raise self.wrong(full, value, f"a mapping of {', '.join(known[key])}")
             else:
                 merged[key] = value
         return merged
@@ -147,12 +166,12 @@ class _Source:
 
     def _text(self, key: str, value: object) -> str:
         if not isinstance(value, str) or not value:
-            raise self._wrong(key, value, "a text")
+            raise self.wrong(key, value, "a text")
         return value
 
     def _texts(self, key: str, value: object) -> tuple[str, ...]:
         if not isinstance(value, list):
-            raise self._wrong(key, value, "a list of texts")
+            raise self.wrong(key, value, "a list of texts")
         return tuple(self._text(key, entry) for entry in value)
 
     def _rules(self, key: str, value: object) -> tuple[str, ...]:
@@ -166,7 +185,7 @@ class _Source:
     def _version(self, key: str, value: object) -> tuple[int, int]:
         # Without quotes YAML reads 3.10 as the number 3.1.
         if not isinstance(value, str) or not re.fullmatch(r"3\.\d+", value):
-            raise self._wrong(key, value, 'a version in quotes, such as "3.10"')
+            raise self.wrong(key, value, 'a version in quotes, such as "3.10"')
         major, minor = value.split(".")
         return int(major), int(minor)
 
@@ -177,14 +196,15 @@ class _Source:
         except ValueError:
             number = -1.0
         if isinstance(value, bool) or not 0 <= number < float("inf"):
-            raise self._wrong(key, value, "a number of 0 or more")
+            raise self.wrong(key, value, "a number of 0 or more")
         return number
 
     def _tolerance(self, key: str, value: Mapping[str, Any]) -> Tolerance:
         absolute = self._number(f"{key}.absolute", value["absolute"])
         return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]))
 
-    def _wrong(self, key: str, value: object, wanted: str) -> pytest.UsageError:
+    def wrong(self, key: str, value: object, wanted: str) -> pytest.UsageError:
+        """The error for a value that a key can't have."""
         return self._refusal(f"has {value!r} under {key}; write {wanted}")
 
     def _refusal(self, problem: str) -> pytest.UsageError:

@@ -128,7 +128,8 @@ class Trial:
     def leftovers(self) -> tuple[str, ...]:
         """Processes that the model left running in a worker that loaded it and has ended."""
         if self._leftovers is None:
-            self.validate()
+            if self.payload:
+                self.validate()
             self._leftovers = tuple(self._tester.close(grace=_EXIT_SECONDS))
         return self._leftovers
 

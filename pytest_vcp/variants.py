@@ -40,11 +40,11 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     pytest.UsageError for a variant that the file does not have, and for options that contradict it.
     """
     wanted = base.texts.get("variant")
-    if wanted is None:
+    if wanted is None or _is_outdone(base):
         return (base,)
     given = base.given("variant", wanted)
     for name in _SAID_THERE:
-        if base.sources[name] != "default":
+        if base.sources[name] == base.sources["variant"]:
             place = base.given(name, "").place
             raise refusal(given, f"{place} says the same for one variant; leave one of the two out")
     metadata = read_metadata(base.pkg_dir, base.policy)
@@ -60,6 +60,11 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     made = tuple(_Entry(base, metadata, entry).settings(several) for entry in chosen)
     problems = tuple(problem for settings in made for problem in settings.metadata_problems)
     return tuple(replace(settings, metadata_problems=problems) for settings in made)
+
+
+def _is_outdone(base: Settings) -> bool:
+    """Whether the variant of an ini file gives way to a class on the command line."""
+    return base.sources["variant"] == "ini" and base.sources["model-class"] == "option"
 
 
 def _chosen(given: Given, metadata: Metadata) -> tuple[VariantEntry, ...]:

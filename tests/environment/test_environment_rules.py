@@ -75,12 +75,12 @@ def test_a_refused_lock_fails_208_alone(kind: FailureKind) -> None:
     with pytest.raises(Violation, match=r"found (a depends on b; c|headline: c)"):
         suite.test_vcp208_resolver_accepts_the_lock(failed(kind))
     with pytest.raises(Blocked, match="VCP208"):
-        suite.test_vcp302_environment_builds(failed(kind))
+        suite.test_vcp302_environment_builds(failed(kind), settings())
 
 
 def test_a_failed_build_fails_302_alone() -> None:
     with pytest.raises(Violation, match="headline"):
-        suite.test_vcp302_environment_builds(failed("build"))
+        suite.test_vcp302_environment_builds(failed("build"), settings())
     with pytest.raises(Blocked, match="VCP302"):
         suite.test_vcp208_resolver_accepts_the_lock(failed("build"))
     suite.test_vcp208_resolver_accepts_the_lock(failed("build", resolved=True))
@@ -88,12 +88,17 @@ def test_a_failed_build_fails_302_alone() -> None:
 
 def test_nothing_is_built_for_local() -> None:
     local = replace(SOUND, manager="local")
-    for test in (
-        suite.test_vcp208_resolver_accepts_the_lock,
-        suite.test_vcp302_environment_builds,
-    ):
-        with pytest.raises(Unverified, match="--vcp-env-manager local"):
-            test(local)
+    with pytest.raises(Unverified, match="--vcp-env-manager local"):
+        suite.test_vcp208_resolver_accepts_the_lock(local)
+    with pytest.raises(Unverified, match="--vcp-env-manager local"):
+        suite.test_vcp302_environment_builds(local, settings())
+
+
+def test_a_manager_that_the_platform_does_not_use_is_unverified() -> None:
+    suite.test_vcp302_environment_builds(SOUND, settings())
+    other = cast(Settings, _Settings(policy=replace(load_policy(), env_managers=("conda",))))
+    with pytest.raises(Unverified, match="builds with conda, not with virtualenv"):
+        suite.test_vcp302_environment_builds(SOUND, other)
 
 
 def test_an_old_python_fails_301() -> None:

@@ -39,12 +39,16 @@ VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
     "json-payload-filepath": ("one.json", "two.json", "payload", "one.json", "two.json"),
     "artifact-dir-path": ("one", "two/three", "artifact_dir", "one", "two/three"),
     "skip-inference": ("true", "", "skip_inference", True, True),
+    "variant": ("pcs10", "pcs50", "variant", "pcs10", "pcs50"),
+    "verify-artifact": ("one.mlflow", "two.mlflow", "artifact_only", "one.mlflow", "two.mlflow"),
     "pkg-dir": (".", "../other", "pkg_dir", ".", "../other"),
     "env-manager": ("local", "virtualenv", "env_manager", "local", "virtualenv"),
     "python": ("3.8", "3.9", "target_python", (3, 8), (3, 9)),
     "device": ("cpu", "cuda", "device", "cpu", "cuda"),
     "strict": ("yes", "", "strict", True, True),
     "must-verify": ("VCP101", "VCP705, VCP706", "must_verify", ("VCP101",), ("VCP705", "VCP706")),
+    "waive": ("VCP709: a", "VCP709: b", "waivers", "VCP709: a", "VCP709: b"),
+    "waivers": ("one.waivers", "two.waivers", "waivers", "VCP709: one", "VCP709: two"),
     "policy": ("one.yaml", "two.yaml", "policy", "genome_uri", "volume_uri"),
     "report-dir": ("reports", "../elsewhere", "report_dir", "reports", "../elsewhere"),
     "cache-dir": ("cache", "../cache", "cache_dir", "cache", "../cache"),
@@ -62,6 +66,10 @@ def files(package: Path) -> Path:
         (package / name).write_text(json.dumps(payload), encoding="utf-8")
     (package / "one.yaml").write_text("input_column: genome_uri\n", encoding="utf-8")
     (package / "two.yaml").write_text("input_column: volume_uri\n", encoding="utf-8")
+    for name in ("one", "two"):
+        (package / f"{name}.mlflow").mkdir()
+        text = f"- {{rule: VCP709, reason: {name}}}\n"
+        (package / f"{name}.waivers").write_text(text, encoding="utf-8")
     other = package.parent / "other" / "model_data"
     other.mkdir(parents=True)
     (other / "pcs50").write_bytes(b"weights")
@@ -70,7 +78,14 @@ def files(package: Path) -> Path:
 
 def expected(package: Path, name: str, value: Any) -> Any:
     """The value that the table gives, made absolute where it is a path."""
-    paths = ("json-payload-filepath", "artifact-dir-path", "pkg-dir", "report-dir", "cache-dir")
+    paths = (
+        "json-payload-filepath",
+        "artifact-dir-path",
+        "verify-artifact",
+        "pkg-dir",
+        "report-dir",
+        "cache-dir",
+    )
     return (package / value).resolve() if name in paths else value
 
 
@@ -78,7 +93,15 @@ def found(settings: Any, name: str) -> Any:
     value = getattr(settings, VALUES[name][2])
     if name == "policy":
         return value.input_column
+    if name.startswith("waive"):
+        (waiver,) = value.entries
+        return f"{waiver.rule}: {waiver.reason}"
     return str(value) if name == "model-class" else value
+
+
+def beside(name: str) -> str:
+    """The class, but beside what stands in its place."""
+    return "" if name in ("variant", "verify-artifact") else CLASS
 
 
 def test_the_table_has_every_option() -> None:
@@ -89,7 +112,7 @@ def test_the_table_has_every_option() -> None:
 def test_ini_value_is_used(configure: Configure, files: Path, name: str) -> None:
     given, _, _, wanted, _ = VALUES[name]
     key = f"vcp_{name.replace('-', '_')}"
-    model_class = "" if name == "model-class" else CLASS
+    model_class = "" if name == "model-class" else beside(name)
     if name == "model-class":
         (files / "model_code" / "other.py").write_text("class Other: ...\n", encoding="utf-8")
     settings = configure(ini=[f"{key} = {given}"], model_class=model_class)
@@ -102,7 +125,8 @@ def test_command_line_wins_over_ini(configure: Configure, files: Path, name: str
     given, over, _, _, wanted = VALUES[name]
     key = f"vcp_{name.replace('-', '_')}"
     flag = f"--vcp-{name}"
-    settings = configure(flag if name in SWITCHES else f"{flag}={over}", ini=[f"{key} = {given}"])
+    option = flag if name in SWITCHES else f"{flag}={over}"
+    settings = configure(option, ini=[f"{key} = {given}"], model_class=beside(name))
     assert found(settings, name) == expected(files, name, wanted)
     assert settings.sources[name] == "option"
 
@@ -161,11 +185,12 @@ def test_header_shows_each_value_with_its_source(
     given, over = VALUES[name][:2]
     key = f"vcp_{name.replace('-', '_')}"
     if name != "model-class":
-        told = "\n".join(header(configure(ini=[f"{key} = {given}"])))
+        told = "\n".join(header(configure(ini=[f"{key} = {given}"], model_class=beside(name))))
         assert "(ini)" in told
     flag = f"--vcp-{name}"
-    told = "\n".join(header(configure(flag if name in SWITCHES else f"{flag}={over}")))
-    assert told.count("(option)") == (1 if name == "model-class" else 2)
+    option = flag if name in SWITCHES else f"{flag}={over}"
+    told = "\n".join(header(configure(option, model_class=beside(name))))
+    assert told.count("(option)") == (2 if beside(name) and name != "model-class" else 1)
     # Where pytest was started is shown as it is, and not as it was written.
     assert (f"{name} on" if name in SWITCHES else over.removeprefix("../")) in told
 
