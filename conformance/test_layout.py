@@ -125,11 +125,11 @@ def test_vcp106_every_artifact_holds_weights(
 
 
 @rule("VCP108")
-def test_vcp108_the_model_config_is_one_object(vcp_settings: Settings) -> None:
+def test_vcp108_the_model_config_is_one_object(vcp_model_config: object) -> None:
     """The model config is one JSON object."""
-    config = vcp_settings.model_config
-    if not isinstance(config, dict):
-        kind = _JSON_KINDS.get(type(config).__name__, type(config).__name__)
+    if not isinstance(vcp_model_config, dict):
+        kind = type(vcp_model_config).__name__
+        kind = _JSON_KINDS.get(kind, kind)
         raise Violation(
             expected='one JSON object, such as {"n_components": 50}',
             received=kind,

@@ -35,7 +35,7 @@ class ArtifactFacts(Facts):
     def package(self) -> NoReturn:
         raise Unverified(_NO_SOURCE)
 
-    sources = wrapper = weights = workshop = imports = source_spec = package
+    model_config = sources = wrapper = weights = workshop = imports = source_spec = package
 
     @fact
     def lock(self) -> Lock:

@@ -67,6 +67,10 @@ class Facts:
     # What the files say.
 
     @property
+    def model_config(self) -> object:
+        return self.settings.model_config
+
+    @property
     def package(self) -> ModelPackage:
         return self._run.package
 

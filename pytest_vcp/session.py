@@ -86,6 +86,12 @@ def vcp_wrapper(vcp_facts: Facts) -> WrapperFacts | NotFound:
 
 
 @pytest.fixture(scope="session")
+def vcp_model_config(vcp_facts: Facts) -> object:
+    """The model config as it was given; an object in JSON where the package is right."""
+    return vcp_facts.model_config
+
+
+@pytest.fixture(scope="session")
 def vcp_lock(vcp_facts: Facts) -> Lock:
     """requirements.in and requirements.txt, line by line."""
     return vcp_facts.lock

@@ -63,7 +63,7 @@ def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
     pins = lock(tmp_path, "torch==2.1.0\nmlflow==3.1.0\ntomli==2.0 ; python_version < '3.11'\n")
     suite.test_vcp208_resolver_accepts_the_lock(SOUND)
     suite.test_vcp301_target_python_is_accepted(settings())
-    suite.test_vcp302_environment_builds(SOUND)
+    suite.test_vcp302_environment_builds(SOUND, settings())
     suite.test_vcp303_pip_check_is_clean(SOUND)
     suite.test_vcp304_what_is_pinned_is_installed(SOUND, pins)
     suite.test_vcp305_mlflow_is_the_platforms_and_whole(SOUND, settings())

@@ -47,6 +47,7 @@ def facts(settings: StaticSettings) -> dict[str, Any]:
         "vcp_package": package,
         "vcp_sources": read_artifacts(settings.pkg_dir, settings.artifacts),
         "vcp_wrapper": find_class(package.modules, settings.model_class),
+        "vcp_model_config": settings.model_config,
         "vcp_lock": read_lock(settings.pkg_dir),
     }
 
