@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_vcp.policy import SHIPPED
 from tests.plugin.conftest import CLASS, Configure
 from tests.plugin.rights import run_without_root_rights
 
@@ -224,6 +226,14 @@ POLICIES = {
     "unknown rule": ("must_verify: [VCP7011]", "unknown rule 'VCP7011' under must_verify; did you"),
     "rules no list": ("must_verify: VCP701", "has 'VCP701' under must_verify; write a list"),
     "size no number": ("pickle_bytes: 1 MB", "has '1 MB' under pickle_bytes; write a number"),
+    "extends another": ("extends: ours", "has 'ours' under extends; write shipped, or nothing"),
+    "stands alone, key missing": (
+        "extends: nothing\nleast_python: '3.11'",
+        "extends nothing, and has no pinned_requirements; give it, or leave out 'extends: nothing'",
+    ),
+    "placeholder no text": ("placeholders: {input: 3}", "has 3 under placeholders.input; write a"),
+    "budget no number": ("budget: {load_seconds: long}", "has 'long' under budget.load_seconds"),
+    "managers no list": ("env_managers: conda", "has 'conda' under env_managers; write a list"),
     "column no text": ("input_column: [a]", "has ['a'] under input_column; write a text"),
 }
 
@@ -240,6 +250,13 @@ def test_policy_that_is_none(configure: Configure, package: Path, case: str) -> 
     assert "\n" not in told
     in_ini = refusal(configure, ini=["vcp_policy = hub.yaml"])
     assert in_ini.startswith(f"vcp_policy (ini file): {path} ")
+
+
+def test_policy_that_stands_alone(configure: Configure, package: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8").replace("input_uri", "sample")
+    (package / "hub.yaml").write_text(f"extends: nothing\n{text}", encoding="utf-8")
+    policy = configure("--vcp-policy=hub.yaml").policy
+    assert policy == replace(configure().policy, input_column="sample")
 
 
 def test_policy_keeps_what_it_leaves_out(configure: Configure, package: Path) -> None:
