@@ -34,7 +34,7 @@ def steps(value: Any) -> Iterator[str]:
 def gates() -> list[list[str]]:
     """The pytest commands of all workflows, as lists of words."""
     commands = (step for text in blocks(PAGE, "yaml") for step in steps(yaml.safe_load(text)))
-    words = (shlex.split(re.sub(r"\$\{\{ matrix\.\w+ \}\}", "10", text)) for text in commands)
+    words = (shlex.split(text) for text in commands)
     return [command for command in words if command[0] == "pytest"]
 
 
@@ -46,6 +46,8 @@ def test_every_workflow_has_its_gate() -> None:
 def test_the_gate_passes(tmp_path: Path, words: list[str]) -> None:
     package = PCA_50.copy(tmp_path)
     (package / "pytest.ini").write_text(blocks(PAGE, "ini")[0], encoding="utf-8")
+    if "--vcp-variant=all" in words:
+        (package / "pytest.ini").unlink()
     # The environment is there already: a cache of the job's own would build it again.
     run = run_vcp(package, [word for word in words[1:] if "--vcp-cache-dir" not in word])
     assert run.code == 0, run.output

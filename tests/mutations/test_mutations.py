@@ -49,6 +49,8 @@ def test_a_mutant_is_rejected_by_its_rule_alone(mutation: Mutation, tmp_path: Pa
     cache = tmp_path / "cache"
     needs_none = BY_ID[mutation.rule].stage == "static" or mutation.rule in BUILD_RULES
     extra = [f"--vcp-cache-dir={cache}"] if needs_none else []
+    if BY_ID[mutation.rule].level == "advice":
+        extra.append("--vcp-strict")
 
     run = run_vcp(package, options(mutation), *extra, env=environ(mutation))
 
