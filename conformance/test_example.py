@@ -6,10 +6,11 @@ import os
 import re
 from pathlib import Path
 
+from pytest_vcp.example_inputs import ExampleInput, Opening
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
 from pytest_vcp.spec import Enforcement, Example, Field, ModelSpec, RoundTrip, uri_column
-from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.violations import Blocked, Location, Unverified, Violation
 
 _NOT_THERE = "there is no such file or directory"
 
@@ -95,6 +96,40 @@ def test_vcp504_example_inputs_are_in_the_package(
             )
 
 
+@rule("VCP505")
+def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec: ModelSpec) -> None:
+    """Every input of the example opens as what its name says, and holds something."""
+    for entry in vcp_openings:
+        received = entry.failure.summary if entry.failure else entry.problem
+        if received:
+            raise Violation(
+                expected=f"{entry.uri} to open as its name says, and to hold something",
+                received=one_line(received),
+                remedy="put a sound file there, or rename it; a clone may lack what Git LFS keeps",
+                where=vcp_spec.example.where,
+            )
+    for entry in vcp_openings:
+        if entry.lacking:
+            raise Unverified(f"the environment has no {entry.lacking} to open {entry.uri} with")
+
+
+@rule("VCP506")
+def test_vcp506_example_inputs_are_small(
+    vcp_inputs: tuple[ExampleInput, ...], vcp_settings: Settings, vcp_spec: ModelSpec
+) -> None:
+    """The inputs of the example are together no larger than the policy allows."""
+    most = vcp_settings.policy.input_bytes
+    total = sum(entry.bytes for entry in vcp_inputs)
+    if total > most:
+        largest = max(vcp_inputs, key=lambda entry: entry.bytes)
+        raise Violation(
+            expected=f"inputs of at most {most / 1e6:.6g} MB",
+            received=f"{total / 1e6:.6g} MB, most of it in {largest.uri}",
+            remedy="keep a few observations that show what the model does",
+            where=vcp_spec.example.where,
+        )
+
+
 @rule("VCP507")
 def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
     """The example through serving JSON and back is the same: frame, dtypes and params."""
@@ -109,6 +144,34 @@ def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
             remedy="use values that JSON can carry, of the types that the signature declares",
             where=vcp_spec.example.where,
         )
+
+
+@rule("VCP508")
+def test_vcp508_payload_satisfies_the_signature(
+    vcp_payload: Enforcement | None, vcp_settings: Settings, vcp_spec: ModelSpec
+) -> None:
+    """The payload file, where one is given, passes MLflow's own enforcement of the signature."""
+    if vcp_payload is None:
+        return
+    received, remedy = vcp_payload.frame, "give the columns and types that MODEL_SIGNATURE declares"
+    if vcp_payload.unknown_params:
+        known = ", ".join(param.name for param in vcp_spec.signature.params) or "none"
+        received = f"the param {vcp_payload.unknown_params[0]!r}, which MLflow ignores silently"
+        remedy = f"remove it; the signature declares: {known}"
+    elif vcp_payload.params:
+        received, remedy = vcp_payload.params, "give values of the types that ParamSpec declares"
+    if received:
+        raise Violation(
+            expected="a payload that MLflow accepts for the signature",
+            received=one_line(received),
+            remedy=remedy,
+            where=Location(str(vcp_settings.payload)),
+        )
+
+
+def one_line(text: str) -> str:
+    """A message, cut to what fits on a line."""
+    return text if len(text) <= 110 else f"{text[:107]}..."
 
 
 def inputs(spec: ModelSpec) -> tuple[Field, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_vcp.prediction import Attempt, Loading, Observations, Output, Prediction
+from pytest_vcp.prediction import Attempt, Figures, Loading, Observations, Output, Prediction
 from pytest_vcp.rules import rule
+from pytest_vcp.settings import Settings
 from pytest_vcp.spec import Field, ModelSpec
 from pytest_vcp.violations import Blocked, Unverified, Violation
 from pytest_vcp.worker_failure import WorkerFailure
@@ -114,6 +115,18 @@ def test_vcp707_output_is_finite(vcp_prediction: Prediction) -> None:
             )
 
 
+@rule("VCP708")
+def test_vcp708_output_tells_something(vcp_prediction: Prediction) -> None:
+    """The values of an output are not all the same, and neither are its rows."""
+    for name, output in vcp_prediction.outputs.items():
+        if output.alike:
+            raise Violation(
+                expected=f"values that differ{of_name(name)}, and rows that differ",
+                received=f"{output.alike} that are all the same, of shape {shown(output.shape)}",
+                remedy="check that the weights are used and the input is read; waive if it is so",
+            )
+
+
 @rule("VCP709")
 def test_vcp709_one_row_for_each_observation(
     vcp_prediction: Prediction,
@@ -162,6 +175,23 @@ def test_vcp710_prediction_repeats(
                 received=f"{when}: {difference['what']}",
                 remedy="seed what is random, call eval(), keep no state from call to call, "
                 "don't rely on the order of a set",
+            )
+
+
+@rule("VCP716")
+def test_vcp716_example_stays_within_budget(vcp_figures: Figures, vcp_settings: Settings) -> None:
+    """Loading and the forward pass of the example stay within the policy's time and memory."""
+    budget = vcp_settings.policy.budget
+    for what, unit, scale, most, found in (
+        ("loading", "s", 1.0, budget.load_seconds, vcp_figures.load_seconds),
+        ("the forward pass", "s", 1.0, budget.forward_seconds, vcp_figures.forward_seconds),
+        ("the process", "MB", 1e6, budget.peak_rss_bytes, vcp_figures.peak_rss_bytes),
+    ):
+        if found is not None and found > most:
+            raise Violation(
+                expected=f"{what} takes at most {most / scale:g} {unit}",
+                received=f"{found / scale:.3g} {unit}",
+                remedy="take a smaller input for the example, or make the model load less",
             )
 
 

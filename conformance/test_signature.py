@@ -9,6 +9,7 @@ from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
 from pytest_vcp.spec import Description, Field, ModelSpec, Signature, uri_column
 from pytest_vcp.violations import Blocked, Location, Violation
+from pytest_vcp.wording import and_others
 
 
 @rule("VCP401")
@@ -133,6 +134,34 @@ def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
             )
 
 
+@rule("VCP407")
+def test_vcp407_params_and_columns_have_different_names(vcp_spec: ModelSpec) -> None:
+    """No param bears the name of an input column."""
+    signature = declared(vcp_spec)
+    columns = {entry.name for entry in signature.inputs}
+    both = [param.name for param in signature.params if param.name in columns]
+    if both:
+        raise Violation(
+            expected="params and input columns with different names",
+            received=f"{both[0]!r} as column and as param{and_others(len(both))}",
+            remedy="keep the column where it differs from row to row, the param where it does not",
+            where=signature.where,
+        )
+
+
+@rule("VCP408")
+def test_vcp408_signature_survives_json(vcp_spec: ModelSpec) -> None:
+    """MLflow reads the same signature from the JSON that it writes."""
+    signature = declared(vcp_spec)
+    if signature.problem:
+        raise Violation(
+            expected="a signature that MLflow reads from its JSON as it was",
+            received=brief(signature.problem),
+            remedy="give dimensions as int, defaults as finite values, dtypes in native byte order",
+            where=signature.where,
+        )
+
+
 @rule("VCP409")
 def test_vcp409_artifact_carries_the_signature(
     vcp_source_spec: ModelSpec, vcp_artifact: ModelArtifact
@@ -146,6 +175,35 @@ def test_vcp409_artifact_carries_the_signature(
                 expected=f"the {part} of MODEL_SIGNATURE in MLmodel: {brief(wanted)}",
                 received=brief(saved.get(part)),
                 remedy="remove the type hints of predict's model_input: MLflow prefers them",
+                where=signature.where,
+            )
+
+
+@rule("VCP410")
+def test_vcp410_output_dtypes_travel_as_json(vcp_spec: ModelSpec) -> None:
+    """Arrays of every declared output dtype come back from JSON as they were."""
+    signature = declared(vcp_spec)
+    for entry in signature.outputs:
+        if entry.json_problem:
+            raise Violation(
+                expected=f"a dtype for {titled(entry.name)} that JSON can carry, such as float32",
+                received=f"{entry.type}: {brief(entry.json_problem)}",
+                remedy="declare and return float32 or float64, an integer, bool or str dtype",
+                where=signature.where,
+            )
+
+
+@rule("VCP411")
+def test_vcp411_outputs_have_a_fixed_dimension(vcp_spec: ModelSpec) -> None:
+    """Every output of rank 2 or more declares the size of at least one dimension."""
+    signature = declared(vcp_spec)
+    for entry in signature.outputs:
+        shape = entry.shape or ()
+        if len(shape) > 1 and all(size == -1 for size in shape):
+            raise Violation(
+                expected=f"a number for at least one dimension of {titled(entry.name)}",
+                received=f"the shape {shown_shape(shape)}",
+                remedy="declare what the model fixes, such as the width of the embedding: (-1, 50)",
                 where=signature.where,
             )
 

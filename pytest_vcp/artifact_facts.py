@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.environment import Environment
+from pytest_vcp.example_inputs import ExampleInput
 from pytest_vcp.fact import fact
 from pytest_vcp.facts import Facts
 from pytest_vcp.marker_environments import target_environment
@@ -81,6 +82,18 @@ class ArtifactFacts(Facts):
         _ = self.environment
         self._gates.enter(self, "spec")
         return typed(self._finished.describe_spec(), self._finished.path / "MLmodel")
+
+    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        return self._finished.examine(doing, method, params)
+
+    @fact
+    def inputs(self) -> tuple[ExampleInput, ...]:
+        try:
+            return super().inputs
+        except Blocked as blocked:
+            if blocked.rule != "VCP504":
+                raise
+            raise Unverified("the inputs of the example are not part of an artifact") from None
 
     @fact
     def trial(self) -> Trial:

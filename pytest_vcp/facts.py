@@ -7,17 +7,21 @@ them from here. A fact of a later stage raises `Blocked` while an earlier rule i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.artifact_sources import ArtifactSource
 from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
+from pytest_vcp.example_inputs import ExampleInput, Opening, read_inputs, read_openings
 from pytest_vcp.fact import fact
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
+from pytest_vcp.payload import read_payload
+from pytest_vcp.policy import Tolerance
 from pytest_vcp.prediction import (
     Attempt,
+    Figures,
     Loading,
     Observations,
     Packaging,
@@ -26,7 +30,7 @@ from pytest_vcp.prediction import (
 )
 from pytest_vcp.requirements import Lock
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import FILE, Description, ModelSpec, typed
+from pytest_vcp.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial import Trial
 from pytest_vcp.variant import Variant
@@ -159,6 +163,39 @@ class Facts:
         """The spec, for those who hold the artifact against model_spec.py itself."""
         return self.spec
 
+    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        """Ask the process that has described the signature and the example."""
+        return self.workshop.examine(doing, method, params)
+
+    @fact
+    def inputs(self) -> tuple[ExampleInput, ...]:
+        self._gates.hold(self, "VCP402", "VCP501", "VCP502")
+        column, root = self.settings.policy.input_column, self.settings.pkg_dir
+        found = read_inputs(self.spec.example, column, root)
+        if found is None:
+            raise Blocked("VCP504")
+        return found
+
+    @fact
+    def openings(self) -> tuple[Opening, ...]:
+        paths = [str(entry.path) for entry in self.inputs]
+        attempt = self._examine(
+            "opening the inputs of the example", "inputs.open_all", {"paths": paths}
+        )
+        return read_openings(self.inputs, attempt.reply, attempt.failure)
+
+    @fact
+    def payload(self) -> Enforcement | None:
+        """What MLflow says of the payload file; None without one."""
+        if self.settings.payload is None:
+            return None
+        self._gates.hold(self, "VCP401", "VCP402")
+        params = {"payload": read_payload(self.settings.payload)}
+        attempt = self._examine("checking the payload", "spec.enforce_payload", params)
+        if attempt.reply is None:
+            raise Unverified(f"checking the payload failed: {attempt.failure}")
+        return read_enforcement(attempt.reply)
+
     # What was packaged.
 
     @fact
@@ -248,6 +285,48 @@ class Facts:
         elsewhere = self.judged.validate()
         kept = elsewhere.reply is not None and elsewhere.reply["kept"]
         return again, self.judged.compare_processes() if kept else Attempt(None)
+
+    @fact
+    def params_effect(self) -> Attempt:
+        tolerance = self.settings.policy.repeat_tolerance
+        return self._varied("params.examine", "trying the params", tolerance)
+
+    @fact
+    def other_batches(self) -> Attempt:
+        tolerance = self.settings.policy.batch_tolerance
+        return self._varied("params.other_batches", "predicting in other batches", tolerance)
+
+    @fact
+    def refusals(self) -> Attempt:
+        return self._varied("variations.refusals", "asking for inputs that are not there")
+
+    @fact
+    def halved(self) -> Attempt | None:
+        if not self._is_anndata():
+            return None
+        tolerance = self.settings.policy.batch_tolerance
+        return self._varied("variations.halved", "predicting on half of the cells", tolerance)
+
+    @fact
+    def unknown_features(self) -> Attempt | None:
+        if not self._is_anndata():
+            return None
+        return self._varied("variations.unknown_features", "renaming all features")
+
+    @fact
+    def figures(self) -> Figures:
+        """Seconds and bytes that the example took."""
+        _ = self.prediction
+        found = self.judged.figures()
+        return Figures(found["load_seconds"], found["forward_seconds"], found["peak_rss_bytes"])
+
+    def _varied(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
+        _ = self.prediction
+        return self.judged.vary(method, doing, tolerance)
+
+    def _is_anndata(self) -> bool:
+        """Whether the first input of the example is AnnData, which can be varied."""
+        return any(entry.is_anndata for entry in self.observations[:1])
 
     # What MLflow's own commands make of it.
 

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -80,6 +81,13 @@ class Finished:
         return described(
             self._attempts.ask(doing, self._tester, "spec.describe_artifact", params, doing)
         )
+
+    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        """Ask for something that rests on that description."""
+        described = self.describe_spec()
+        if described.failure is not None:
+            return described
+        return self._attempts.ask(doing, self._tester, method, params, doing)
 
     def end_processes(self) -> None:
         """End the workers, and remove the scratch directory."""

@@ -17,7 +17,8 @@ class Output:
     `bytes` the size of the array. `digest` is the SHA-256 over dtype, shape and bytes: equal
     arrays have equal digests. `not_finite` counts the values that are NaN or infinite;
     `first_not_finite` is the index and the value of the first one. `range` is minimum, maximum
-    and mean of the finite values, None where there is none.
+    and mean of the finite values, None where there is none. `alike` is "values" or "rows" where
+    all of them are the same.
     """
 
     is_array: bool
@@ -29,6 +30,7 @@ class Output:
     not_finite: int = 0
     first_not_finite: tuple[tuple[int, ...], str] | None = None
     range: tuple[float, float, float] | None = None
+    alike: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,15 @@ class Loading:
 
     failure: WorkerFailure | None
     leftovers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the example took: seconds to load and to predict, peak resident memory in bytes."""
+
+    load_seconds: float | None
+    forward_seconds: float | None
+    peak_rss_bytes: float | None
 
 
 @dataclass(frozen=True)

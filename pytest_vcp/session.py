@@ -15,15 +15,16 @@ from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.artifact_sources import ArtifactSource
 from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
+from pytest_vcp.example_inputs import ExampleInput, Opening
 from pytest_vcp.facts import Facts
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
-from pytest_vcp.prediction import Attempt, Loading, Observations, Packaging, Prediction
+from pytest_vcp.prediction import Attempt, Figures, Loading, Observations, Packaging, Prediction
 from pytest_vcp.requirements import Lock
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings
-from pytest_vcp.spec import Description, ModelSpec
+from pytest_vcp.spec import Description, Enforcement, ModelSpec
 from pytest_vcp.suite import rule_of
 from pytest_vcp.weights import Weights
 from pytest_vcp.wrapper import NotFound, WrapperFacts
@@ -153,6 +154,24 @@ def vcp_source_spec(vcp_facts: Facts) -> ModelSpec:
 
 
 @pytest.fixture(scope="session")
+def vcp_inputs(vcp_facts: Facts) -> tuple[ExampleInput, ...]:
+    """The inputs that the example names, with their sizes."""
+    return vcp_facts.inputs
+
+
+@pytest.fixture(scope="session")
+def vcp_openings(vcp_facts: Facts) -> tuple[Opening, ...]:
+    """What became of opening them in the model's environment."""
+    return vcp_facts.openings
+
+
+@pytest.fixture(scope="session")
+def vcp_payload(vcp_facts: Facts) -> Enforcement | None:
+    """What MLflow's own checks say of the payload file; None without one."""
+    return vcp_facts.payload
+
+
+@pytest.fixture(scope="session")
 def vcp_weights(vcp_facts: Facts) -> Weights:
     """The weights as they were when the run began."""
     return vcp_facts.weights
@@ -208,6 +227,42 @@ def vcp_observations(vcp_facts: Facts) -> tuple[Observations, ...]:
 def vcp_repeats(vcp_facts: Facts) -> tuple[Attempt, Attempt]:
     """The forward pass again: in the same process, and compared with another one."""
     return vcp_facts.repeats
+
+
+@pytest.fixture(scope="session")
+def vcp_params_effect(vcp_facts: Facts) -> Attempt:
+    """What the declared params do: at their defaults, left out, of another type."""
+    return vcp_facts.params_effect
+
+
+@pytest.fixture(scope="session")
+def vcp_other_batches(vcp_facts: Facts) -> Attempt:
+    """The forward pass in batches of another size, where there is such a param."""
+    return vcp_facts.other_batches
+
+
+@pytest.fixture(scope="session")
+def vcp_refusals(vcp_facts: Facts) -> Attempt:
+    """What the model says to inputs that are missing or can't be read."""
+    return vcp_facts.refusals
+
+
+@pytest.fixture(scope="session")
+def vcp_halved(vcp_facts: Facts) -> Attempt | None:
+    """The forward pass on half of the observations; None where the input is not AnnData."""
+    return vcp_facts.halved
+
+
+@pytest.fixture(scope="session")
+def vcp_unknown_features(vcp_facts: Facts) -> Attempt | None:
+    """The forward pass on features that no model knows; None where the input is not AnnData."""
+    return vcp_facts.unknown_features
+
+
+@pytest.fixture(scope="session")
+def vcp_figures(vcp_facts: Facts) -> Figures:
+    """Seconds and bytes that the example took."""
+    return vcp_facts.figures
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ class Field:
 
     `type` is MLflow's type name for a column ("string", "long"), numpy's dtype name for a tensor
     ("float32"). `shape` is that of a tensor, -1 for a free dimension, and None for a column; a
-    dimension that is no integer is kept as text.
+    dimension that is no integer is kept as text. `json_problem` says why arrays of a tensor's
+    dtype can't travel as JSON, None where they can.
     """
 
     name: str | None
@@ -32,6 +33,7 @@ class Field:
     type: str
     required: bool
     shape: tuple[int | str, ...] | None
+    json_problem: str | None = None
 
     def admits_dtype(self, dtype: str) -> bool:
         """Whether an array of this numpy dtype is as declared.
@@ -66,7 +68,8 @@ class Signature:
 
     `declared` is whether the name is there, `type` the Python type of what it names, and
     `is_signature` whether that is a ModelSignature; if not, the rest is empty. `document` is the
-    JSON form, the same for equal signatures; `where` is the line of the assignment.
+    JSON form, the same for equal signatures, and `problem` why MLflow reads another signature from
+    it; one of the two is None. `where` is the line of the assignment.
     """
 
     declared: bool
@@ -76,6 +79,7 @@ class Signature:
     outputs: tuple[Field, ...]
     params: tuple[Param, ...]
     document: Mapping[str, Any] | None
+    problem: str | None
     where: Location
 
 
@@ -100,7 +104,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Enforcement:
-    """What MLflow's own checks say of the example; None and empty where nothing is wrong."""
+    """What MLflow's own checks say of a request; None and empty where nothing is wrong."""
 
     frame: str | None
     params: str | None
@@ -147,13 +151,15 @@ def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
     return ModelSpec(
         signature=Signature(**signature, where=Location(file, lines.get("MODEL_SIGNATURE"))),
         example=Example(**example, where=Location(file, lines.get("INPUT_EXAMPLE"))),
-        enforcement=enforcement
-        and Enforcement(
-            enforcement["frame"], enforcement["params"], tuple(enforcement["unknown_params"])
-        ),
+        enforcement=enforcement and read_enforcement(enforcement),
         round_trip=round_trip
         and RoundTrip(round_trip["problem"], tuple(round_trip["differences"])),
     )
+
+
+def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
+    """Type what the worker says of the example, or of another request."""
+    return Enforcement(reply["frame"], reply["params"], tuple(reply["unknown_params"]))
 
 
 def typed(attempt: Attempt, declared_in: Path) -> Description:

@@ -13,10 +13,12 @@ from typing import Any
 
 from pytest_vcp.attempts import Attempts
 from pytest_vcp.payload import Payload, inputs
+from pytest_vcp.policy import Tolerance
 from pytest_vcp.prediction import Attempt, Observations
 from pytest_vcp.progress import Progress
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import guessed_inputs, source_tree
+from pytest_vcp.violations import Unverified
 from pytest_vcp.worker import Worker
 from pytest_vcp.workplaces import Workplaces
 
@@ -137,7 +139,7 @@ class Trial:
         """The forward pass again, after one with other params."""
         tolerance = asdict(self.settings.policy.repeat_tolerance)
         return self.ask(
-            "repeat",
+            "forward.repeat",
             {"payload": self.payload, "tolerance": tolerance},
             "repeating the forward pass",
         )
@@ -146,7 +148,7 @@ class Trial:
         """The result here against the one of the testing worker."""
         tolerance = asdict(self.settings.policy.repeat_tolerance)
         return self.ask(
-            "compare_kept",
+            "forward.compare_kept",
             {"path": str(self._kept), "tolerance": tolerance},
             "comparing two processes",
         )
@@ -154,12 +156,14 @@ class Trial:
     def as_json(self) -> Attempt:
         """The result through MLflow's JSON and back."""
         tolerance = asdict(self.settings.policy.json_tolerance)
-        return self.ask("as_json", {"tolerance": tolerance}, "sending the prediction as JSON")
+        return self.ask(
+            "forward.as_json", {"tolerance": tolerance}, "sending the prediction as JSON"
+        )
 
     def observations(self) -> tuple[Observations, ...]:
         """The observations of each input."""
         uris = inputs(self.payload, self.settings.policy.input_column)
-        attempt = self.ask("observations", {"inputs": uris}, "counting observations")
+        attempt = self.ask("forward.observations", {"inputs": uris}, "counting observations")
         if attempt.reply is None:
             problem = str(attempt.failure)
             return tuple(Observations(uri, True, None, problem) for uri in uris)
@@ -175,8 +179,26 @@ class Trial:
         known = self._attempts.answered(method)
         if known is not None:
             return known
-        attempt = self._attempts.ask(method, self._loader, f"forward.{method}", params, doing)
+        attempt = self._attempts.ask(method, self._loader, method, params, doing)
         self.forward_passes += (attempt.reply or {}).get("passes", 0)
+        return attempt
+
+    def vary(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
+        """Ask how the model takes another request than the example.
+
+        Raises Unverified where the process ended under an earlier request.
+        """
+        column = self.settings.policy.input_column
+        params: dict[str, Any] = {
+            "payload": self.payload,
+            "column": column,
+            "inputs": inputs(self.payload, column),
+        }
+        if tolerance is not None:
+            params["tolerance"] = asdict(tolerance)
+        attempt = self.ask(method, params, doing)
+        if attempt.failure is not None and not attempt.failure.reached:
+            raise Unverified("the model's process ended before this could be tried")
         return attempt
 
     def ask_model(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:

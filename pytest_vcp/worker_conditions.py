@@ -44,8 +44,9 @@ class Conditions:
     """What a worker may see and do.
 
     `cwd`, `home` and `tmp` are its directories, created where missing. `path` comes before the
-    environment's own entries on `sys.path`. Nothing may be written below `read_only`, nothing
-    below `hidden` can be read except what lies below `visible`. `environ` is added last.
+    environment's own entries on `sys.path`. Nothing may be written below `read_only`, nor anywhere
+    but below `writable`, unless that is None; nothing below `hidden` can be read except what lies
+    below `visible`. `environ` is added last.
     """
 
     cwd: Path
@@ -54,6 +55,7 @@ class Conditions:
     path: tuple[Path, ...] = ()
     network: Literal["on", "off"] = "on"
     read_only: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] | None = None
     hidden: tuple[Path, ...] = ()
     visible: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +74,9 @@ class Conditions:
             "path": [str(path.absolute()) for path in self.path],
             "network": self.network,
             "read_only": [str(path.absolute()) for path in self.read_only],
+            "writable": None
+            if self.writable is None
+            else [str(path.absolute()) for path in self.writable],
             "hidden": [str(path.absolute()) for path in self.hidden],
             "visible": [str(path.absolute()) for path in self.visible],
         }

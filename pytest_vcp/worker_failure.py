@@ -33,7 +33,8 @@ class WorkerFailure(Exception):
 
     `summary` is one line for people, `where` the innermost place inside the source roots (None
     where it is not known), `log_tail` the last lines that the process printed, `traceback` the
-    whole story. `exception` is the type's name where the model raised one.
+    whole story. `exception` is the type's name where the model raised one. `reached` is false where
+    the process had ended before it got to the call.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class WorkerFailure(Exception):
         traceback: str = "",
         exception: str | None = None,
         message: str = "",
+        reached: bool = True,
     ) -> None:
         super().__init__(summary)
         self.kind = kind
@@ -57,6 +59,7 @@ class WorkerFailure(Exception):
         self.traceback = traceback
         self.exception = exception
         self.message = message
+        self.reached = reached
 
     @property
     def disk_problem(self) -> str | None:
@@ -77,6 +80,7 @@ class WorkerFailure(Exception):
             traceback=self.traceback,
             exception=self.exception,
             message=self.message,
+            reached=False,
         )
 
 

@@ -54,6 +54,11 @@ class Workshop:
         """
         return described(self._once("reading model_spec.py", "spec.describe", {}))
 
+    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        """Ask for something that rests on the description of model_spec.py."""
+        described = self.describe_spec()
+        return described if described.failure else self._once(doing, method, params)
+
     def package(self) -> Attempt:
         """Save the model, and begin its trial where that succeeds."""
         settings = self.settings

@@ -17,8 +17,14 @@ from typing import Any
 _MAX_RECORDED = 10_000
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
+# Devices, and what a process says of itself: neither keeps what is written there.
+_OF_THE_KERNEL = ("/dev/", "/proc/")
+
 _REMOTE_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _LOOPBACK_NAMES = frozenset({"", "localhost", "localhost.localdomain", "::1", "ip6-localhost"})
+
+# A process of the model's own is beyond the hook's reach.
+_STARTING = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "pty.spawn")
 
 # For each event, the positions of (path, directory descriptor) in its arguments. A position of
 # None means that the event does not tell the descriptor.
@@ -49,12 +55,18 @@ _READS: dict[str, tuple[tuple[int, int | None], ...]] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What to refuse. The paths are absolute; `visible` lists exceptions from `hidden`."""
+    """What to refuse. The paths are absolute; `visible` lists exceptions from `hidden`.
+
+    `writable` are the only directories that may be written to, None for all; what is tried
+    elsewhere is recorded, and refused with `refuse_writing`.
+    """
 
     hidden: frozenset[str]
     visible: frozenset[str]
     read_only: frozenset[str]
     refuse_network: bool
+    writable: frozenset[str] | None = None
+    refuse_writing: bool = False
 
 
 class Monitor:
@@ -64,7 +76,9 @@ class Monitor:
         self._limits = Limits(frozenset(), frozenset(), frozenset(), False)
         self._watching = False
         self._written: set[str] = set()
+        self._outside: set[str] = set()
         self._connections: set[str] = set()
+        self._has_started = False
         self._refused: set[tuple[str, str]] = set()
         self._handlers: dict[str, Callable[[str, tuple[Any, ...]], OSError | None]] = {
             "open": self._on_open,
@@ -76,6 +90,8 @@ class Monitor:
         }
         for event in (*_CHANGES, *_READS):
             self._handlers[event] = self._on_path
+        for event in _STARTING:
+            self._handlers[event] = self._on_start
 
     def watch(self, limits: Limits) -> None:
         """Refuse by `limits` from now on. An audit hook can't be taken out again."""
@@ -88,10 +104,16 @@ class Monitor:
             sys.addaudithook(self._hook)
 
     def observations(self) -> dict[str, Any]:
-        """Files opened for writing, remote addresses asked for, and what was refused."""
+        """Files opened for writing, remote addresses asked for, and what was refused.
+
+        `outside` are the paths outside of the writable directories that were to be changed, and
+        `started` is whether the process has started others, of which nothing is known.
+        """
         return {
             "written": sorted(self._written),
+            "outside": sorted(self._outside),
             "connections": sorted(self._connections),
+            "started": self._has_started,
             "refused": [{"event": event, "path": path} for event, path in sorted(self._refused)],
         }
 
@@ -115,22 +137,39 @@ class Monitor:
             return self._absent(event, path)
         if not arguments[2] & _WRITING:
             return None
-        if _is_any_within(path, self._limits.read_only):
-            return self._protected(event, path)
-        if not path.startswith("/dev/"):
+        refusal = self._on_change(event, path)
+        if refusal is None and not path.startswith("/dev/"):
             _record(self._written, path)
-        return None
+        return refusal
 
     def _on_path(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
-        limits = self._limits
         for position, descriptor in _CHANGES.get(event, ()):
             path = _argument(arguments, position, descriptor)
-            if path is not None and _is_any_within(path, limits.read_only):
-                return self._protected(event, path)
+            refusal = None if path is None else self._on_change(event, path)
+            if refusal is not None:
+                return refusal
         for position, descriptor in (*_READS.get(event, ()), *_CHANGES.get(event, ())):
             path = _argument(arguments, position, descriptor)
             if path is not None and self._is_hidden(path):
                 return self._absent(event, path)
+        return None
+
+    def _on_change(self, event: str, path: str) -> OSError | None:
+        limits = self._limits
+        protected = _is_any_within(path, limits.read_only)
+        allowed = limits.writable is None or path.startswith(_OF_THE_KERNEL)
+        outside = protected or not (allowed or _is_any_within(path, limits.writable or frozenset()))
+        # Making a directory that is there is how programs see to it that it is.
+        if outside and not (event == "os.mkdir" and os.path.isdir(path)):
+            _record(self._outside, path)
+        return (
+            self._protected(event, path)
+            if protected or (outside and limits.refuse_writing)
+            else None
+        )
+
+    def _on_start(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
+        self._has_started = True
         return None
 
     def _on_connect(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:

@@ -24,7 +24,7 @@ def predict(state: Reply, params: Reply) -> Reply:
     """Predict on a serving payload and keep the result, under `slot`, for what is asked next."""
     slot = params.get("slot", "prediction")
     state.pop(slot, None)  # After a failure there is no result, rather than the one before.
-    frame, arguments = _parsed(state["model"], params["payload"])
+    frame, arguments = parsed(state["model"], params["payload"])
     memory = device.Memory()
     started = time.perf_counter()
     prediction = state["model"].predict(frame, params=arguments)
@@ -42,7 +42,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
 
     A model may refuse the other values; only what it does afterwards counts.
     """
-    frame, arguments = _parsed(state["model"], params["payload"])
+    frame, arguments = parsed(state["model"], params["payload"])
     changed = _other_params(state["model"], arguments)
     passes = 0
     if changed is not None:
@@ -51,7 +51,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
         except Exception:  # noqa: BLE001 - a model may refuse values in any way
             changed = None
         passes += 1
-    again = state["model"].predict(_parsed(state["model"], params["payload"])[0], params=arguments)
+    again = state["model"].predict(parsed(state["model"], params["payload"])[0], params=arguments)
     return {
         "passes": passes + 1,
         "other_params": changed is not None,
@@ -89,7 +89,7 @@ def values(state: Reply, params: Reply) -> Reply:
     return {"size": size, "values": {name: array.tolist() for name, array in found.items()}}
 
 
-def _parsed(model: Any, payload: Reply) -> tuple[Any, Any]:
+def parsed(model: Any, payload: Reply) -> tuple[Any, Any]:
     """The payload as MLflow's server would hand it over: data and params."""
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 

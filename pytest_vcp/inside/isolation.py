@@ -23,6 +23,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
     hidden = _spellings(conditions["hidden"])
     visible = _spellings(conditions["visible"])
     read_only = _spellings(conditions["read_only"])
+    writable = conditions["writable"]
     off = conditions["network"] == "off"
     needed = _spellings(_needed(conditions))
     wanted = namespaces.Wanted(
@@ -39,6 +40,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
             *(path for path in sorted(visible) if os.path.exists(path)),
         ),
         read_only=tuple(_real(conditions["read_only"])),
+        writable=None if writable is None else tuple(_real(writable)),
     )
     entered = namespaces.enter(wanted)
     os.chdir(conditions["cwd"])
@@ -49,12 +51,15 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
             visible=visible | needed,
             read_only=read_only,
             refuse_network=off and not entered.network,
+            writable=None if writable is None else _spellings(writable),
+            refuse_writing=not entered.files,
         )
     )
     return {
         "network": _network_in_force(off, entered.network),
         "hidden": _files_in_force(hidden, entered.files),
         "read_only": _files_in_force(read_only, entered.files),
+        "writable": "all" if writable is None else _by(entered.files),
         "user_namespace": entered.user,
     }
 
@@ -73,7 +78,11 @@ def _network_in_force(off: bool, by_namespace: bool) -> str:
 def _files_in_force(roots: Iterable[str], by_namespace: bool) -> str:
     if not roots:
         return "none"
-    return "mount namespace" if by_namespace else "audit hook"
+    return _by(by_namespace)
+
+
+def _by(namespace: bool) -> str:
+    return "mount namespace" if namespace else "audit hook"
 
 
 def _needed(conditions: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Linux namespaces: no network, and directories that are not there, also for C libraries.
+"""Linux namespaces: no network, directories that are not there or not writable, also for C code.
 
 Everything is tried in a forked child first: what fails halfway could not be undone. Where the
 kernel refuses (no privilege, no user namespaces, another system), the caller falls back to the
@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import socket
 import struct
 import sys
@@ -33,6 +34,9 @@ _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 # Linux only, as is all of this; the module itself must import everywhere.
 _O_PATH: int = getattr(os, "O_PATH", 0)
 
+# Devices, and what a process says of itself: neither keeps what is written there.
+_OF_THE_KERNEL = ("/dev", "/proc")
+
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -42,14 +46,21 @@ _IFF_UP = 0x1
 class Wanted:
     """What to enforce. All paths are absolute and exist; only visible ones may hold links.
 
-    `read_only` is enforced only beside `hidden`: a tree mounted over itself can't be hard-linked
-    out of, which is how weights are packaged.
+    `writable` are the only directories that may be written to, None for all. `read_only` wins over
+    it, and is enforced only beside one of the two or `hidden`: a tree mounted over itself can't be
+    hard-linked out of, which is how weights are packaged.
     """
 
     network: bool
     hidden: tuple[str, ...]
     visible: tuple[str, ...]
     read_only: tuple[str, ...]
+    writable: tuple[str, ...] | None = None
+
+    @property
+    def files(self) -> bool:
+        """Whether anything of it takes mounts."""
+        return bool(self.hidden) or self.writable is not None
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ def enter(wanted: Wanted) -> Entered:
     """Enter the namespaces that the kernel allows; the process must have one thread."""
     if not sys.platform.startswith("linux"):
         return Entered()
-    both = Entered(network=wanted.network, files=bool(wanted.hidden))
+    both = Entered(network=wanted.network, files=wanted.files)
     plans = dict.fromkeys((both, replace(both, files=False), replace(both, network=False)))
     for plan in plans:
         if not (plan.network or plan.files):
@@ -105,7 +116,11 @@ def _enter(plan: Entered, wanted: Wanted) -> None:
     if plan.files:
         # First of all: nothing that is mounted from here on may reach the system's own table.
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+        if wanted.writable is not None:
+            _bind_each(wanted.writable)
         _hide_all(wanted.hidden, wanted.visible)
+        if wanted.writable is not None:
+            _protect_all_but(wanted.writable)
         for root in wanted.read_only:
             _protect(root)
     # The working directory still points into what was there before.
@@ -156,8 +171,38 @@ def _protect(root: str) -> None:
         # It went with a hidden tree, which is read-only itself.
         return
     _mount(root, root, None, _MS_BIND | _MS_REC)
-    kept = os.statvfs(root).f_flag & _KEPT_FLAGS
-    _mount(None, root, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+    _make_read_only(root)
+
+
+def _bind_each(roots: tuple[str, ...]) -> None:
+    """Make a mount of its own of each directory, which what lies around it does not change."""
+    for root in roots:
+        if not any(root != other and is_within(root, other) for other in roots):
+            _mount(root, root, None, _MS_BIND | _MS_REC)
+
+
+def _protect_all_but(writable: tuple[str, ...]) -> None:
+    """Make every mount read-only that is neither below a writable directory nor the kernel's own.
+
+    Of the others than the root, one may be out of reach, or kept as it is by its driver.
+    """
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        places = [_unescaped(line.split()[4]) for line in table]
+    for place in dict.fromkeys(places):
+        if any(is_within(place, root) for root in (*writable, *_OF_THE_KERNEL)):
+            continue
+        with contextlib.suppress(*(() if place == "/" else (OSError,))):
+            _make_read_only(place)
+
+
+def _make_read_only(place: str) -> None:
+    kept = os.statvfs(place).f_flag & _KEPT_FLAGS
+    _mount(None, place, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+
+
+def _unescaped(place: str) -> str:
+    """A path from the table of mounts, which writes blanks and backslashes in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
 
 
 def _bring_up_loopback() -> None:

@@ -53,10 +53,23 @@ def _entry(value: Any) -> Reply:
         "not_finite": 0,
         "first_not_finite": None,
         "range": None,
+        "alike": _alike(value),
     }
     if value.dtype.kind in "fciub" and value.size:
         reply.update(_numbers(value))
     return reply
+
+
+def _alike(value: Any) -> str | None:
+    """What makes an array tell nothing: "values" or "rows" that are all the same; else None."""
+    if value.size < 2 or value.dtype.hasobject:
+        return None
+    # NaN differs from itself, and is the business of another rule.
+    if bool((value == value.flat[0]).all()):
+        return "values"
+    if value.ndim > 1 and len(value) > 1 and bool((value == value[:1]).all()):
+        return "rows"
+    return None
 
 
 def digest(array: Any) -> str:

@@ -10,7 +10,7 @@ import json
 import types
 from typing import Any
 
-from . import roundtrip
+from . import roundtrip, written
 from .plain import dtype_name, first_line, type_name
 
 Reply = dict[str, Any]
@@ -55,6 +55,23 @@ def describe_artifact(state: Reply, params: Reply) -> Reply:
     return _described(state, holder)
 
 
+def enforce_payload(state: Reply, params: Reply) -> Reply:
+    """What MLflow's own checks say of the serving payload `payload`; see `describe`, run before."""
+    from mlflow.pyfunc.scoring_server import infer_and_parse_data
+
+    signature = state["signature"]
+    body = dict(params["payload"])
+    given = body.pop("params", None)
+    try:
+        frame = infer_and_parse_data(body, signature.inputs)
+    except Exception as problem:  # noqa: BLE001 - MLflow and pandas raise many kinds
+        return {"frame": first_line(problem), "params": None, "unknown_params": []}
+    reply = _enforcement(signature, (frame, given if isinstance(given, dict) else {}))
+    if not isinstance(given, (dict, type(None))):
+        reply["params"] = f"a {type_name(given)} where an object maps names to values"
+    return reply
+
+
 def is_signature(value: Any) -> bool:
     from mlflow.models import ModelSignature
 
@@ -84,6 +101,7 @@ def comparable(signature: Any) -> Reply:
 
 def _signature(module: Any, signature: Any) -> Reply:
     known = is_signature(signature)
+    problem = written.signature_problem(signature) if known else None
     return {
         "declared": hasattr(module, "MODEL_SIGNATURE"),
         "type": type_name(signature),
@@ -91,7 +109,8 @@ def _signature(module: Any, signature: Any) -> Reply:
         "inputs": _fields(signature.inputs) if known else [],
         "outputs": _fields(signature.outputs) if known else [],
         "params": [_param(entry) for entry in (signature.params or ())] if known else [],
-        "document": comparable(signature) if known else None,
+        "document": comparable(signature) if known and problem is None else None,
+        "problem": problem,
     }
 
 
@@ -110,6 +129,7 @@ def _field(entry: Any) -> Reply:
         "required": bool(getattr(entry, "required", True)),
         # MLflow takes anything for a dimension; what is no integer travels as text.
         "shape": [_dimension(size) for size in entry.shape] if tensor else None,
+        "json_problem": written.dtype_problem(entry.type) if tensor else None,
     }
 
 

@@ -30,9 +30,29 @@ RULES: tuple[Rule, ...] = (
         "the hub replays the example from a copy of the package",
     ),
     Rule(
+        "VCP505",
+        "spec",
+        "every input of the example opens as what its name says, and is not empty",
+        "a broken input fails in the forward pass, where it looks like a fault of the model",
+    ),
+    Rule(
+        "VCP506",
+        "spec",
+        "the inputs of the example are small",
+        "the hub replays the example with every build",
+        level="advice",
+    ),
+    Rule(
         "VCP507",
         "spec",
         "the example survives the way through serving JSON and back",
         "over HTTP the model receives the parsed JSON, not the author's DataFrame",
+    ),
+    Rule(
+        "VCP508",
+        "spec",
+        "a payload given by --vcp-json-payload-filepath satisfies the signature",
+        "it is sent in place of the example, and MLflow drops or refuses what it does not know",
+        scope="variant",
     ),
 )

@@ -42,10 +42,35 @@ RULES: tuple[Rule, ...] = (
         "a request without params runs with the defaults",
     ),
     Rule(
+        "VCP407",
+        "spec",
+        "no param bears the name of an input column",
+        "who builds or logs a request by name can't tell the two apart",
+    ),
+    Rule(
+        "VCP408",
+        "spec",
+        "the signature survives MLflow's JSON and back",
+        "consumers see the signature that MLflow reads from MLmodel, not the author's object",
+    ),
+    Rule(
         "VCP409",
         "artifact",
         "the saved MLmodel carries exactly the declared signature",
         "a type hint on predict makes MLflow replace the signature",
         scope="variant",
+    ),
+    Rule(
+        "VCP410",
+        "spec",
+        "the declared output dtypes can travel as JSON",
+        "the server's answer is JSON; what has no form there fails or comes back as something else",
+    ),
+    Rule(
+        "VCP411",
+        "spec",
+        "every output of rank 2 or more has a dimension of declared size",
+        "a shape that is free in all dimensions tells the consumer nothing but the rank",
+        level="advice",
     ),
 )

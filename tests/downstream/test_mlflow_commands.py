@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fixtures.environments import environment_of
-from fixtures.references import KNOCKOUT, PCA_10, PCA_50, VAE, Reference
+from fixtures.references import REFERENCES, Reference
 from tests.runs import run_vcp
 
 # Run by the model's Python: the digest of the predictions in a file, by the report's definition.
@@ -27,7 +27,7 @@ print(hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).h
 """
 
 
-@pytest.mark.parametrize("reference", [PCA_50, PCA_10, VAE, KNOCKOUT], ids=lambda case: case.name)
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda case: case.name)
 def test_predict_command_gives_the_digest_of_the_report(
     reference: Reference, tmp_path: Path
 ) -> None:

@@ -40,14 +40,14 @@ ANNOTATOR = Stranger(
                     for uri in model_input["input_uri"]:
                         for zeile in Path(uri).read_text("utf-8").splitlines():
                             zeilen.append(TRENNER.join([größe, self.wörter[zeile]]))
-                    return np.array(zeilen, dtype=object)
+                    return np.array(zeilen, dtype=str)
             """,
         "model_spec.py": "# -*- coding: utf-8 -*-\n"
         + SPEC_HEAD
         + """
 MODEL_SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "input_uri")]),
-    outputs=Schema([TensorSpec(np.dtype("object"), (-1,))]),
+    outputs=Schema([TensorSpec(np.dtype("str"), (-1,))]),
     params=ParamSchema([ParamSpec("größe", "string", "groß")]),
 )
 INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), {"größe": "ß"})

@@ -1,0 +1,208 @@
+"""Whether an input opens as what its name says, and holds something.
+
+Each reader looks at as little as it can. A library is imported for it only where the suffix asks
+for that very library; anndata, which takes long to import, only where the model has done so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .plain import first_line
+
+Reply = dict[str, Any]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = (b"\x89PNG\r\n\x1a\n",)
+_JPEG = (b"\xff\xd8\xff",)
+# The size of the header, in either byte order: NIfTI-1 and ANALYZE, NIfTI-2.
+_NIFTI = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
+
+
+class Lacking(Exception):
+    """The environment has not the library that would read the input."""
+
+
+def open_all(state: Reply, params: Reply) -> Reply:
+    """Open each of `params["paths"]`: what is wrong with it, or which library is lacking."""
+    return {"openings": [_opened(path) for path in params["paths"]]}
+
+
+def _opened(path: str) -> Reply:
+    try:
+        return {"problem": _problem(path), "lacking": None}
+    except Lacking as library:
+        return {"problem": None, "lacking": str(library)}
+    except Exception as error:  # noqa: BLE001 - readers raise what they like
+        return {"problem": f"{type(error).__name__}: {first_line(error)}", "lacking": None}
+
+
+def _problem(path: str) -> str | None:
+    """What is wrong with the input; None where nothing is. Raises what the reader raises."""
+    if not any(size for _, size in _files(path)):
+        return "it is empty"
+    name = os.path.basename(os.path.normpath(path)).lower()
+    for suffixes, look in _READERS:
+        if name.endswith(suffixes):
+            return look(path)
+    return None
+
+
+def _files(path: str) -> Iterator[tuple[str, int]]:
+    """The file itself, or every file in the directory, with its size in bytes."""
+    if not os.path.isdir(path):
+        yield path, os.path.getsize(path)
+    for parent, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(parent, name)
+            if os.path.isfile(file):
+                yield file, os.path.getsize(file)
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise Lacking(name.partition(".")[0]) from None
+
+
+def _h5ad(path: str) -> str | None:
+    if "anndata" in sys.modules:
+        data = sys.modules["anndata"].read_h5ad(path, backed="r")
+        try:
+            return _nothing_in(*data.shape)
+        finally:
+            data.file.close()
+    with _library("h5py").File(path, "r") as file:
+        return _nothing_in(_length(file["obs"]), _length(file["var"]))
+
+
+def _length(table: Any) -> int:
+    """Rows of `obs` or `var`: a group that names its index, a structured array in old files."""
+    index = table[table.attrs["_index"]] if hasattr(table, "keys") else table
+    return int(index.shape[0])
+
+
+def _nothing_in(observations: int, variables: int) -> str | None:
+    if observations and variables:
+        return None
+    return f"it holds {observations} observations of {variables} variables"
+
+
+def _hdf5(path: str) -> str | None:
+    try:
+        library = _library("h5py")
+    except Lacking:
+        return _begins(_HDF5)(path)
+    with library.File(path, "r") as file:
+        return None if len(file) else "it holds no dataset"
+
+
+def _zarr(path: str) -> str | None:
+    if not os.path.isdir(path):
+        return "it is a file, and a zarr store is a directory"
+    if not any(os.path.isfile(os.path.join(path, name)) for name in _ZARR_ROOTS):
+        return "it lacks the metadata of a zarr store (.zgroup, .zarray or zarr.json at its top)"
+    if not any(map(_has_elements, _zarr_arrays(path))):
+        return "no array in it has an element"
+    try:
+        library = _library("zarr")
+    except Lacking:
+        return None  # The model has a reader of its own.
+    root = library.open(path, mode="r")
+    if dict(root.attrs).get("encoding-type") == "anndata":
+        return _nothing_in(_length(root["obs"]), _length(root["var"]))
+    return None
+
+
+_ZARR_ROOTS = (".zgroup", ".zarray", "zarr.json")
+
+
+def _zarr_arrays(path: str) -> Iterator[Reply]:
+    """The metadata of every array in the store, of zarr 2 and of zarr 3."""
+    for file, _ in _files(path):
+        name = os.path.basename(file)
+        if name in (".zarray", "zarr.json"):
+            with open(file, encoding="utf-8") as stream:
+                metadata = json.load(stream)
+            if name == ".zarray" or metadata.get("node_type") == "array":
+                yield metadata
+
+
+def _has_elements(metadata: Reply) -> bool:
+    return all(size > 0 for size in metadata["shape"])
+
+
+def _npy(path: str) -> str | None:
+    import numpy
+
+    try:
+        array = numpy.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as refusal:
+        # Arrays of Python objects are the model's to read: nothing is unpickled here.
+        if "allow_pickle" in str(refusal):
+            return None
+        raise
+    return None if array.size else f"its array of shape {array.shape} has no element"
+
+
+def _npz(path: str) -> str | None:
+    import numpy
+
+    with numpy.load(path, allow_pickle=False) as archive:
+        return None if archive.files else "it holds no array"
+
+
+def _table(separator: str) -> Callable[[str], str | None]:
+    def look(path: str) -> str | None:
+        import pandas
+
+        # One line, in an encoding that knows every byte: the rest is for the model to read.
+        options: Reply = {"header": None, "nrows": 1, "encoding": "latin-1", "quoting": 3}
+        return None if len(pandas.read_csv(path, sep=separator, **options)) else "it has no line"
+
+    return look
+
+
+def _parquet(path: str) -> str | None:
+    if os.path.isdir(path):
+        return None
+    rows = _library("pyarrow.parquet").ParquetFile(path).metadata.num_rows
+    return None if rows else "it has no row"
+
+
+def _begins(*beginnings: bytes) -> Callable[[str], str | None]:
+    """A reader that knows its files by their first bytes."""
+
+    def look(path: str) -> str | None:
+        opener: Callable[..., Any] = gzip.open if path.lower().endswith(".gz") else open
+        with opener(path, "rb") as file:
+            found = file.read(max(map(len, beginnings)))
+        if found.startswith(beginnings):
+            return None
+        return f"it begins with {found!r}, as no such file does"
+
+    return look
+
+
+_READERS: tuple[tuple[tuple[str, ...], Callable[[str], str | None]], ...] = (
+    ((".h5ad",), _h5ad),
+    ((".h5", ".hdf5", ".loom", ".h5mu"), _hdf5),
+    ((".zarr",), _zarr),
+    ((".npy",), _npy),
+    ((".npz",), _npz),
+    ((".csv", ".csv.gz"), _table(",")),
+    ((".tsv", ".tsv.gz"), _table("\t")),
+    ((".parquet",), _parquet),
+    ((".tif", ".tiff"), _begins(*_TIFF)),
+    ((".png",), _begins(*_PNG)),
+    ((".jpg", ".jpeg"), _begins(*_JPEG)),
+    ((".nii", ".nii.gz"), _begins(*_NIFTI)),
+)

@@ -1,0 +1,140 @@
+"""What params do to a prediction: at their defaults, left out, mistyped, in other batches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from . import outputs
+from .forward import parsed
+from .plain import first_line
+
+Reply = dict[str, Any]
+
+_BATCH_SIZE = "batch_size"
+# Sizes that leave a last batch of another length for most numbers of observations.
+_BATCHES = (5, 7)
+# A value that no param of a type can have; numbers get a text.
+_WRONG = {"string": 3.5, "boolean": "perhaps"}
+
+
+def examine(state: Reply, params: Reply) -> Reply:
+    """Try the declared params on the serving payload; the first prediction was made before.
+
+    `refused` is the param that the model does not take at its default, with the reason,
+    `difference` is between all defaults given and none, and `mistaken` are the params for which a
+    value of another type was taken. `reaches` is whether predict is handed any params at all.
+    """
+    model, payload = state["model"], params["payload"]
+    declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
+    trial = _Trial(model, payload, state["prediction"])
+    reply: Reply = {
+        "declared": list(declared),
+        "reaches": _takes_params(model),
+        "refused": None,
+        "difference": None,
+        "mistaken": [],
+        "passes": 0,
+    }
+    if declared:
+        defaults = {name: entry.default for name, entry in declared.items()}
+        reply["refused"] = trial.refused(defaults)
+        if reply["refused"] is None:
+            reply["difference"] = trial.without(defaults, params["tolerance"])
+        reply["mistaken"] = [name for name, entry in declared.items() if trial.mistakes(entry)]
+    return {**reply, "passes": trial.passes}
+
+
+def other_batches(state: Reply, params: Reply) -> Reply:
+    """Predict in batches of another size, and compare with the first prediction.
+
+    `size` is None where the model declares no such param, or not as a whole number.
+    """
+    model = state["model"]
+    declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
+    entry = declared.get(_BATCH_SIZE)
+    if entry is None or entry.dtype.name not in ("integer", "long"):
+        return {"size": None, "problem": None, "difference": None, "passes": 0}
+    frame, given = parsed(model, params["payload"])
+    used = (given or {}).get(_BATCH_SIZE, entry.default)
+    size = next(size for size in _BATCHES if size != used)
+    reply = {"size": size, "problem": None, "difference": None, "passes": 1}
+    try:
+        again = model.predict(frame, params={**(given or {}), _BATCH_SIZE: size})
+    except Exception as problem:  # noqa: BLE001 - a model fails in any way
+        return {**reply, "problem": _told(problem)}
+    first = outputs.arrays(state["prediction"])
+    return {
+        **reply,
+        "difference": outputs.compare(first, outputs.arrays(again), params["tolerance"]),
+    }
+
+
+class _Trial:
+    """Predictions on one payload with various params; counts those that had to be made."""
+
+    def __init__(self, model: Any, payload: Reply, first: Any) -> None:
+        self._model = model
+        self._payload = payload
+        self._first = first
+        self.passes = 0
+
+    def refused(self, defaults: Mapping[str, Any]) -> Reply | None:
+        """The param that is not taken at its default; several at once where none is it alone."""
+        try:
+            self._with(defaults)
+            return None
+        except Exception as problem:  # noqa: BLE001 - a model refuses values in any way
+            together = problem
+        for name, value in defaults.items():
+            try:
+                self._with({name: value})
+            except Exception as problem:  # noqa: BLE001 - as above
+                return {"name": name, "problem": _told(problem)}
+        return {"name": ", ".join(defaults), "problem": _told(together)}
+
+    def without(self, defaults: Mapping[str, Any], tolerance: Reply) -> Reply | None:
+        """How the model alone, given no params, differs from itself with all defaults given.
+
+        MLflow fills the defaults in before the model sees a request, so that one which can't do
+        without them is none the worse for it.
+        """
+        frame, _ = parsed(self._model, self._payload)
+        alone = getattr(self._model, "_model_impl", self._model)
+        self.passes += 1
+        try:
+            bare = alone.predict(frame, params=None)
+        except Exception:  # noqa: BLE001 - see above
+            return None
+        found = outputs.arrays(bare)
+        return outputs.compare(outputs.arrays(self._with(defaults)), found, tolerance)
+
+    def mistakes(self, entry: Any) -> bool:
+        """Whether a value of another type is taken for the param."""
+        wrong = _WRONG.get(entry.dtype.name, "many")
+        frame, given = parsed(self._model, self._payload)
+        try:
+            self._model.predict(frame, params={**(given or {}), entry.name: wrong})
+        except Exception:  # noqa: BLE001 - it is refused, by MLflow or by the model
+            return False
+        self.passes += 1
+        return True
+
+    def _with(self, params: Mapping[str, Any]) -> Any:
+        """The prediction with these params; the first one where it was made with the same."""
+        frame, given = parsed(self._model, self._payload)
+        if given == params:
+            return self._first
+        self.passes += 1
+        return self._model.predict(frame, params=dict(params))
+
+
+def _takes_params(model: Any) -> bool:
+    """Whether MLflow hands params on to the wrapper, by MLflow's own test."""
+    predict = model.unwrap_python_model().predict
+    return "params" in inspect.signature(predict).parameters
+
+
+def _told(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {first_line(problem)}"

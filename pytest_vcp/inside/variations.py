@@ -1,0 +1,152 @@
+"""Other inputs than the example's: none, unreadable ones, fewer observations, unknown features."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from . import outputs
+from .forward import parsed
+from .observations import count
+from .plain import first_line
+
+Reply = dict[str, Any]
+
+_GARBAGE = b"this is no data of any kind\n" * 40
+
+
+def refusals(state: Reply, params: Reply) -> Reply:
+    """What the model says to an input that is missing, and to one that can't be read.
+
+    `params`: payloads by case, each with its inputs replaced. Of each case: whether an error was
+    `raised`, its text, and whether the text `names` the input.
+    """
+    place = tempfile.mkdtemp(prefix="refused-")
+    replies = {}
+    for case, make in (("missing", None), ("unreadable", _garbage)):
+        column = params["column"]
+        frame, given = parsed(state["model"], params["payload"])
+        names = []
+        for row in range(len(frame)):
+            # The suffix tells a model which reader to take.
+            name = f"{case}-{row}-{os.path.basename(os.path.normpath(frame[column].iloc[row]))}"
+            path = os.path.join(place, name)
+            if make is not None:
+                make(path, os.path.isdir(frame[column].iloc[row]))
+            names.append(path)
+        frame[column] = names
+        replies[case] = _answer(state["model"], frame, given, names)
+    passes = sum(not reply["raised"] for reply in replies.values())
+    return {"cases": replies, "passes": passes}
+
+
+def _garbage(path: str, as_directory: bool) -> None:
+    if as_directory:
+        os.makedirs(path)
+        path = os.path.join(path, "notes.txt")
+    with open(path, "wb") as file:
+        file.write(_GARBAGE)
+
+
+def _answer(model: Any, frame: Any, given: Any, names: list[str]) -> Reply:
+    try:
+        model.predict(frame, params=given)
+    except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
+        text = _whole_text(problem)
+        named = any(os.path.basename(name) in text for name in names)
+        told = f"{type(problem).__name__}: {first_line(problem)}"
+        return {"raised": True, "names": named, "text": told}
+    return {"raised": False, "names": False, "text": ""}
+
+
+def _whole_text(problem: BaseException) -> str:
+    """The texts of an error and of those that led to it."""
+    texts = []
+    seen: BaseException | None = problem
+    while seen is not None:
+        texts.append(str(seen))
+        hidden = seen.__suppress_context__
+        seen = seen.__cause__ or (None if hidden else seen.__context__)
+    return "\n".join(texts)
+
+
+def halved(state: Reply, params: Reply) -> Reply:
+    """Predict with every second observation of the first input, and compare those that stay.
+
+    `judged` is False where there is nothing to drop; `problem` says why it could not be tried.
+    """
+    counts = [entry["observations"] or 0 for entry in map(count, params["inputs"])]
+    total, first = sum(counts), counts[0]
+    before = outputs.arrays(state["prediction"])
+    rows = {name: array for name, array in before.items() if array.ndim and len(array) == total}
+    reply: Reply = {"judged": False, "problem": None, "difference": None, "passes": 0}
+    if first < 2 or not rows:
+        return reply
+    kept = [*range(0, first, 2), *range(first, total)]
+
+    def halve(data: Any) -> Any:
+        return data[::2].copy()
+
+    attempt = _with_changed_input(state, params, halve)
+    if attempt["problem"] is not None:
+        return {**reply, **attempt}
+    after = outputs.arrays(attempt.pop("prediction"))
+    expected = {name: array[kept] for name, array in rows.items()}
+    found = {name: after[name] for name in expected if name in after}
+    difference = outputs.compare(expected, found, params["tolerance"])
+    return {"judged": True, "problem": None, "difference": difference, "passes": 1}
+
+
+def unknown_features(state: Reply, params: Reply) -> Reply:
+    """Predict on observations whose features have names that no model knows.
+
+    `refused` is whether that raised, `text` what it said.
+    """
+
+    def rename(data: Any) -> Any:
+        data = data.copy()
+        data.raw = None
+        data.var_names = [f"unknown-feature-{number}" for number in range(data.n_vars)]
+        for column in data.var.columns:
+            # A model may look features up by another identifier than their name.
+            if data.var[column].dtype.kind not in "fiub":
+                data.var[column] = list(data.var_names)
+        return data
+
+    attempt = _with_changed_input(state, params, rename)
+    attempt.pop("prediction", None)
+    refused = attempt["problem"] is not None and not attempt["untried"]
+    return {**attempt, "refused": refused}
+
+
+def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any]) -> Reply:
+    """The prediction with the first input changed; `untried` where it can't be changed here."""
+    try:
+        path = _written(params["inputs"][0], change)
+    except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
+        text = f"{type(problem).__name__}: {first_line(problem)}"
+        return {"untried": True, "problem": text, "passes": 0}
+    frame, given = parsed(state["model"], params["payload"])
+    frame.loc[frame.index[0], params["column"]] = path
+    try:
+        prediction = state["model"].predict(frame, params=given)
+    except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
+        text = f"{type(problem).__name__}: {first_line(problem)}"
+        return {"untried": False, "problem": text, "passes": 0}
+    return {"untried": False, "problem": None, "prediction": prediction, "passes": 1}
+
+
+def _written(path: str, change: Callable[[Any], Any]) -> str:
+    """A changed copy of an AnnData input, under the same name in a new place."""
+    import anndata
+
+    name = os.path.basename(os.path.normpath(path))
+    place = os.path.join(tempfile.mkdtemp(prefix="changed-"), re.sub(r"^\.+", "", name))
+    if os.path.isdir(path):
+        change(anndata.read_zarr(path)).write_zarr(place)
+    else:
+        change(anndata.read_h5ad(path)).write_h5ad(place)
+    return place
