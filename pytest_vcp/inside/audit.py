@@ -156,17 +156,20 @@ class Monitor:
 
     def _on_change(self, event: str, path: str) -> OSError | None:
         limits = self._limits
+        if event == "os.mkdir" and os.path.isdir(path):
+            # Nothing changes, and many a program sees to it in this way that a folder is there.
+            return None
         protected = _is_any_within(path, limits.read_only)
-        allowed = limits.writable is None or path.startswith(_OF_THE_KERNEL)
-        outside = protected or not (allowed or _is_any_within(path, limits.writable or frozenset()))
-        # Making a directory that is there is how programs see to it that it is.
-        if outside and not (event == "os.mkdir" and os.path.isdir(path)):
-            _record(self._outside, path)
-        return (
-            self._protected(event, path)
-            if protected or (outside and limits.refuse_writing)
-            else None
-        )
+        if not protected and not self._is_outside(path):
+            return None
+        _record(self._outside, path)
+        return self._protected(event, path) if protected or limits.refuse_writing else None
+
+    def _is_outside(self, path: str) -> bool:
+        writable = self._limits.writable
+        if writable is None or path.startswith(_OF_THE_KERNEL):
+            return False
+        return not _is_any_within(path, writable)
 
     def _on_start(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
         self._has_started = True

@@ -25,6 +25,8 @@ class Remains(NamedTuple):
 
 def foreseen(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     """A line for each thing to come, as long as its own rule has not been judged."""
+    if settings.artifact_only is not None:
+        return
     for entry in remains(settings):
         if entry.rule not in outcomes or outcomes[entry.rule].kind == "skipped":
             yield f"then        {entry.rule}: {FILE}:{entry.line}: {entry.what}"

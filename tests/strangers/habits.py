@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from tests.strangers.building import SPEC_HEAD, Stranger
-from tests.strangers.texts import with_windows_habits
 
 # One output of rank three; class, artifact and config from the metadata file, with the config as
 # people write it: not quoted, with spaces, folded over lines.

@@ -12,8 +12,9 @@ from tests.strangers.cells import SCORER
 from tests.strangers.images import COUNTER, DENOISER
 from tests.strangers.tables import CELL_TYPER, PERTURBATION
 from tests.strangers.texts import ANNOTATOR
+from tests.strangers.volumes import PROFILER
 
-STRANGERS = (CELL_TYPER, PERTURBATION, DENOISER, COUNTER, ANNOTATOR, SCORER)
+STRANGERS = (CELL_TYPER, PERTURBATION, DENOISER, COUNTER, ANNOTATOR, SCORER, PROFILER)
 
 
 @pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.name)

@@ -71,10 +71,19 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), 
 
 def with_windows_habits(package: Path) -> None:
     """Line ends of Windows in every text, a byte-order mark, and a link to the input."""
-    for path in [*package.rglob("*.py"), *package.glob("requirements.*")]:
-        content = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        path.write_bytes(content)
-    module = package / "model_code" / "modell.py"
-    module.write_bytes(b"\xef\xbb\xbf" + module.read_bytes())
+    end_lines_as_windows_does(package)
+    mark_byte_order(package / "model_code" / "modell.py")
     os.symlink(Path("..", "quelle", "tief"), package / "beispiele" / "tief")
     os.symlink(Path("tief", "Gänse.txt"), package / "beispiele" / "Gänse #1 100%.txt")
+
+
+def end_lines_as_windows_does(package: Path) -> None:
+    """In code, requirement files and metadata."""
+    for path in [*package.rglob("*.py"), *package.glob("requirements.*"), *package.glob("*.yaml")]:
+        content = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        path.write_bytes(content)
+
+
+def mark_byte_order(path: Path) -> None:
+    """As some editors do where nothing is to be ordered."""
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
