@@ -1,37 +1,24 @@
-"""Section 6: the packaged artifact, read without loading anything from it."""
+"""Section 6: the packaged artifact as a whole, and its metadata; nothing is loaded from it."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from pytest_vcp.artifact import ModelArtifact
-from pytest_vcp.digests import FileDigests
+from pytest_vcp.local_paths import local_path
 from pytest_vcp.marker_environments import applies
-from pytest_vcp.pickles import SMALL_BYTES, PickleFacts, read_pickle
 from pytest_vcp.prediction import Packaging
 from pytest_vcp.requirements import Lock, RequirementLine, parse_lines
 from pytest_vcp.rules import rule
 from pytest_vcp.settings import Settings
-from pytest_vcp.violations import Location, Violation
-from pytest_vcp.weights import Weights
+from pytest_vcp.spec import ModelSpec
+from pytest_vcp.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.wording import and_others
-
-# A path that is rooted on some machine, wherever it is read: below a home, or in temporary files.
-_ROOTED = re.compile(
-    r"(?:^|[\s\"'=(,\[])"
-    r"(?P<path>(?:file:/+)?(?:/(?:home|Users|root|tmp|private)/"
-    r"|[A-Za-z]:\\)[^\s\"',\])]*)"
-)
-
-# Any other absolute path: it counts where its first directory exists on this machine.
-_ABSOLUTE = re.compile(r"(?:^|[\s\"'=(,\[])(?P<path>(?:file://)?/(?P<first>[\w.-]+)/[^\s\"',\])]+)")
 
 
 @rule("VCP601")
@@ -106,39 +93,6 @@ def test_vcp603_requirements_are_the_lock(
             )
 
 
-@rule("VCP604")
-def test_vcp604_weights_are_those_of_the_package(
-    vcp_artifact: ModelArtifact, vcp_weights: Weights, vcp_digests: FileDigests
-) -> None:
-    """Every file of the artifacts is in the artifact, byte for byte, and none besides."""
-    inside = (file for file in vcp_artifact.files if file.path.startswith("artifacts/"))
-    packaged = {file.path: file for file in inside}
-    for file in vcp_weights.files:
-        where = Location(file.target)
-        found = packaged.pop(file.target, None)
-        if found is None:
-            raise Violation(
-                expected=f"a copy of model_data/ with all its files, {file.source.name} among them",
-                received="no such file in the artifact",
-                remedy="check what model_code does with model_data/ while it is imported",
-                where=where,
-            )
-        if not file.is_unchanged() or found.sha256 != vcp_digests.of(file.source):
-            raise Violation(
-                expected="weights that stay as they were when the run began",
-                received=f"{file.source.name} was written to during the run",
-                remedy="don't write into model_data/ or context.artifacts from model_code",
-                where=where,
-            )
-    for path in packaged:
-        raise Violation(
-            expected="nothing in artifacts/ but what model_data/ holds",
-            received="a file that model_data/ does not have",
-            remedy="don't write into context.artifacts from model_code",
-            where=Location(path),
-        )
-
-
 @rule("VCP606")
 def test_vcp606_metadata_has_no_local_path(
     vcp_artifact: ModelArtifact, vcp_settings: Settings
@@ -155,48 +109,60 @@ def test_vcp606_metadata_has_no_local_path(
             )
 
 
-@rule("VCP608")
-def test_vcp608_pickle_holds_code_by_reference(
+@rule("VCP610")
+def test_vcp610_config_and_tags_are_recorded(
     vcp_artifact: ModelArtifact, vcp_settings: Settings
 ) -> None:
-    """The pickled wrapper refers to its code, and holds neither weights nor paths."""
-    problem = pickle_problem(read_pickle(vcp_artifact.path / "python_model.pkl"), vcp_settings)
-    if problem:
-        received, remedy = problem
-        raise Violation(
-            expected="a small pickle that refers to model_code and holds nothing else",
-            received=received,
-            remedy=remedy,
-            where=Location("python_model.pkl"),
-        )
+    """MLmodel holds the model config and the tags exactly as they were given."""
+    if vcp_settings.artifact_only is not None:
+        raise Unverified("the artifact alone is judged, without what it was packaged with")
+    metadata = vcp_artifact.mlmodel.get("metadata") or {}
+    recorded: dict[str, tuple[object, object]] = {
+        "model config": (vcp_settings.model_config, vcp_artifact.flavor.get("config") or {}),
+        "tags": (dict(vcp_settings.model_tags), metadata.get("model_tags") or {}),
+    }
+    for what, (given, found) in recorded.items():
+        if found != given:
+            raise Violation(
+                expected=f"the {what} as given: {brief(given)}",
+                received=brief(found),
+                remedy="don't change the config that the constructor is given, nor MLflow itself",
+                where=Location("MLmodel"),
+            )
 
 
-def pickle_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | None:
-    """What the pickled wrapper should not hold, and how to keep it out."""
-    in_load_context = "load weights in load_context, not in the constructor"
-    if pickle.problem:
-        return pickle.problem, "check what model_code changes in MLflow while it is imported"
-    if pickle.by_value:
-        return (
-            f"the code of {told_kind(pickle.by_value[0])}, which other Pythons can't read",
-            "define it at the top of a module in model_code; no lambda or inner function on self",
-        )
-    if pickle.arrays:
-        library = pickle.arrays[0].partition(".")[0]
-        return f"{pickle.binary_bytes} bytes of arrays ({library})", in_load_context
-    if pickle.binary_bytes > SMALL_BYTES:
-        return f"{pickle.binary_bytes} bytes of binary data", in_load_context
-    if pickle.bytes > settings.policy.pickle_bytes:
-        return f"{pickle.bytes} bytes, more than {settings.policy.pickle_bytes}", in_load_context
-    for text in pickle.texts:
-        if path := local_path(text, settings.pkg_dir):
-            return f"the path {path}", "take paths from context.artifacts, in load_context"
-    return None
+@rule("VCP612")
+def test_vcp612_example_is_the_declared_one(
+    vcp_artifact: ModelArtifact, vcp_source_spec: ModelSpec
+) -> None:
+    """The example in the artifact, in both its forms, is INPUT_EXAMPLE."""
+    trip = vcp_source_spec.round_trip
+    if trip is None or trip.payload is None:
+        raise Blocked("VCP507")
+    wanted = request(trip.payload)
+    for file in ("input_example.json", "serving_input_example.json"):
+        found = request(json.loads(vcp_artifact.text(file)))
+        for what in wanted:
+            if found[what] != wanted[what]:
+                raise Violation(
+                    expected=f"the {what} of INPUT_EXAMPLE: {brief(wanted[what])}",
+                    received=brief(found[what]),
+                    remedy="change INPUT_EXAMPLE nowhere but in model_spec.py",
+                    where=Location(file),
+                )
 
 
-def told_kind(maker: str) -> str:
-    """What cloudpickle's function of this name makes anew from the code in the pickle."""
-    return "a function, perhaps a lambda" if maker.endswith("_make_function") else "a class"
+def request(document: Mapping[str, Any]) -> dict[str, object]:
+    """The rows and the params of an example, in either form that MLflow gives it."""
+    frame = document.get("dataframe_split") or document.get("inputs") or document
+    rows = {"columns": frame.get("columns"), "data": frame.get("data")}
+    return {"rows": rows, "params": document.get("params") or {}}
+
+
+def brief(value: object) -> str:
+    """A JSON value, cut to what fits on a line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def effective(lines: Iterable[RequirementLine], markers: Mapping[str, str]) -> frozenset[str]:
@@ -254,15 +220,3 @@ def nested_texts(place: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for inner in value:
             yield from nested_texts(place, inner)
-
-
-def local_path(text: str, pkg_dir: Path) -> str | None:
-    """The first path in a text that is rooted on this machine or in somebody's home."""
-    if str(pkg_dir) in text:
-        return str(pkg_dir)
-    if found := _ROOTED.search(text):
-        return found["path"]
-    for found in _ABSOLUTE.finditer(text):
-        if Path("/", found["first"]).is_dir():
-            return found["path"]
-    return None

@@ -9,8 +9,10 @@ from packaging.utils import canonicalize_name
 
 from pytest_vcp.fetching import why_not_fetchable
 from pytest_vcp.marker_environments import applies, target_environment, usual_environments
+from pytest_vcp.requirement_options import options_of
 from pytest_vcp.requirements import DECLARED, PINNED, Lock, RequirementLine
 from pytest_vcp.rules import rule
+from pytest_vcp.url_secrets import has_secret_url
 from pytest_vcp.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.wording import and_others
 
@@ -73,6 +75,26 @@ def test_vcp203_another_machine_can_fetch_everything(vcp_lock: Lock) -> None:
         )
 
 
+@rule("VCP204")
+def test_vcp204_local_versions_come_with_their_index(vcp_lock: Lock) -> None:
+    """A file that asks for a local version (+cu118, +cpu) names an index that can serve it."""
+    _require(vcp_lock, PINNED)
+    for lines in (vcp_lock.pinned, vcp_lock.declared):
+        options = [option for line in lines for option in options_of(line)]
+        elsewhere = any(line.kind == "nested" for line in lines)
+        if elsewhere or any(option.serves_local_versions for option in options):
+            continue
+        local = [line for line in lines if line.local_version]
+        if local:
+            raise Violation(
+                expected="a line --extra-index-url URL that can serve "
+                f"+{local[0].local_version}; pypi.org can't",
+                received=f"{local[0].short}{and_others(len(local))}, and no such line",
+                remedy=f"add the index that has it, or drop +{local[0].local_version}",
+                where=local[0].where,
+            )
+
+
 @rule("VCP205")
 def test_vcp205_no_distribution_is_pinned_twice(vcp_settings: Settings, vcp_lock: Lock) -> None:
     """No distribution is pinned by two lines that apply at once, however its name is spelt."""
@@ -116,6 +138,54 @@ def test_vcp206_every_requirement_is_met_by_its_pin(vcp_settings: Settings, vcp_
         for pin in pins:
             if not _meets(pin, line):
                 raise _drift(line, f"a pin that meets {line.short}", f"{pin.short} in {pin.where}")
+
+
+@rule("VCP211")
+def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
+    """No option changes what pip installs for the same pins, and no line holds credentials."""
+    _require(vcp_lock, PINNED)
+    lines = (*vcp_lock.pinned, *vcp_lock.declared)
+    revealing = [line for line in lines if has_secret_url(line.text)]
+    if revealing:
+        raise Violation(
+            expected="no user name, password or token in a URL",
+            received=f"{revealing[0].short}{and_others(len(revealing))}",
+            remedy="take it out, and withdraw it: whoever had the package may know it",
+            where=revealing[0].where,
+        )
+    bending = [
+        (line, option.name)
+        for line in lines
+        for option in options_of(line)
+        if option.changes_the_choice
+    ]
+    if bending:
+        line, name = bending[0]
+        raise Violation(
+            expected="pins that pip's resolver alone decides on",
+            received=f"the option {name}{and_others(len(bending))}",
+            remedy=f"delete it, and {LOCK_AGAIN}",
+            where=line.where,
+        )
+
+
+@rule("VCP214")
+def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
+    """Either every requirement of requirements.txt has a hash, or none has."""
+    _require(vcp_lock, PINNED)
+    lines = [line for line in vcp_lock.pinned if line.kind in ("requirement", "url", "vcs")]
+    # A hash within a URL is checked, but it does not make pip ask for others.
+    asking = [line for line in lines if line.hashes]
+    options = {option.name for line in vcp_lock.pinned for option in options_of(line)}
+    bare = [line for line in lines if not line.is_hashed]
+    if bare and (asking or "--require-hashes" in options):
+        reason = f"{len(asking)} lines have one" if asking else "--require-hashes is given"
+        raise Violation(
+            expected="a hash on every line, or on none",
+            received=f"none at {bare[0].short}{and_others(len(bare))}, while {reason}",
+            remedy="compile with hashes (pip-compile --generate-hashes), or remove them all",
+            where=bare[0].where,
+        )
 
 
 def _require(lock: Lock, name: str) -> None:

@@ -100,7 +100,10 @@ def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
 def _walk(path: Path) -> Iterator[str]:
     for parent, _, names in os.walk(path):
         for name in names:
-            yield (Path(parent) / name).relative_to(path).as_posix()
+            file = Path(parent) / name
+            # A link that leads nowhere is no file; VCP607 tells of it.
+            if file.is_file():
+                yield file.relative_to(path).as_posix()
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

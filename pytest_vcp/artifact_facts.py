@@ -10,7 +10,9 @@ from pytest_vcp.environment import Environment
 from pytest_vcp.example_inputs import ExampleInput
 from pytest_vcp.fact import fact
 from pytest_vcp.facts import Facts
+from pytest_vcp.imported import Imported, imported_by
 from pytest_vcp.marker_environments import target_environment
+from pytest_vcp.package import read_package
 from pytest_vcp.prediction import Attempt, Packaging
 from pytest_vcp.requirements import Lock, read_artifact_lock
 from pytest_vcp.spec import Description, typed
@@ -38,9 +40,18 @@ class ArtifactFacts(Facts):
 
     model_config = sources = wrapper = weights = workshop = imports = source_spec = package
 
+    code = None
+
     @fact
     def lock(self) -> Lock:
         return read_artifact_lock(self._finished.path / "requirements.txt")
+
+    @fact
+    def imported(self) -> tuple[Imported, ...]:
+        code = self._finished.path / "code"
+        if not (code / "model_code").is_dir():
+            raise Unverified("the artifact has no code/model_code")
+        return imported_by(read_package(code, self.settings.target_python))
 
     @fact
     def python_version(self) -> str:
@@ -118,7 +129,3 @@ class ArtifactFacts(Facts):
     def judged(self) -> Trial:
         _ = self.loaded
         return self._run_on_example()
-
-    @fact
-    def first_pass(self) -> Attempt:
-        return self.judged.predict()

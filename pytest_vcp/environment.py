@@ -28,6 +28,7 @@ from pytest_vcp.inspection import (
 )
 from pytest_vcp.installer import Progress, install
 from pytest_vcp.interpreters import Interpreter, clean_environ
+from pytest_vcp.modules import Modules
 from pytest_vcp.pip_messages import BuildFailure
 from pytest_vcp.violations import ToolError
 
@@ -37,6 +38,7 @@ _NO_MLFLOW = MlflowFacts(version=None, skinny_only=False, missing=())
 _REPORT = "pip-report.json"
 _LOG = "pip.log"
 _CHECK = "pip-check.json"
+_MODULES = "modules.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Environment:
     says why it could not be built. `version` is the full Python version. `build_seconds` is what
     building took when it was built, also when it is `reused`. `pip_report` is pip's installation
     report. `installed` keeps duplicates; `broken` are the lines of `pip check`, None where there
-    is no pip to ask. `markers` are the interpreter's values for environment markers.
+    is no pip to ask. `markers` are the interpreter's values for environment markers, `modules`
+    what can be imported.
     """
 
     manager: Manager
@@ -79,6 +82,7 @@ class Environment:
     broken: tuple[str, ...] | None = None
     mlflow: MlflowFacts = _NO_MLFLOW
     markers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    modules: Modules = field(default_factory=Modules)
 
 
 def prepare(request: EnvironmentRequest, progress: Progress) -> Environment:
@@ -100,12 +104,12 @@ def prepare(request: EnvironmentRequest, progress: Progress) -> Environment:
 
 def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
     python = Path(sys.executable)
+    record = environment_cache.local_record(request.cache_dir, sys.prefix)
     try:
-        found = inspect_installed(python)
+        found = inspect_installed(python, record.with_suffix(f".{_MODULES}"))
     except InspectionFailed as problem:
         raise ToolError(str(problem), "run pytest from a working Python") from problem
     progress("checking what is installed")
-    record = environment_cache.local_record(request.cache_dir, sys.prefix)
     return Environment(
         manager="local",
         directory=Path(sys.prefix),
@@ -116,6 +120,7 @@ def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
         broken=pip_check(python, found.fingerprint, record),
         mlflow=found.mlflow,
         markers=found.markers,
+        modules=found.modules,
     )
 
 
@@ -125,7 +130,7 @@ def _reused(slot: Slot, progress: Progress) -> Environment | None:
     if build is None:
         return None
     try:
-        found = inspect_installed(build.python)
+        found = inspect_installed(build.python, build.directory / _MODULES)
     except InspectionFailed:
         progress("the cached environment does not work any more; building it again")
         return None
@@ -149,7 +154,7 @@ def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
             return _failed(directory, python, failure, request)
         if request.lock.read_bytes() != request.lock_bytes:
             raise ToolError("requirements.txt was changed while it was installed", "run again")
-        found = _working(python)
+        found = _working(python, directory / _MODULES)
         build = slot.finish(
             directory, python, found.version_of("pip"), seconds=time.monotonic() - begun
         )
@@ -179,9 +184,9 @@ def _create(directory: Path, interpreter: Interpreter, progress: Progress) -> Pa
     return Path(os.path.abspath(session.creator.exe))
 
 
-def _working(python: Path) -> Inspection:
+def _working(python: Path, record: Path) -> Inspection:
     try:
-        return inspect_installed(python)
+        return inspect_installed(python, record)
     except InspectionFailed as problem:
         raise ToolError(f"the new environment does not start: {problem}", "run again") from problem
 
@@ -224,4 +229,5 @@ def _described(build: Build, found: Inspection, progress: Progress, *, reused: b
         broken=pip_check(build.python, found.fingerprint, build.directory / _CHECK),
         mlflow=found.mlflow,
         markers=found.markers,
+        modules=found.modules,
     )

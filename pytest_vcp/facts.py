@@ -15,9 +15,13 @@ from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
 from pytest_vcp.example_inputs import ExampleInput, Opening, read_inputs, read_openings
 from pytest_vcp.fact import fact
+from pytest_vcp.imported import Imported, imported_by
+from pytest_vcp.lifting import Condition, Need, Writing
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
 from pytest_vcp.payload import read_payload
+from pytest_vcp.pickles import PickleFacts, read_pickle
+from pytest_vcp.pip_report import Chosen
 from pytest_vcp.policy import Tolerance
 from pytest_vcp.prediction import (
     Attempt,
@@ -28,14 +32,17 @@ from pytest_vcp.prediction import (
     Prediction,
     read_prediction,
 )
-from pytest_vcp.requirements import Lock
+from pytest_vcp.repackaging import Repackaging, read_repackaging
+from pytest_vcp.requirements import Lock, RequirementLine
+from pytest_vcp.resolution import choices, pins_here
 from pytest_vcp.settings import Settings
 from pytest_vcp.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial import Trial
 from pytest_vcp.variant import Variant
 from pytest_vcp.violations import Blocked, ToolError, Unverified
-from pytest_vcp.weights import Weights
+from pytest_vcp.weight_pickles import WeightPickle, read_weight_pickles
+from pytest_vcp.weights import Code, Weights
 from pytest_vcp.workshop import Workshop
 from pytest_vcp.wrapper import NotFound, WrapperFacts
 
@@ -95,6 +102,11 @@ class Facts:
         return self._variant.weights
 
     @property
+    def code(self) -> Code | None:
+        """The files of model_code; None where there is only an artifact."""
+        return self._variant.code
+
+    @property
     def digests(self) -> FileDigests:
         return self._run.digests
 
@@ -133,9 +145,28 @@ class Facts:
         return build
 
     @fact
+    def whole_environment(self) -> Environment:
+        """The environment, where all that is pinned and all that is needed is installed."""
+        environment = self.environment
+        self._gates.hold(self, "VCP303", "VCP304")
+        return environment
+
+    @fact
+    def pins(self) -> Mapping[str, RequirementLine]:
+        return pins_here(self.lock, self.environment)
+
+    @fact
+    def choices(self) -> tuple[Chosen, ...]:
+        return choices(self.environment)
+
+    @fact
+    def imported(self) -> tuple[Imported, ...]:
+        return imported_by(self.package)
+
+    @fact
     def imports(self) -> Attempt:
         workshop = self._open_workshop()
-        self._gates.hold(self, "VCP303", "VCP304", "VCP305")
+        self._gates.hold(self, "VCP303", "VCP304", "VCP305", "VCP213")
         return workshop.import_sources()
 
     @fact
@@ -218,6 +249,23 @@ class Facts:
         self._gates.require(self, "VCP601")
         return self._variant.artifact
 
+    @fact
+    def pickle(self) -> PickleFacts:
+        return read_pickle(self.artifact.path / "python_model.pkl")
+
+    @fact
+    def weight_pickles(self) -> tuple[WeightPickle, ...]:
+        artifact = self.artifact
+        paths = (file.path for file in artifact.files if file.path.startswith("artifacts/"))
+        return read_weight_pickles(artifact.path, paths)
+
+    @fact
+    def repackaging(self) -> Repackaging:
+        _ = self.artifact
+        # What should not be in the pickle at all need not be the same twice.
+        self._gates.hold(self, "VCP608")
+        return read_repackaging(self.workshop.package_again())
+
     # What it predicts.
 
     @fact
@@ -234,9 +282,33 @@ class Facts:
         return self._tried()
 
     @fact
+    def network_need(self) -> Need | None:
+        return self._need("network")
+
+    @fact
+    def writing(self) -> Writing:
+        need = self._need("elsewhere")
+        return Writing(need, () if need else self.trial.changed_files())
+
+    @fact
+    def home_need(self) -> Need | None:
+        return self._need("home")
+
+    def _need(self, condition: Condition) -> Need | None:
+        """Why the model can't do without it; None where it can."""
+        known = self.trial.needs().by_condition
+        if condition in known:
+            return known[condition]
+        _ = self.loaded
+        if self.first_pass.failure is not None:
+            raise Blocked("VCP704")
+        return self.judged.needs().by_condition.get(condition)
+
+    @fact
     def loading(self) -> Loading:
         trial = self.trial
         attempt = trial.load()
+        self._want_surroundings(attempt)
         return Loading(attempt.failure, () if attempt.failure else trial.leftovers())
 
     @fact
@@ -262,7 +334,9 @@ class Facts:
 
     @fact
     def first_pass(self) -> Attempt:
-        return self.judged.predict()
+        attempt = self.judged.predict()
+        self._want_surroundings(attempt)
+        return attempt
 
     @fact
     def prediction(self) -> Prediction:
@@ -365,6 +439,13 @@ class Facts:
         trial = self.judged
         self._gates.require(self, "VCP704")
         return LoadedModel(trial, self.settings)
+
+    def _want_surroundings(self, attempt: Attempt) -> None:
+        """Raise Blocked where a step failed for want of what can't be had here at all."""
+        rules = {"network": "VCP702", "elsewhere": "VCP703", "home": "VCP720"}
+        if attempt.failure is not None:
+            for condition in self.trial.needs().unmet:
+                raise Blocked(rules[condition])
 
     def _want_inference(self) -> None:
         if self.settings.skip_inference:

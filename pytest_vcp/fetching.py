@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 
+from pytest_vcp.requirement_options import LOCATIONS, options_of, variables_in
 from pytest_vcp.requirements import RequirementLine
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}", re.IGNORECASE)
 _REVISION_NUMBER = re.compile(r"r?\d+")
-_HASH_FRAGMENT = re.compile(r"[#&](md5|sha1|sha224|sha256|sha384|sha512)=[0-9a-fA-F]+")
-_LOCATION_OPTION = re.compile(
-    r"(?P<name>--find-links|-f|--index-url|-i|--extra-index-url|--pypi-url)[=\s]*(?P<where>\S+)"
-)
 
 
 def why_not_fetchable(line: RequirementLine) -> str | None:
@@ -23,20 +20,26 @@ def why_not_fetchable(line: RequirementLine) -> str | None:
     if line.kind == "path":
         return "a local path"
     if line.kind == "option":
-        return _local_option(line.text)
+        return _local_option(line)
+    # Whoever installs this has no such variable: pip would ask for the name as it is written.
+    if variables := variables_in(line.url or ""):
+        return f"a URL with the variable {variables[0]}"
     if line.kind == "vcs":
         return _moving_source(line.url or "")
     if line.kind == "url":
-        fixed = line.hashes or _HASH_FRAGMENT.search(line.url or "")
-        return None if fixed else "a URL without a hash"
+        return None if line.is_hashed else "a URL without a hash"
     return None
 
 
-def _local_option(text: str) -> str | None:
-    option = _LOCATION_OPTION.match(text)
-    if option is None or re.match(r"(https?|ftp):|\$\{", option["where"], re.IGNORECASE):
-        return None
-    return f"a local path under {option['name']}"
+def _local_option(line: RequirementLine) -> str | None:
+    for option in options_of(line):
+        if option.name not in LOCATIONS:
+            continue
+        if variables := variables_in(option.value):
+            return f"{option.name} with the variable {variables[0]}"
+        if not re.match(r"(https?|ftp):", option.value, re.IGNORECASE):
+            return f"a local path under {option.name}"
+    return None
 
 
 def _moving_source(url: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from pytest_vcp.modules import Modules
 from pytest_vcp.violations import ToolError
 
 _INSIDE = Path(__file__).with_name("inside_env.py")
@@ -25,11 +26,16 @@ _LIMIT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Installed:
-    """One distribution: canonical name, version as its metadata says, folder of its metadata."""
+    """One distribution: canonical name, version as its metadata says, folder of its metadata.
+
+    `requires` and `requires_python` are Requires-Dist and Requires-Python, as they are written.
+    """
 
     name: str
     version: str
     location: str
+    requires: tuple[str, ...] = ()
+    requires_python: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Inspection:
     mlflow: MlflowFacts
     markers: Mapping[str, str] = field(hash=False)
     fingerprint: str
+    modules: Modules
 
     def version_of(self, name: str) -> str | None:
         """The version of a distribution by its canonical name; None where it is not installed."""
@@ -69,27 +76,41 @@ class InspectionFailed(Exception):
     """The interpreter of an environment did not start or did not answer."""
 
 
-def inspect_installed(python: Path) -> Inspection:
+def inspect_installed(python: Path, record: Path | None = None) -> Inspection:
     """Look into the environment of the interpreter `python`; one subprocess, about 0.1 s.
 
-    Raises `InspectionFailed` when the interpreter does not answer.
+    Which distribution provides which module is kept in the file `record` for as long as the
+    environment stays the same. Raises `InspectionFailed` when the interpreter does not answer.
     """
+    known = _recorded(record, "modules") if record is not None else {}
     try:
         answer = subprocess.run(
-            [python, "-I", "-B", _INSIDE],
+            [python, "-I", "-B", _INSIDE, *known],
             capture_output=True,
             timeout=_LIMIT_SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
         ).stdout
-        return _read(json.loads(answer))
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
+        facts = json.loads(answer)
+        modules = facts["modules"]
+        if modules is None:
+            modules = known[facts["fingerprint"]]
+        elif record is not None:
+            _keep(record, facts["fingerprint"], "modules", modules)
+        return _read(facts, modules)
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as problem:
         raise InspectionFailed(f"{python} does not answer: {problem}") from problem
 
 
-def _read(facts: Mapping[str, Any]) -> Inspection:
+def _read(facts: Mapping[str, Any], modules: Mapping[str, Any]) -> Inspection:
     installed = tuple(
-        Installed(canonicalize_name(entry["name"]), entry["version"], entry["location"])
+        Installed(
+            name=canonicalize_name(entry["name"]),
+            version=entry["version"],
+            location=entry["location"],
+            requires=tuple(entry["requires"]),
+            requires_python=entry["requires_python"],
+        )
         for entry in facts["installed"]
     )
     versions = {entry.name: entry.version for entry in reversed(installed)}
@@ -98,12 +119,17 @@ def _read(facts: Mapping[str, Any]) -> Inspection:
         skinny_only="mlflow" not in versions and "mlflow-skinny" in versions,
         missing=tuple(facts["mlflow_missing"]),
     )
+    provided = {
+        module: tuple(map(canonicalize_name, names))
+        for module, names in modules["provided"].items()
+    }
     return Inspection(
         python_version=facts["version"],
         installed=installed,
         mlflow=mlflow,
         markers=facts["markers"],
         fingerprint=facts["fingerprint"],
+        modules=Modules(frozenset(modules["standard"]), provided),
     )
 
 
@@ -113,12 +139,12 @@ def pip_check(python: Path, fingerprint: str, record: Path) -> tuple[str, ...] |
     The answer is kept in the file `record` and reused for as long as `fingerprint` stays the
     same. None: there is no pip beside this interpreter. Raises `ToolError` when pip fails.
     """
-    known = _recorded(record, fingerprint)
-    if known is not None:
-        return known
+    known = _recorded(record, "broken")
+    if fingerprint in known:
+        return tuple(known[fingerprint])
     broken = _ask_pip(python)
     if broken is not None:
-        _keep(record, fingerprint, broken)
+        _keep(record, fingerprint, "broken", broken)
     return broken
 
 
@@ -153,19 +179,20 @@ def _ask_pip(python: Path) -> tuple[str, ...] | None:
 _CHECK_REMEDY = "delete the environment from the cache and run again"
 
 
-def _recorded(record: Path, fingerprint: str) -> tuple[str, ...] | None:
+def _recorded(record: Path, key: str) -> dict[str, Any]:
+    """What is kept in a record, by the fingerprint it was true for; empty without any."""
     try:
         kept = json.loads(record.read_bytes())
-        return tuple(kept["broken"]) if kept["fingerprint"] == fingerprint else None
+        return {str(kept["fingerprint"]): kept[key]}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
 
 
-def _keep(record: Path, fingerprint: str, broken: tuple[str, ...]) -> None:
-    """Write the answer down; one that can't be kept is asked for again, and that is all."""
+def _keep(record: Path, fingerprint: str, key: str, answer: object) -> None:
+    """Write an answer down; one that can't be kept is asked for again, and that is all."""
     scratch = record.with_name(f"{record.name}.{os.getpid()}")
     try:
-        scratch.write_text(json.dumps({"fingerprint": fingerprint, "broken": broken}))
+        scratch.write_text(json.dumps({"fingerprint": fingerprint, key: answer}))
         scratch.replace(record)
     except OSError:
         with suppress(OSError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TEXT = "tag:yaml.org,2002:str"
 _KINDS = {
+    _TEXT: "a text",
     "tag:yaml.org,2002:null": "nothing",
     "tag:yaml.org,2002:bool": "true or false",
     "tag:yaml.org,2002:int": "a number",
@@ -208,7 +209,7 @@ def _require_usable(name: str, entry: _Entry) -> None:
             f"the variant given twice, in lines {lines}", "give each variant its own name"
         )
     # The artifacts of several variants lie in folders of these names.
-    if not name.strip() or name in (".", "..") or "/" in name or not name.isprintable():
+    if not name.strip() or name in (".", "..") or set("/\\") & set(name) or not name.isprintable():
         raise NotArguments(f"the name {name!r}, which no folder can have", "give it another name")
     if entry.value.tag != _TEXT:
         kind = _kind(entry.value)

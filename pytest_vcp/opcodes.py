@@ -24,6 +24,7 @@ _COUNTED = {
     "LONG1": (1, "long"),
     "LONG4": (4, "long"),
 }
+_BY_CODE = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
 class Operation(NamedTuple):
@@ -49,7 +50,7 @@ def operations(file: BinaryIO) -> Iterator[Operation]:
     stream = _Limited(file)
     while True:
         code = file.read(1)
-        opcode = pickletools.code2op.get(code.decode("latin-1"))
+        opcode = _BY_CODE.get(code.decode("latin-1"))
         if opcode is None:
             raise ValueError(f"{code!r} is no opcode" if code else "it ends before its last opcode")
         yield _operation(opcode, file, stream)

@@ -17,7 +17,8 @@ from pytest_vcp.violations import Location
 CODE = "model_code"
 DATA = "model_data"
 DIRECTORIES = (CODE, DATA)
-FILES = ("model_spec.py", "requirements.in", "requirements.txt")
+SPEC = "model_spec.py"
+FILES = (SPEC, "requirements.in", "requirements.txt")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class MissingEntry:
 
 @dataclass(frozen=True)
 class SourceModule:
-    """One module of model_code: its source parsed for the target Python, or why it can't be.
+    """One module of the package: its source parsed for the target Python, or why it can't be.
 
     `certain` is false where the parser at hand is older than the target Python, so that what it
     refuses may be newer syntax.
@@ -61,6 +62,7 @@ class ModelPackage:
     missing: tuple[MissingEntry, ...]
     is_package: bool
     modules: tuple[SourceModule, ...]
+    spec_module: SourceModule | None = None
 
     @property
     def unparsed(self) -> tuple[SourceModule, ...]:
@@ -74,6 +76,7 @@ class ModelPackage:
 
 def read_package(pkg_dir: Path, target_python: tuple[int, int]) -> ModelPackage:
     """Read the layout and parse every module of model_code as `target_python` would."""
+    spec = pkg_dir / SPEC
     return ModelPackage(
         pkg_dir=pkg_dir,
         target_python=target_python,
@@ -82,6 +85,7 @@ def read_package(pkg_dir: Path, target_python: tuple[int, int]) -> ModelPackage:
         modules=tuple(
             _read_module(path, pkg_dir, target_python) for path in _module_files(pkg_dir / CODE)
         ),
+        spec_module=_read_module(spec, pkg_dir, target_python) if spec.is_file() else None,
     )
 
 

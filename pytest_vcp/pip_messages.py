@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-FailureKind = Literal["resolver", "unavailable", "build", "network", "machine"]
+from packaging.version import InvalidVersion, Version
+
+FailureKind = Literal["resolver", "unavailable", "python", "build", "network", "machine"]
 
 _WIDTH = 100
 _DETAIL_LINES = 3
@@ -22,10 +24,11 @@ class BuildFailure:
     """Why an environment could not be built from a lock.
 
     `kind`: "resolver" (pins contradict each other), "unavailable" (an index that answers has no
-    such distribution for this Python), "build" (a distribution does not build or install),
-    "network" (an index is out of reach) or "machine" (disk, memory, pip itself). Only the first
-    three are the package's fault. `detail` holds at most three lines of pip's own message, `log`
-    the whole of it. `resolved`: the resolver had accepted the whole lock before the failure.
+    such distribution for this platform), "python" (a distribution is not meant for this Python),
+    "build" (a distribution does not build or install), "network" (an index is out of reach) or
+    "machine" (disk, memory, pip itself). The last two are not the package's fault. `detail` holds
+    at most three lines of pip's own message, `log` the whole of it. `resolved`: the resolver had
+    accepted the whole lock before the failure. `refused`: the distribution of the kind "python".
     """
 
     kind: FailureKind
@@ -33,11 +36,20 @@ class BuildFailure:
     detail: tuple[str, ...]
     log: Path
     resolved: bool = False
+    refused: Refused | None = None
 
     @property
     def rule(self) -> str:
         """The rule that a failure of this kind breaks."""
-        return "VCP302" if self.kind == "build" else "VCP208"
+        return {"build": "VCP302", "python": "VCP207"}.get(self.kind, "VCP208")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A distribution that pip refused, with the Requires-Python for which it did."""
+
+    name: str
+    requires_python: str
 
 
 def _short(text: str) -> str:
@@ -71,6 +83,17 @@ def progress_of(line: str) -> str | None:
     return None
 
 
+# ------------------------------------------------------------------------------------------ notes
+
+
+def yank_reasons(output: str) -> dict[tuple[str, str], str]:
+    """Why the releases that pip warned of were yanked, by name and version; some give no reason."""
+    found = {
+        (match["name"], match["version"]): match["reason"] for match in _YANKED.finditer(output)
+    }
+    return {release: reason for release, reason in found.items() if reason != "<none given>"}
+
+
 # ---------------------------------------------------------------------------------------- failures
 
 _UNREACHABLE = re.compile(
@@ -89,14 +112,20 @@ _MACHINE = re.compile(
     re.MULTILINE,
 )
 _NO_MATCH = re.compile(r"ERROR: No matching distribution found for (.+?)\s*$", re.MULTILINE)
+_OTHER_PLATFORM = re.compile(r"^ERROR: (.+ is not a supported wheel on this .+)$", re.MULTILINE)
 _OTHER_PYTHON = re.compile(
-    r"^ERROR: (Package .+ requires a different Python: .+|.+ is not a supported wheel on this .+)$",
-    re.MULTILINE,
+    r"^ERROR: (Package '?([^\s']+)'? requires a different Python: .+ not in '(.+)')$", re.MULTILINE
 )
 _CONFLICT = re.compile(r"^ERROR: (?:Cannot install .+|ResolutionImpossible.*)$", re.MULTILINE)
 _CAUSES = re.compile(r"^The conflict is caused by:\n((?:[ \t]+\S.*\n)+)", re.MULTILINE)
 _WRONG_PYTHON = re.compile(
-    r"^ERROR: Ignored the following .*different python.*: (.+)$", re.MULTILINE
+    r"^ERROR: Ignored the following .*different python version: (.+)$", re.MULTILINE
+)
+_PINNED = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(\S+)$")
+_YANKED = re.compile(
+    r"yanked version: '(?P<name>\S+)' candidate \(version (?P<version>\S+) .*\n"
+    r"Reason for being yanked: (?P<reason>.+)$",
+    re.MULTILINE,
 )
 _BUILD = re.compile(
     r"^\s*error: (?:subprocess-exited-with-error|metadata-generation-failed)", re.MULTILINE
@@ -144,7 +173,11 @@ def explain(output: str, log: Path) -> BuildFailure:
         return not_answering(output[build.start() :], log)
     if build:
         return _build(output, log)
-    if _NO_MATCH.search(output) or _OTHER_PYTHON.search(output):
+    refused = _refused(output)
+    if refused:
+        headline = f"{refused.name} requires Python {refused.requires_python}"
+        return BuildFailure("python", _short(headline), (), log, refused=refused)
+    if _NO_MATCH.search(output) or _OTHER_PLATFORM.search(output):
         return _unavailable(output, log)
     if unreachable(output):
         return not_answering(output, log)
@@ -184,20 +217,32 @@ def _resolver(output: str, log: Path) -> BuildFailure:
     return BuildFailure("resolver", headline, tuple(lines[:_DETAIL_LINES]), log)
 
 
+def _refused(output: str) -> Refused | None:
+    """The distribution that pip has, and does not take because of its Requires-Python."""
+    told = _OTHER_PYTHON.search(output)
+    if told:
+        return Refused(told[2], told[3])
+    # Where there are others, "no matching distribution" has this among its reasons.
+    ignored, pin = _WRONG_PYTHON.search(output), _PINNED.match(missing_requirement(output) or "")
+    for entry in ignored[1].split("; ") if ignored and pin else ():
+        version, _, requires_python = entry.strip().partition(" Requires-Python ")
+        if pin and _same_version(version, pin[2]):
+            return Refused(pin[1], requires_python)
+    return None
+
+
+def _same_version(first: str, second: str) -> bool:
+    try:
+        return Version(first) == Version(second)
+    except InvalidVersion:
+        return first == second
+
+
 def _unavailable(output: str, log: Path) -> BuildFailure:
-    other = _OTHER_PYTHON.search(output)
-    if other:
-        return BuildFailure("unavailable", _short(other[1]), (), log)
+    other = _OTHER_PLATFORM.search(output)
     requirement = missing_requirement(output) or "a requirement"
-    detail: tuple[str, ...] = ()
-    wrong = _WRONG_PYTHON.search(output)
-    if wrong:
-        version = requirement.partition("==")[2]
-        entries = [entry.strip() for entry in wrong[1].split(";")]
-        exact = [entry for entry in entries if version and entry.split(" ")[0] == version]
-        detail = tuple(_short(f"version {entry}") for entry in exact[:_DETAIL_LINES])
-    headline = _short(f"no index has {requirement} for this Python and platform")
-    return BuildFailure("unavailable", headline, detail, log)
+    told = other[1] if other else f"no index has {requirement} for this Python and platform"
+    return BuildFailure("unavailable", _short(told), (), log)
 
 
 def _build(output: str, log: Path) -> BuildFailure:

@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from pytest_vcp.url_secrets import masked
 from pytest_vcp.violations import Location
 
 DECLARED = "requirements.in"
@@ -30,6 +31,7 @@ _VCS = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
 _NAMED_URL = re.compile(r"^[A-Za-z0-9._-]+\s*(\[[^\]]*\])?\s*@\s*(?P<url>\S+)")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _HASH = re.compile(r"--hash[= ]\s*(?P<value>\S+)")
+_HASH_FRAGMENT = re.compile(r"[#&](md5|sha1|sha224|sha256|sha384|sha512)=[0-9a-fA-F]+")
 _EGG = re.compile(r"[#&]egg=(?P<name>[A-Za-z0-9._-]+)")
 
 
@@ -50,8 +52,9 @@ class RequirementLine:
 
     @property
     def short(self) -> str:
-        """The line without its options, short enough for a message."""
+        """The line without its options and secrets, short enough for a message."""
         text = re.split(r"\s+--", self.text, maxsplit=1)[0] if self.requirement else self.text
+        text = masked(text)
         return text if len(text) <= 60 else f"{text[:57]}..."
 
     @property
@@ -79,6 +82,19 @@ class RequirementLine:
             return None
         version = specifiers[0].version
         return None if version.endswith(".*") else Version(version)
+
+    @property
+    def local_version(self) -> str | None:
+        """What follows the plus sign of a version such as 2.1.0+cu118, where one is asked for."""
+        for specifier in self.requirement.specifier if self.requirement else ():
+            if specifier.operator in ("==", "===") and "+" in specifier.version:
+                return specifier.version.partition("+")[2]
+        return None
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the file that is installed has to have a hash that this line gives."""
+        return bool(self.hashes or _HASH_FRAGMENT.search(self.url or ""))
 
 
 @dataclass(frozen=True)

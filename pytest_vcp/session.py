@@ -17,16 +17,22 @@ from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment
 from pytest_vcp.example_inputs import ExampleInput, Opening
 from pytest_vcp.facts import Facts
+from pytest_vcp.imported import Imported
+from pytest_vcp.lifting import Need, Writing
 from pytest_vcp.model import LoadedModel
 from pytest_vcp.package import ModelPackage
+from pytest_vcp.pickles import PickleFacts
+from pytest_vcp.pip_report import Chosen
 from pytest_vcp.prediction import Attempt, Figures, Loading, Observations, Packaging, Prediction
-from pytest_vcp.requirements import Lock
+from pytest_vcp.repackaging import Repackaging
+from pytest_vcp.requirements import Lock, RequirementLine
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings import Settings
 from pytest_vcp.spec import Description, Enforcement, ModelSpec
 from pytest_vcp.suite import rule_of
-from pytest_vcp.weights import Weights
+from pytest_vcp.weight_pickles import WeightPickle
+from pytest_vcp.weights import Code, Weights
 from pytest_vcp.wrapper import NotFound, WrapperFacts
 
 
@@ -126,6 +132,30 @@ def vcp_markers(vcp_facts: Facts) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session")
+def vcp_whole_environment(vcp_facts: Facts) -> Environment:
+    """The environment, where all that is pinned and all that is needed is installed."""
+    return vcp_facts.whole_environment
+
+
+@pytest.fixture(scope="session")
+def vcp_pins(vcp_facts: Facts) -> Mapping[str, RequirementLine]:
+    """The lines of requirements.txt that apply in the environment, by distribution."""
+    return vcp_facts.pins
+
+
+@pytest.fixture(scope="session")
+def vcp_choices(vcp_facts: Facts) -> tuple[Chosen, ...]:
+    """What pip installed when it built the environment."""
+    return vcp_facts.choices
+
+
+@pytest.fixture(scope="session")
+def vcp_imported(vcp_facts: Facts) -> tuple[Imported, ...]:
+    """The imports in model_code and model_spec.py of anything that is not theirs."""
+    return vcp_facts.imported
+
+
+@pytest.fixture(scope="session")
 def vcp_imports(vcp_facts: Facts) -> Attempt:
     """The import of model_code and model_spec in the environment."""
     return vcp_facts.imports
@@ -178,6 +208,12 @@ def vcp_weights(vcp_facts: Facts) -> Weights:
 
 
 @pytest.fixture(scope="session")
+def vcp_code(vcp_facts: Facts) -> Code | None:
+    """The files of model_code as they were when the run began."""
+    return vcp_facts.code
+
+
+@pytest.fixture(scope="session")
 def vcp_digests(vcp_facts: Facts) -> FileDigests:
     """Digests of files, each read once."""
     return vcp_facts.digests
@@ -200,9 +236,45 @@ def vcp_artifact(vcp_facts: Facts) -> ModelArtifact:
 
 
 @pytest.fixture(scope="session")
+def vcp_pickle(vcp_facts: Facts) -> PickleFacts:
+    """The pickled wrapper, read without loading it."""
+    return vcp_facts.pickle
+
+
+@pytest.fixture(scope="session")
+def vcp_weight_pickles(vcp_facts: Facts) -> tuple[WeightPickle, ...]:
+    """The pickles among the weights, read without loading them."""
+    return vcp_facts.weight_pickles
+
+
+@pytest.fixture(scope="session")
+def vcp_repackaging(vcp_facts: Facts) -> Repackaging:
+    """What came of packaging a second time."""
+    return vcp_facts.repackaging
+
+
+@pytest.fixture(scope="session")
 def vcp_loading(vcp_facts: Facts) -> Loading:
     """The artifact loaded where nothing but the artifact is to be had."""
     return vcp_facts.loading
+
+
+@pytest.fixture(scope="session")
+def vcp_network_need(vcp_facts: Facts) -> Need | None:
+    """Why the model can't do without a network; None where it can."""
+    return vcp_facts.network_need
+
+
+@pytest.fixture(scope="session")
+def vcp_writing(vcp_facts: Facts) -> Writing:
+    """What the model writes to other than temporary places."""
+    return vcp_facts.writing
+
+
+@pytest.fixture(scope="session")
+def vcp_home_need(vcp_facts: Facts) -> Need | None:
+    """Why the model can't do without a writable home directory; None where it can."""
+    return vcp_facts.home_need
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _DECODER = json.JSONDecoder()
 _WIDEST = 40
+_NEAR = 20
 # What a backslash keeps as it is within double quotes; before anything else it stands for itself.
 _KEPT = ('"', "\\", "$", "`")
 
@@ -88,7 +89,7 @@ class _Splitter:
         try:
             _, end = _DECODER.raw_decode(self._text, start)
         except json.JSONDecodeError as problem:
-            near = short(self._text[problem.pos :][:_WIDEST])
+            near = short(self._text[problem.pos :][:_NEAR])
             return self._text[start], f"{problem.msg} at {near or 'its end'}"
         except RecursionError:
             return self._text[start], "it is nested too deeply"

@@ -113,10 +113,11 @@ class Enforcement:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """What the way through serving JSON and back does to the example."""
+    """What the way through serving JSON and back does to the example, and the JSON on the way."""
 
     problem: str | None
     differences: tuple[str, ...]
+    payload: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,9 @@ def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
         example=Example(**example, where=Location(file, lines.get("INPUT_EXAMPLE"))),
         enforcement=enforcement and read_enforcement(enforcement),
         round_trip=round_trip
-        and RoundTrip(round_trip["problem"], tuple(round_trip["differences"])),
+        and RoundTrip(
+            round_trip["problem"], tuple(round_trip["differences"]), round_trip["payload"]
+        ),
     )
 
 

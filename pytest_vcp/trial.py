@@ -6,18 +6,20 @@ same time, as the hub's packager does. A passing run loads the model twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pytest_vcp.attempts import Attempts
+from pytest_vcp.lifting import Needs
+from pytest_vcp.loader import Loader
 from pytest_vcp.payload import Payload, inputs
 from pytest_vcp.policy import Tolerance
 from pytest_vcp.prediction import Attempt, Observations
 from pytest_vcp.progress import Progress
 from pytest_vcp.settings import Settings
-from pytest_vcp.sources import guessed_inputs, source_tree
 from pytest_vcp.violations import Unverified
 from pytest_vcp.worker import Worker
 from pytest_vcp.workplaces import Workplaces
@@ -40,15 +42,16 @@ class Trial:
         self.settings = settings
         self.artifact = artifact
         self.payload: Payload = {}
-        self.model_loads = 0
-        self.forward_passes = 0
+        self._loads = 0
+        self._passes = 0
         self._progress = progress
         self._workplaces = workplaces
         self._tester = tester
         self._attempts = Attempts(progress)
-        self._visible = guessed_inputs(settings)
-        self._loader: Worker | None = None
+        self._loader = Loader(settings, artifact, workplaces, progress)
+        self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
+        self._errands: list[str] = []
 
     @property
     def scratch(self) -> Path:
@@ -57,7 +60,7 @@ class Trial:
 
     def warm_up(self) -> None:
         """Start the worker that will load; it begins with the imports that it will need."""
-        self._loader = self._workplaces.started_loader(self._visible)
+        self._loader.warm_up()
 
     def begin(self, payload: Payload | None) -> None:
         """Load in the one worker and validate in the other, without waiting for either.
@@ -65,11 +68,8 @@ class Trial:
         `payload` is the request for the forward pass, its inputs absolute; without one, the
         artifact is loaded and nothing more.
         """
-        loader = self._loader_that_sees(payload or {})
-        artifact = str(self.artifact)
-        self._attempts.send(
-            "load", loader, "forward.load", {"artifact": artifact}, "loading the artifact"
-        )
+        self._files = _listing(self.artifact)
+        self._loader.begin(payload)
         if payload is None:
             return
         self.payload = payload
@@ -77,50 +77,56 @@ class Trial:
             "validate",
             self._tester,
             "packaging.validate",
-            {"artifact": artifact, "payload": payload, "keep": str(self._kept)},
+            {"artifact": str(self.artifact), "payload": payload, "keep": str(self._kept)},
             "validating the serving example",
-        )
-        self._attempts.send(
-            "predict", loader, "forward.predict", {"payload": payload}, "predicting"
         )
 
     @property
     def _kept(self) -> Path:
         return self.scratch / "other-process.npz"
 
-    def _loader_that_sees(self, payload: Payload) -> Worker:
-        """The loader; a new one where the guess was wrong about what it may see.
-
-        Inputs inside the package stay readable while the source tree around them does not, and
-        which they are had to be guessed before model_spec.py was imported: it may compute their
-        names, or name files that are no inputs.
-        """
-        assert self._loader is not None
-        wanted = tuple(Path(uri) for uri in inputs(payload, self.settings.policy.input_column))
-        hidden = source_tree(self.settings)
-        anyway = tuple(path for path in wanted if not _lies_in(path, hidden))
-        seen = (*self._visible, *anyway)
-        unseen = any(not _lies_in(path, seen) and path.exists() for path in wanted)
-        others = (path for path in self._visible if _lies_in(path, hidden))
-        if unseen or not all(_lies_in(path, wanted) for path in others):
-            self._loader.close(grace=0)
-            self._visible = wanted
-            self._loader = self._workplaces.started_loader(wanted)
-        return self._loader
-
     # Steps, each asked for once; the reply is kept.
 
     def load(self) -> Attempt:
         """Load the artifact where nothing but the artifact is to be had."""
-        return self._first("load", loads=1)
+        if self._loader.load_failed():
+            self.needs()
+        return self._loader.load()
 
     def predict(self) -> Attempt:
         """The first forward pass."""
-        return self._first("predict", passes=1)
+        self.needs()
+        return self._loader.predict()
+
+    def needs(self) -> Needs:
+        """What the model can't do without; the trial goes on with what it needs."""
+        # A finished artifact is tested under conditions, too.
+        is_free = self.payload and self.settings.artifact_only is None
+        return self._loader.settle(self.validate if is_free else None)
+
+    def changed_files(self) -> tuple[str, ...]:
+        """Files of the artifact that have come, gone or changed since its trial began."""
+        if self.payload:
+            self.validate()
+        now = _listing(self.artifact)
+        both = sorted({*self._files, *now})
+        return tuple(name for name in both if self._files.get(name) != now.get(name))
 
     def validate(self) -> Attempt:
         """The serving payload through MLflow's validate_serving_input, in the testing worker."""
-        return self._first("validate", loads=1, passes=1)
+        if self._attempts.answered("validate") is None:
+            self._loads += 1
+            self._passes += 1
+        return self._attempts.finish("validate")
+
+    def also(self, method: str, params: Mapping[str, Any], doing: str) -> None:
+        """Have the testing worker do something else after that, while the other one predicts."""
+        self._attempts.send(method, self._tester, method, params, doing)
+        self._errands.append(method)
+
+    def done(self, method: str) -> Attempt:
+        """What came of it."""
+        return self._attempts.finish(method)
 
     def sees_gpu(self) -> bool:
         """Whether the process of the first forward pass had a GPU before or after it."""
@@ -132,6 +138,8 @@ class Trial:
         if self._leftovers is None:
             if self.payload:
                 self.validate()
+            for method in self._errands:
+                self.done(method)
             self._leftovers = tuple(self._tester.close(grace=_EXIT_SECONDS))
         return self._leftovers
 
@@ -175,12 +183,11 @@ class Trial:
 
         A reply that tells its number of `passes` has them counted.
         """
-        assert self._loader is not None
         known = self._attempts.answered(method)
         if known is not None:
             return known
-        attempt = self._attempts.ask(method, self._loader, method, params, doing)
-        self.forward_passes += (attempt.reply or {}).get("passes", 0)
+        attempt = self._attempts.ask(method, self._loader.worker, method, params, doing)
+        self._passes += (attempt.reply or {}).get("passes", 0)
         return attempt
 
     def vary(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
@@ -203,35 +210,26 @@ class Trial:
 
     def ask_model(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """One more question to the loaded model. Raises WorkerFailure."""
-        assert self._loader is not None
         with self._progress.step("asking the model"):
-            return self._loader.call(f"forward.{method}", dict(params), doing="asking the model")
-
-    def _first(self, key: str, loads: int = 0, passes: int = 0) -> Attempt:
-        """Wait for what was sent ahead, and count what it cost."""
-        if self._attempts.answered(key) is None:
-            self.model_loads += loads
-            self.forward_passes += passes
-        return self._attempts.finish(key)
+            return self._loader.worker.call(
+                f"forward.{method}", dict(params), doing="asking the model"
+            )
 
     def figures(self) -> dict[str, float | int | None]:
         """What the trial cost: seconds, bytes, loads of the model and forward passes."""
-        peaks = [
-            worker.peak_rss_bytes
-            for worker in (self._tester, self._loader)
-            if worker is not None and worker.peak_rss_bytes
-        ]
+        load, predict = self._loader.answered()
+        peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
         return {
-            "load_seconds": _seconds(self._attempts.answered("load")),
-            "forward_seconds": _seconds(self._attempts.answered("predict")),
-            "peak_rss_bytes": max(peaks, default=None),
-            "model_loads": self.model_loads,
-            "forward_passes": self.forward_passes,
+            "load_seconds": _seconds(load),
+            "forward_seconds": _seconds(predict),
+            "peak_rss_bytes": max(filter(None, peaks), default=None),
+            "model_loads": self._loads + self._loader.loads,
+            "forward_passes": self._passes + self._loader.passes,
         }
 
     def outputs(self) -> dict[str, dict[str, object]] | None:
         """What the first forward pass returned: each array's shape, dtype, digest and range."""
-        attempt = self._attempts.answered("predict")
+        _, attempt = self._loader.answered()
         if attempt is None or attempt.reply is None:
             return None
         return {
@@ -247,14 +245,19 @@ class Trial:
 
     def close(self) -> None:
         """End the worker that loaded."""
-        if self._loader is not None:
-            self._loader.close()
+        self._loader.close()
 
 
 def _seconds(attempt: Attempt | None) -> float | None:
     return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
 
 
-def _lies_in(path: Path, roots: tuple[Path, ...]) -> bool:
-    real = path.resolve()
-    return any(real.is_relative_to(root.resolve()) for root in roots)
+def _listing(root: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of the last change, in nanoseconds, of each file by its path below `root`."""
+    found = {}
+    for parent, _, names in os.walk(root):
+        for name in names:
+            path = Path(parent, name)
+            state = path.lstat()
+            found[path.relative_to(root).as_posix()] = state.st_size, state.st_mtime_ns
+    return found

@@ -18,7 +18,7 @@ from pytest_vcp.settings import Settings
 from pytest_vcp.sources import preimports
 from pytest_vcp.staging import Staging
 from pytest_vcp.trial import Trial
-from pytest_vcp.weights import Weights, snapshot
+from pytest_vcp.weights import Code, Weights, code_snapshot, snapshot
 from pytest_vcp.workplaces import Workplaces
 from pytest_vcp.workshop import Workshop
 from pytest_vcp.wrapper import NotFound, WrapperFacts, find_class
@@ -64,6 +64,10 @@ class Variant:
     def weights(self) -> Weights:
         return snapshot(self.sources)
 
+    @cached_property
+    def code(self) -> Code:
+        return code_snapshot(self.settings.pkg_dir)
+
     def prepare_staging(self) -> None:
         """Make the place where the artifact grows. Raises ToolError where that can't be."""
         self._staging.create()
@@ -73,6 +77,7 @@ class Variant:
         if self.workshop is None:
             if not self._staging.root.exists():
                 self._staging.create()
+            _ = self.weights, self.code  # As they are before any of the author's code has run.
             self.workshop = self._new_workshop(self.settings, self._staging, environment.python)
             self.workshop.start()
             self._digests.read_ahead(self.weights.paths)

@@ -1,4 +1,4 @@
-"""The weights in model_data/ as they were when the run began, to hold the artifact against."""
+"""Weights and code as they were when the run began, to hold the artifact against."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vcp.artifact_sources import ArtifactSource
+from pytest_vcp.inside.litter import litter_in
+from pytest_vcp.package import CODE
 
 
 @dataclass(frozen=True)
-class WeightFile:
+class SourceFile:
     """One file: where it lies, where it goes in the artifact, its size and time of change."""
 
     source: Path
@@ -29,23 +31,42 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """All files of all artifacts, in the order of their paths."""
+class Snapshot:
+    """Files in the order of their paths."""
 
-    files: tuple[WeightFile, ...]
+    files: tuple[SourceFile, ...]
 
     @property
     def paths(self) -> tuple[Path, ...]:
         return tuple(file.source for file in self.files)
 
 
+class Weights(Snapshot):
+    """All files of all artifacts."""
+
+
+class Code(Snapshot):
+    """All files of model_code, without litter."""
+
+
 def snapshot(sources: Iterable[ArtifactSource]) -> Weights:
     """Note every file of the artifacts, without reading any."""
-    return Weights(tuple(file for source in sources for file in _files(source.path)))
+    return Weights(
+        tuple(
+            file
+            for source in sources
+            for file in _files(source.path, Path("artifacts") / source.path.name)
+        )
+    )
 
 
-def _files(path: Path) -> Iterator[WeightFile]:
-    target = Path("artifacts") / path.name
+def code_snapshot(pkg_dir: Path) -> Code:
+    """Note every file of model_code, without reading any."""
+    files = _files(pkg_dir / CODE, Path("code") / CODE)
+    return Code(tuple(file for file in files if litter_in(file.target) is None))
+
+
+def _files(path: Path, target: Path) -> Iterator[SourceFile]:
     if path.is_file():
         yield _file(path, target)
         return
@@ -53,9 +74,10 @@ def _files(path: Path) -> Iterator[WeightFile]:
         directories.sort()
         for name in sorted(names):
             file = Path(parent) / name
-            yield _file(file, target / file.relative_to(path))
+            if file.is_file():
+                yield _file(file, target / file.relative_to(path))
 
 
-def _file(source: Path, target: Path) -> WeightFile:
+def _file(source: Path, target: Path) -> SourceFile:
     status = source.stat()
-    return WeightFile(source, target.as_posix(), status.st_size, status.st_mtime_ns)
+    return SourceFile(source, target.as_posix(), status.st_size, status.st_mtime_ns)

@@ -6,9 +6,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_vcp.lifting import Condition
 from pytest_vcp.settings import Settings
 from pytest_vcp.sources import source_tree
 from pytest_vcp.worker import Conditions, Worker
+
+# Directories that every system has for temporary files, besides the one that TMPDIR names.
+_TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
 
 
 def _scratch() -> Path:
@@ -41,18 +45,34 @@ class Workplaces:
             home=self.scratch / "packager-home",
             tmp=self.tmp or self.scratch / "packager-tmp",
             path=sources,
+            # What somebody else has made is not ours to change.
+            read_only=() if sources else (self.protected,),
             environ=self._device_variables(),
         )
         return self._worker("packager", conditions)
 
-    def started_loader(self, visible: tuple[Path, ...]) -> Worker:
-        """The worker that sees the artifact and, inside the package, only what is `visible`."""
+    def started_loader(
+        self, visible: tuple[Path, ...], lifted: frozenset[Condition], number: int
+    ) -> Worker:
+        """The worker that sees the artifact and, inside the package, only what is `visible`.
+
+        `lifted` are the conditions that it is spared; `number` tells the processes of one variant
+        apart, each of which has empty directories of its own.
+        """
+        place, home = self.scratch / f"loader-{number}", self.home(number)
+        own = (place / "elsewhere", place / "tmp", *_TEMPORARY)
+        at_home = (home,) if "home" in lifted else ()
         conditions = Conditions(
-            cwd=self.scratch / "elsewhere",
-            home=self.scratch / "loader-home",
-            tmp=self.scratch / "loader-tmp",
-            network="off",
-            read_only=(self.protected,),
+            cwd=place / "elsewhere",
+            home=home,
+            tmp=place / "tmp",
+            network="on" if "network" in lifted else "off",
+            read_only=(
+                *(self.protected,) * (self.settings.artifact_only is not None),
+                *(() if "elsewhere" in lifted else (self.protected,)),
+                *(() if "home" in lifted else (home,)),
+            ),
+            writable=None if "elsewhere" in lifted else (*own, *at_home),
             hidden=source_tree(self.settings),
             # The scratch too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
@@ -62,6 +82,10 @@ class Workplaces:
         loader.start()
         loader.submit("probe.preimport", {"names": ["mlflow.pyfunc", *self.preimports]})
         return loader
+
+    def home(self, number: int) -> Path:
+        """The home directory of a loading worker."""
+        return self.scratch / f"loader-{number}" / "home"
 
     def _worker(self, name: str, conditions: Conditions) -> Worker:
         settings = self.settings

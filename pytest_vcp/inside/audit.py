@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 _MAX_RECORDED = 10_000
+_MOST_SHOWN = 200
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 # Devices, and what a process says of itself: neither keeps what is written there.
@@ -78,7 +79,7 @@ class Monitor:
         self._written: set[str] = set()
         self._outside: set[str] = set()
         self._connections: set[str] = set()
-        self._has_started = False
+        self._started: set[str] = set()
         self._refused: set[tuple[str, str]] = set()
         self._handlers: dict[str, Callable[[str, tuple[Any, ...]], OSError | None]] = {
             "open": self._on_open,
@@ -107,13 +108,13 @@ class Monitor:
         """Files opened for writing, remote addresses asked for, and what was refused.
 
         `outside` are the paths outside of the writable directories that were to be changed, and
-        `started` is whether the process has started others, of which nothing is known.
+        `started` tells what processes were started: of what these do, nothing is known.
         """
         return {
             "written": sorted(self._written),
             "outside": sorted(self._outside),
             "connections": sorted(self._connections),
-            "started": self._has_started,
+            "started": sorted(self._started),
             "refused": [{"event": event, "path": path} for event, path in sorted(self._refused)],
         }
 
@@ -172,7 +173,10 @@ class Monitor:
         return not _is_any_within(path, writable)
 
     def _on_start(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
-        self._has_started = True
+        """Program and first argument; for a copy of this very process, the name of the event."""
+        words = arguments[1] if event == "subprocess.Popen" and len(arguments) > 1 else event
+        shown = words if isinstance(words, (str, bytes)) else " ".join(map(os.fsdecode, words[:2]))
+        _record(self._started, os.fsdecode(shown)[:_MOST_SHOWN])
         return None
 
     def _on_connect(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:

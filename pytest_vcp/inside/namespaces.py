@@ -46,9 +46,8 @@ _IFF_UP = 0x1
 class Wanted:
     """What to enforce. All paths are absolute and exist; only visible ones may hold links.
 
-    `writable` are the only directories that may be written to, None for all. `read_only` wins over
-    it, and is enforced only beside one of the two or `hidden`: a tree mounted over itself can't be
-    hard-linked out of, which is how weights are packaged.
+    `writable` are the only directories that may be written to, None for all; `read_only` wins over
+    it. What is mounted over itself for that can't be hard-linked out of.
     """
 
     network: bool
@@ -60,7 +59,7 @@ class Wanted:
     @property
     def files(self) -> bool:
         """Whether anything of it takes mounts."""
-        return bool(self.hidden) or self.writable is not None
+        return bool(self.hidden or self.read_only) or self.writable is not None
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ import inspect
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import outputs
 from .linking import link as link_file
+from .litter import LITTER
 from .spec import comparable
 
 Reply = dict[str, Any]
@@ -25,34 +27,56 @@ def save(state: Reply, params: Reply) -> Reply:
     `params`: module, name, config (dict), artifacts (name -> path below model_data), metadata
     (dict), destination (path that does not exist yet). model_spec was described before.
     """
-    import mlflow.pyfunc
+    import mlflow
 
     started = time.perf_counter()
-    wrapper = getattr(importlib.import_module(params["module"]), params["name"])
-    model = construct(wrapper, params["config"])
     # Without `normpath`, MLflow takes "model_data/." for the files in it, not for the directory.
+    # Relative on purpose: MLflow records these paths in MLmodel as they are given.
     sources = {
         name: os.path.normpath(f"model_data/{path}") for name, path in params["artifacts"].items()
     }
-    with _without_loading(type(model)), _linked_weights(os.path.realpath("model_data")):
-        mlflow.pyfunc.save_model(
-            params["destination"],
-            python_model=model,
-            code_paths=["model_code"],
-            # Relative on purpose: MLflow records these paths in MLmodel as they are given.
-            artifacts=sources,
-            model_config=params["config"],
-            metadata=params["metadata"],
-            signature=state["signature"],
-            input_example=state["example"],
-            pip_requirements="requirements.txt",
-        )
+    with _linked_weights(os.path.realpath("model_data")):
+        save_model(state, params, params["destination"], sources, "requirements.txt")
     _open_up(params["destination"])
     return {
         "seconds": time.perf_counter() - started,
         "mlflow_version": mlflow.__version__,
         "signature": comparable(state["signature"]),
     }
+
+
+def save_model(
+    state: Reply,
+    params: Reply,
+    destination: str,
+    artifacts: Mapping[str, str] | None,
+    requirements: str | list[str],
+) -> None:
+    """Construct the wrapper, and let MLflow save it to `destination`."""
+    import mlflow.pyfunc
+
+    wrapper = getattr(importlib.import_module(params["module"]), params["name"])
+    model = construct(wrapper, params["config"])
+    with _without_loading(type(model)), _clean_code() as code:
+        mlflow.pyfunc.save_model(
+            destination,
+            python_model=model,
+            code_paths=[code],
+            artifacts=artifacts,
+            model_config=params["config"],
+            metadata=params["metadata"],
+            signature=state["signature"],
+            input_example=state["example"],
+            pip_requirements=requirements,
+        )
+
+
+@contextlib.contextmanager
+def _clean_code() -> Iterator[str]:
+    """A copy of model_code without what tools have left in it; MLflow itself spares __pycache__."""
+    with tempfile.TemporaryDirectory() as place:
+        ignore = shutil.ignore_patterns(*LITTER)
+        yield shutil.copytree("model_code", os.path.join(place, "model_code"), ignore=ignore)
 
 
 def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:

@@ -12,26 +12,36 @@ from .plain import first_line, plain, same, strict_json
 
 
 def examine(signature: Any, example: Any) -> dict[str, Any]:
-    """Problem and differences of the round trip; both empty where the example survives it."""
+    """Problem and differences of the round trip; both empty where the example survives it.
+
+    `payload` is what travels; it is also what MLflow ships with the artifact.
+    """
     frame, params = example
+    payload = None
     try:
-        received_frame, received_params = _through_json(signature, example)
+        payload = _as_json(example)
+        received_frame, received_params = _parsed(signature, payload)
         sent_frame = _enforced(frame, signature)
         received_frame = _enforced(received_frame, signature)
         differences = _frame_differences(sent_frame, received_frame)
         differences += _param_differences(params, received_params, signature)
     except Exception as problem:  # noqa: BLE001 - MLflow and pandas raise many kinds
-        return {"problem": first_line(problem), "differences": []}
-    return {"problem": None, "differences": differences}
+        return {"problem": first_line(problem), "differences": [], "payload": payload}
+    return {"problem": None, "differences": differences, "payload": payload}
 
 
-def _through_json(signature: Any, example: Any) -> tuple[Any, dict[str, Any]]:
+def _as_json(example: Any) -> dict[str, Any]:
     from mlflow.models import convert_input_example_to_serving_input
+
+    payload: dict[str, Any] = strict_json(convert_input_example_to_serving_input(example))
+    return payload
+
+
+def _parsed(signature: Any, payload: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
-    payload = strict_json(convert_input_example_to_serving_input(example))
-    params = payload.pop("params", {})
-    return infer_and_parse_data(payload, signature.inputs), params
+    body = {name: value for name, value in payload.items() if name != "params"}
+    return infer_and_parse_data(body, signature.inputs), payload.get("params", {})
 
 
 def _enforced(frame: Any, signature: Any) -> Any:

@@ -24,6 +24,12 @@ RULES: tuple[Rule, ...] = (
         "a path, an editable install or a moving branch exists only at the author's",
     ),
     Rule(
+        "VCP204",
+        "static",
+        "a local version such as +cu118 comes with the index that serves it",
+        "pypi.org has no local versions, so pip finds nothing for such a pin",
+    ),
+    Rule(
         "VCP205",
         "static",
         "no distribution is pinned twice",
@@ -36,9 +42,53 @@ RULES: tuple[Rule, ...] = (
         "a lock that was not compiled again installs something other than what was asked for",
     ),
     Rule(
+        "VCP207",
+        "environment",
+        "every pin admits the target Python in its Requires-Python, upper bound included",
+        "pip refuses such a pin; installers that overlook it install what was never tested so",
+    ),
+    Rule(
         "VCP208",
         "environment",
         "pip's resolver accepts the whole of requirements.txt",
         "the hub installs with the resolver on; a conflict stops it there",
+    ),
+    Rule(
+        "VCP209",
+        "environment",
+        "everything that a pinned requirement needs is pinned as well",
+        "what is not pinned is whatever is newest when the hub builds",
+    ),
+    Rule(
+        "VCP210",
+        "environment",
+        "nothing is pinned that nothing needs",
+        "each pin is one more thing to download, to audit and to be in conflict",
+        level="advice",
+    ),
+    Rule(
+        "VCP211",
+        "static",
+        "no option changes what pip resolves, and no line holds credentials",
+        "the hub's resolver has to come to the same result, and everyone reads the file",
+    ),
+    Rule(
+        "VCP212",
+        "environment",
+        "no pinned release was yanked",
+        "its maintainers withdrew it, for a defect as a rule; some mirrors drop it",
+        level="advice",
+    ),
+    Rule(
+        "VCP213",
+        "environment",
+        "a pin provides each third-party module that model_code and model_spec.py import",
+        "an import that only the author's machine can do fails on the hub, often late",
+    ),
+    Rule(
+        "VCP214",
+        "static",
+        "hashes are on every line of requirements.txt, or on none",
+        "with one hash in the file, pip refuses every line without",
     ),
 )

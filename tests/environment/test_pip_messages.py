@@ -34,6 +34,9 @@ DIRECT_OTHER_PYTHON = """\
 Processing ./tool
 ERROR: Package 'tool' requires a different Python: 3.13.0 not in '<3.12'
 """
+OTHER_PLATFORM = """\
+ERROR: tool-1.0-cp27-cp27m-win32.whl is not a supported wheel on this platform.
+"""
 OLD_BUILD = """\
 Collecting tool==1.0 (from -r requirements.txt (line 1))
   Downloading tool-1.0.tar.gz (12 kB)
@@ -114,8 +117,9 @@ AssertionError: this can't be
     ("output", "kind", "words"),
     [
         (CONFLICT, "resolver", "python-dateutil 2.9.0.post0 depends on six>=1.5"),
-        (OTHER_PYTHON, "unavailable", "version 2.4.0 Requires-Python >=3.11"),
-        (DIRECT_OTHER_PYTHON, "unavailable", "3.13.0 not in '<3.12'"),
+        (OTHER_PYTHON, "python", "numpy requires Python >=3.11"),
+        (DIRECT_OTHER_PYTHON, "python", "tool requires Python <3.12"),
+        (OTHER_PLATFORM, "unavailable", "not a supported wheel on this platform"),
         (OLD_BUILD, "build", "tool==1.0 can't be built"),
         (OLD_BUILD, "build", "No module named 'torch'"),
         (WHEEL_BUILD, "build", "command 'gcc' failed"),

@@ -28,7 +28,7 @@ from tests.mutations.judging import ARTIFACT, assert_accepted, assert_rejected, 
 from tests.runs import run_vcp
 
 # Rules of the build itself: their mutants never get an environment.
-BUILD_RULES = ("VCP208", "VCP302")
+BUILD_RULES = ("VCP207", "VCP208", "VCP302")
 
 
 def title(mutation: Mutation | EnvironmentMutation) -> str:
@@ -73,7 +73,9 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
     shutil.copytree(environment.parent, copy, symlinks=True, copy_function=_link)
     mutation.alter(copy / environment.name)
 
-    run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}")
+    extra = ["--vcp-strict"] if BY_ID[mutation.rule].level == "advice" else []
+
+    run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}", *extra)
 
     assert_rejected(run, mutation.rule)
     assert entries(package) == before, run.output

@@ -33,15 +33,16 @@ class Stranger:
 
     `files` map paths to text, which is dedented. `make` is the script that writes weights and
     inputs. `options` are pytest options, `variables` those of the environment of the run, with
-    ``{package}`` for the package. `before` and `after` change the folder before the script runs
-    and when everything is there. `place` is where the package lies, if not where it is judged:
-    then a link leads to it.
+    ``{package}`` for the package. `advice` are the rules of that level that it does not follow.
+    `before` and `after` change the folder before the script runs and when everything is there.
+    `place` is where the package lies, if not where it is judged: then a link leads to it.
     """
 
     name: str
     files: Mapping[str, str]
     make: str
     options: tuple[str, ...]
+    advice: frozenset[str] = frozenset()
     before: Callable[[Path], None] = lambda folder: None
     after: Callable[[Path], None] = lambda folder: None
     variables: Mapping[str, str] = field(default_factory=dict)

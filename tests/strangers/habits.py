@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from tests.strangers.building import SPEC_HEAD, Stranger
 
 # One output of rank three; class, artifact and config from the metadata file, with the config as
-# people write it: not quoted, with spaces, folded over lines.
+# people write it: not quoted, with spaces, folded over lines. The package lies behind a link.
 SMOOTHER = Stranger(
     "smoother",
     {
@@ -43,13 +45,13 @@ SMOOTHER = Stranger(
                         shifted = [np.roll(input_obj, step, axis=2) for step in (-1, 0, 1)]
                         smooth = np.einsum("k,kzyx->zyx", self.kernel, shifted)
                         input_obj = (1 - strength) * input_obj + strength * smooth
-                    return input_obj
+                    return input_obj.astype(np.float32)
             """,
         "model_spec.py": SPEC_HEAD
         + """
 MODEL_SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "input_uri")]),
-    outputs=Schema([TensorSpec(np.dtype("float64"), (-1, 4, 5))]),
+    outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 4, 5))]),
     params=ParamSchema([ParamSpec("strength", "double", 0.5)]),
 )
 INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["größe.txt", "größe.txt"]}), {"strength": 0.25})
@@ -58,12 +60,13 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["größe.txt", "größe.txt"]}), {"
             # Glättung
             model_name: smoother
             variants:
-              fest: --model-class model_code.smoother:Smoother --artifact kernel=fest.txt --model-config-json '{"passes": 3, "unit": "µm"}'
+              fest: --model-class model_code.smoother:Smoother --artifact kernel=fest.txt
+                --model-config-json '{"passes":3,"unit":"µm"}'
               sanft: >-
                 --model-class model_code.smoother:Smoother
                 --artifact kernel=sanft.txt
                 --model-config-json {"passes": 1, "unit": "µm"}
-            """,  # noqa: E501 - one line is one of the ways to write it
+            """,
         "model_data/fest.txt": "1 1 1\n",
         "model_data/sanft.txt": "0.25 0.5 0.25\n",
         "LICENSE": "MIT License\n\nCopyright (c) 2025 Die Glätter\n",
@@ -73,28 +76,22 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["größe.txt", "größe.txt"]}), {"
     np.savetxt("größe.txt", np.random.default_rng(23).random((8, 5)))
     """,
     ("--vcp-variant=sanft",),
+    place="Modelle & mehr/glättung v1",
 )
 
 
 def elaborate(package: Path, pip_report: Path) -> None:
     """Write both requirement files in the most elaborate way that pip understands.
 
-    The hashes are those of what pip installed, by its report.
+    The hashes are those of what pip installed, by its report; what it left out has a made-up one.
     """
-    with pip_report.open(encoding="utf-8") as file:
-        installed = json.load(file)["install"]
-    hashes = {
-        entry["metadata"]["name"].lower().replace("_", "-"): entry["download_info"]["archive_info"][
-            "hashes"
-        ]["sha256"]
-        for entry in installed
-    }
+    hashes = _hashes(pip_report)
+    lines = ["# compiled on a machine in Zürich", ""]
     lock = package / "requirements.txt"
-    lines = ["# compiled on a machine with an ümlaut", ""]
     for line in lock.read_text(encoding="utf-8").splitlines():
         pin, _, marker = line.partition(" ; ")
-        name, _, version = pin.partition("==")
-        if not version or name not in hashes:
+        name, found, version = pin.partition("==")
+        if not found:
             lines.append(line)
             continue
         if name == "sqlalchemy":
@@ -104,13 +101,26 @@ def elaborate(package: Path, pip_report: Path) -> None:
         lines += [
             f"{pin}{marker and f' ; {marker}'} \\",
             f"    --hash=sha256:{'0' * 64} \\",
-            f"    --hash=sha256:{hashes[name]}  # what was installed",
+            f"    --hash=sha256:{hashes.get(name, '1' * 64)}  # what was installed",
         ]
     lock.write_text("\n".join([*lines, ""]), encoding="utf-8")
     declared = package / "requirements.in"
     text = declared.read_text(encoding="utf-8")
+    assert "sqlalchemy<2.1" in text
     declared.write_text(
         text.replace("sqlalchemy<2.1", "SQLAlchemy[asyncio] \\\n    <2.1 ; python_version > '3.9'")
         + "# elsewhere alone\npywin32 ; sys_platform == 'win32'  # größer\n",
         encoding="utf-8",
     )
+
+
+def _hashes(pip_report: Path) -> dict[str, str]:
+    """The sha256 of what pip installed, by the name of the distribution as a lock spells it."""
+    with pip_report.open(encoding="utf-8") as file:
+        installed = json.load(file)["install"]
+    return {
+        canonicalize_name(entry["metadata"]["name"]): entry["download_info"]["archive_info"][
+            "hashes"
+        ]["sha256"]
+        for entry in installed
+    }

@@ -171,8 +171,8 @@ PERTURBATION = Stranger(
                     counts[:, self.genes.index(gene)] *= row["dose"] * row["copies"]
                     hidden = np.tanh(self.scale * counts @ self.weights)
                     if options.get("centre", True):
-                        hidden = hidden - np.mean(options.get("offsets", [0.0]))
-                    best = hidden.argmax(axis=1) % len(names.LABELS)
+                        hidden = hidden - np.mean(options.get("offsets", [0.0, 0.5]))
+                    best = (hidden - hidden.mean(axis=0)).argmax(axis=1) % len(names.LABELS)
                     return {
                         "embedding": hidden.astype(np.float32),
                         "state": best.astype(np.int64),

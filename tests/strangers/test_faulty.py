@@ -18,12 +18,12 @@ FAULTS = {
     ),
     "writes beside its weights": (
         faulty.WRITES_BESIDE_WEIGHTS,
-        "VCP701",
+        "VCP703",
         ("PermissionError", "weights.txt.cache", "the artifact is read-only"),
     ),
     "downloads": (
         faulty.DOWNLOADS,
-        "VCP701",
+        "VCP702",
         ("name resolution", "put what is downloaded into model_data/"),
     ),
     "adds to its result": (

@@ -26,7 +26,8 @@ def test_a_stranger_conforms(stranger: Stranger, tmp_path: Path, environment_pyt
 
     assert run.code == 0, run.output
     assert run.variant["verdict"] == "conformant"
+    assert {rule for rule, word in run.not_passed.items() if word == "advice"} == stranger.advice
     # No GPU, or no library that would use one.
-    assert set(run.not_passed) <= {"VCP902", "VCP903"}, run.output
-    assert set(run.not_passed.values()) <= {"unverified"}
+    assert set(run.not_passed) <= {"VCP902", "VCP903", *stranger.advice}, run.output
+    assert set(run.not_passed.values()) <= {"unverified", "advice"}
     assert (package / "mlflow_model_artifact" / "MLmodel").is_file()

@@ -35,7 +35,7 @@ ANNOTATOR = Stranger(
                     self.wörter = json.loads(text)
 
                 def predict(self, context, model_input, params=None):
-                    größe = (params or {}).get("größe", "klein")
+                    größe = (params or {}).get("größe", "groß")
                     zeilen = []
                     for uri in model_input["input_uri"]:
                         for zeile in Path(uri).read_text("utf-8").splitlines():

@@ -6,7 +6,7 @@ from tests.strangers.building import SPEC_HEAD, Stranger
 
 # Named outputs of ranks one to five; the class three packages deep, in a sub-package called src;
 # predict, without params, inherited from a base class beside it, newer dialect; two rows whose
-# inputs differ in size, each a directory with a link to its chunks.
+# inputs differ in size, each a directory with a link inside.
 PROFILER = Stranger(
     "profiler",
     {
@@ -64,13 +64,13 @@ PROFILER = Stranger(
                     self.planes = context.model_config["planes"]
 
                 def _forward(self, input_obj):
-                    volume = input_obj * self.gains
+                    volume = (input_obj * self.gains).astype(np.float32)
                     channels = np.stack([volume, np.gradient(volume, axis=2)], axis=1)
                     return {
                         "brightness": volume.mean(keepdims=True)[0, 0],
-                        "profile": volume.mean(axis=2).astype(np.float32),
+                        "profile": volume.mean(axis=2),
                         "planes": (volume > 0.5).astype(np.int32),
-                        "channels": channels.astype(np.float32),
+                        "channels": channels,
                         "top": channels[None, : self.planes].transpose(0, 2, 1, 3, 4),
                     }
             """,
@@ -80,11 +80,11 @@ MODEL_SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "input_uri")]),
     outputs=Schema(
         [
-            TensorSpec(np.dtype("float64"), (-1,), "brightness"),
+            TensorSpec(np.dtype("float32"), (-1,), "brightness"),
             TensorSpec(np.dtype("float32"), (-1, 6), "profile"),
             TensorSpec(np.dtype("int32"), (-1, 6, 5), "planes"),
             TensorSpec(np.dtype("float32"), (-1, 2, -1, 5), "channels"),
-            TensorSpec(np.dtype("float64"), (-1, 2, 2, -1, -1), "top"),
+            TensorSpec(np.dtype("float32"), (-1, 2, 2, -1, -1), "top"),
         ]
     ),
 )
@@ -107,7 +107,7 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["scans/low.zarr", "scans/high.zarr"
              "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": steps}},
              "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
              "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}]}))
-        chunks = Path("scans", "chunks", name); (root / "c").symlink_to(f"../chunks/{name}")
+        chunks = root / "chunks"; (root / "c").symlink_to("chunks")
         padded = np.zeros((4, 6, 5), "<u2"); padded[:depth] = volume
         for place in range(2):
             (chunks / str(place) / "0").mkdir(parents=True)

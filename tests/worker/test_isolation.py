@@ -185,6 +185,66 @@ def test_nothing_is_written_below_a_read_only_root(
     assert "open" in refused(worker)
 
 
+def test_nothing_is_written_outside_of_the_writable_directories(
+    strict_worker: MakeWorker, write_model: WriteModel, secrets: Path, tmp_path: Path
+) -> None:
+    place, home = tmp_path / "cwd", tmp_path / "home"
+    worker = strict_worker(writable=(place, secrets / "shown"), read_only=(home,))
+    namespace = worker.hello()["conditions"]["writable"] == "mount namespace"
+    where, file = str(secrets), str(secrets / "secret.txt")
+    errors = errors_of(
+        worker,
+        write_model,
+        write=f"open({file!r}, 'w')",
+        create=f"pathlib.Path({where!r}, 'new').touch()",
+        mkdir=f"os.mkdir({where!r} + '/new')",
+        away=f"os.rename({file!r}, 'x')",
+        remove=f"os.remove({file!r})",
+        at_home="pathlib.Path.home().joinpath('.cache').mkdir()",
+        system="open('/etc/vcp-test', 'w')",
+        library=f"libc = ctypes.CDLL(None); libc.mkdir({(where + '/c').encode()!r}, 511) and 1 / 0",
+        here="open('y', 'w').close(); os.mkdir('d'); os.rename('y', 'd/z')",
+        shown=f"open({where!r} + '/shown/new', 'w').close()",
+        there=f"os.makedirs({where!r}, exist_ok=True)",
+        nowhere="open('/dev/null', 'w').write('x'); open(f'/proc/self/oom_score_adj', 'a').close()",
+        memory="open('/dev/shm/vcp-test', 'w').close(); os.remove('/dev/shm/vcp-test')",
+        read=f"assert open({file!r}).read() == 'secret'",
+    )
+    allowed = {"here", "shown", "there", "nowhere", "memory", "read"}
+    # A C library that opens files by itself is beyond the audit hook's reach.
+    assert {n for n, error in errors.items() if not error} - {"library"} == allowed
+    assert errors.pop("library") == ("ZeroDivisionError" if namespace else "")
+    assert {error for error in errors.values() if error} <= {"OSError", "PermissionError"}
+    assert (secrets / "secret.txt").read_text() == "secret"
+    assert worker.call("probe.observed")["outside"] == sorted(
+        [*(str(secrets / name) for name in ("new", "secret.txt")), str(home / ".cache")]
+        + ["/etc/vcp-test"]
+    )
+
+
+def test_where_all_is_writable_a_home_can_still_be_kept_from_it(
+    strict_worker: MakeWorker, write_model: WriteModel, tmp_path: Path
+) -> None:
+    worker = strict_worker(read_only=(tmp_path / "home",))
+    errors = errors_of(
+        worker,
+        write_model,
+        at_home="pathlib.Path.home().joinpath('file').touch()",
+        beside="pathlib.Path.home().parent.joinpath('file').touch()",
+    )
+    assert errors == {"at_home": "PermissionError", "beside": ""}
+
+
+def test_what_was_asked_for_is_remembered(
+    strict_worker: MakeWorker, write_model: WriteModel, tmp_path: Path
+) -> None:
+    worker = strict_worker(writable=(tmp_path / "cwd",))
+    assert worker.call("probe.observed")["started"] == []
+    child = "import subprocess; subprocess.run(['true', 'a', 'b']); subprocess.run('true')"
+    errors_of(worker, write_model, child=child, fork="os.fork() or os._exit(0)")
+    assert worker.call("probe.observed")["started"] == ["os.fork", "true", "true a"]
+
+
 def test_a_hidden_tree_is_not_there_except_for_what_is_shown(
     strict_worker: MakeWorker, write_model: WriteModel, secrets: Path
 ) -> None:

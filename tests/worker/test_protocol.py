@@ -38,6 +38,7 @@ def test_hello_tells_about_the_interpreter(worker: Worker) -> None:
         "network": "on",
         "hidden": "none",
         "read_only": "none",
+        "writable": "all",
         "user_namespace": False,
     }
 

@@ -1,0 +1,59 @@
+"""Section 7, surroundings: no network, nothing to write to but what is temporary."""
+
+from __future__ import annotations
+
+from pytest_vcp.lifting import Need, Writing
+from pytest_vcp.rules import rule
+from pytest_vcp.violations import Violation
+from pytest_vcp.wording import and_others
+
+
+@rule("VCP702")
+def test_vcp702_model_needs_no_network(vcp_network_need: Need | None) -> None:
+    """The artifact loads and predicts with the network off."""
+    if vcp_network_need is not None:
+        raise Violation(
+            expected="the artifact loads and predicts with the network off",
+            received=told(vcp_network_need, "asked for"),
+            remedy="put what is downloaded into model_data/ and name it with --vcp-artifact",
+            where=vcp_network_need.where,
+        )
+
+
+@rule("VCP703")
+def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> None:
+    """The artifact loads and predicts from files that it can't change, and leaves them alone."""
+    need, changed = vcp_writing.need, vcp_writing.changed
+    if need is not None:
+        raise Violation(
+            expected="the artifact loads and predicts without writing to it, or beside it",
+            received=told(need, "was to change"),
+            remedy="the artifact is read-only: write into a directory from the tempfile module",
+            where=need.where,
+        )
+    if changed:
+        raise Violation(
+            expected="the artifact is after a prediction what it was before",
+            received=f"{changed[0]} was written{and_others(len(changed))}, where that was possible",
+            remedy="write into a directory from the tempfile module",
+        )
+
+
+@rule("VCP720")
+def test_vcp720_model_needs_no_home(vcp_home_need: Need | None) -> None:
+    """The artifact loads and predicts where there is no home directory to write to."""
+    if vcp_home_need is not None:
+        raise Violation(
+            expected="the artifact loads and predicts with a home directory that is read-only",
+            received=told(vcp_home_need, "was to change"),
+            remedy="set the library's cache to tempfile.mkdtemp() at the top of "
+            "model_code/__init__.py",
+            where=vcp_home_need.where,
+        )
+
+
+def told(need: Need, did: str) -> str:
+    """What the model said, and what it wanted where that does not tell."""
+    if not need.wanted or any(name in need.said for name in need.wanted):
+        return need.said
+    return f"{need.said}; it {did} {need.wanted[0]}{and_others(len(need.wanted))}"

@@ -1,0 +1,181 @@
+"""Section 2: what only the environment that pip made of requirements.txt can tell about it.
+
+That pip's resolver accepts the whole file (VCP208) is judged beside the building itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from pytest_vcp.environment import Environment
+from pytest_vcp.imported import Imported
+from pytest_vcp.requirements import DECLARED, Lock, RequirementLine
+from pytest_vcp.resolution import applying, everything_needed
+from pytest_vcp.rules import rule
+from pytest_vcp.values import nearest
+from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.wording import and_others
+
+if TYPE_CHECKING:
+    from pytest_vcp.pip_report import Chosen
+
+Pins = Mapping[str, RequirementLine]
+
+COMPILE_AGAIN = "change requirements.in and compile requirements.txt again"
+# pip-compile leaves these out, because virtual environments used to have them.
+LEFT_OUT_BY_COMPILERS = ("pip", "setuptools", "distribute")
+
+
+@rule("VCP207")
+def test_vcp207_every_pin_admits_the_python(
+    vcp_environment_build: Environment, vcp_lock: Lock
+) -> None:
+    """The Requires-Python of each pin, upper bound included, admits the target Python."""
+    failure = vcp_environment_build.failure
+    if failure is not None and failure.refused is not None:
+        name, wanted = failure.refused.name, failure.refused.requires_python
+        lines = applying(vcp_lock.pinned_as(name), vcp_environment_build)
+        raise _other_python(name, wanted, vcp_environment_build, lines)
+    if failure is not None and not failure.resolved:
+        raise Blocked(failure.rule)
+    for line in applying(vcp_lock.pinned, vcp_environment_build):
+        for entry in vcp_environment_build.installed:
+            wanted = entry.requires_python or ""
+            if entry.name == line.name and not _admits(wanted, vcp_environment_build.version):
+                raise _other_python(entry.name, wanted, vcp_environment_build, [line])
+
+
+@rule("VCP209")
+def test_vcp209_everything_needed_is_pinned(
+    vcp_whole_environment: Environment, vcp_pins: Pins
+) -> None:
+    """Each distribution that a pin needs here, extras and markers counted, is pinned as well."""
+    needed = everything_needed(vcp_pins, vcp_whole_environment)
+    missing = sorted(name for name in needed if name not in vcp_pins)
+    if missing:
+        name, by = missing[0], needed[missing[0]]
+        again = "compile requirements.txt from requirements.in again"
+        left_out = name in LEFT_OUT_BY_COMPILERS
+        raise Violation(
+            expected="a pin for everything that the pins need",
+            received=f"none for {name}, which {by} needs{and_others(len(missing))}",
+            remedy=f"{again}, with pip-compile --allow-unsafe" if left_out else again,
+            where=vcp_pins[by].where if by in vcp_pins else None,
+        )
+
+
+@rule("VCP210")
+def test_vcp210_nothing_is_pinned_without_need(
+    vcp_whole_environment: Environment, vcp_pins: Pins, vcp_lock: Lock
+) -> None:
+    """Each pin that applies here is declared in requirements.in, or needed by what is."""
+    if not vcp_lock.declared_in_view:
+        raise Unverified(f"{DECLARED} is not part of an artifact")
+    declared = applying(vcp_lock.declared, vcp_whole_environment)
+    unclear = [line for line in declared if line.name is None and line.kind != "option"]
+    if unclear:
+        raise Unverified(f"{unclear[0].where} does not say which distributions it brings")
+    roots = {line.name: line for line in declared if line.name is not None}
+    needed = everything_needed(roots, vcp_whole_environment)
+    idle = [line for name, line in vcp_pins.items() if name not in roots and name not in needed]
+    if idle:
+        raise Violation(
+            expected=f"pins that {DECLARED} asks for, or what those need",
+            received=f"{idle[0].short}, which nothing needs{and_others(len(idle))}",
+            remedy=f"delete the pin; if the model needs it, add it to {DECLARED}",
+            where=idle[0].where,
+        )
+
+
+@rule("VCP212")
+def test_vcp212_no_pinned_release_was_yanked(
+    vcp_choices: tuple[Chosen, ...], vcp_pins: Pins
+) -> None:
+    """No index said of a release that pip installed that its maintainers had withdrawn it."""
+    yanked = [entry for entry in vcp_choices if entry.yanked]
+    if yanked:
+        first = yanked[0]
+        reason = f": {' '.join(first.reason.split())}" if first.reason else ""
+        told = f"{first.name} {first.version} was yanked{reason}"
+        raise Violation(
+            expected="releases that were not withdrawn",
+            received=f"{told if len(told) <= 90 else f'{told[:87]}...'}{and_others(len(yanked))}",
+            remedy=f"ask for another release: {COMPILE_AGAIN}",
+            where=vcp_pins[first.name].where if first.name in vcp_pins else None,
+        )
+
+
+@rule("VCP213")
+def test_vcp213_every_import_is_provided_by_a_pin(
+    vcp_whole_environment: Environment,
+    vcp_pins: Pins,
+    vcp_imported: tuple[Imported, ...],
+) -> None:
+    """A pin provides each module that model_code and model_spec.py import from elsewhere."""
+    modules = vcp_whole_environment.modules
+    wrong = []
+    for entry in vcp_imported:
+        by = modules.providers(entry.module, entry.attributes)
+        if not modules.is_standard(entry.module) and not by & vcp_pins.keys():
+            wrong.append((entry, sorted(by)))
+    if wrong:
+        entry, by_others = wrong[0]
+        more = and_others(len({other.module for other, _ in wrong}))
+        if by_others:
+            received = f"{by_others[0]}, which is installed and not pinned, provides it{more}"
+            remedy = f"add {by_others[0]} to {DECLARED} and compile again"
+        else:
+            received = f"nothing that is installed provides it{more}"
+            remedy = _where_it_comes_from(entry, vcp_whole_environment, vcp_pins)
+        raise Violation(
+            expected=f"a pin that provides {_named(entry)}",
+            received=received,
+            remedy=remedy,
+            where=entry.where,
+        )
+
+
+def _admits(requires_python: str, version: str) -> bool:
+    try:
+        return SpecifierSet(requires_python).contains(version, prereleases=True)
+    except InvalidSpecifier:  # pip overlooks it as well
+        return True
+
+
+def _other_python(
+    name: str, wanted: str, environment: Environment, lines: list[RequirementLine]
+) -> Violation:
+    shown = lines[0].short if lines else name
+    return Violation(
+        expected=f"{name} in a release for Python {environment.version}",
+        received=f"{shown}, which requires Python {wanted}",
+        remedy=f"choose a Python that fits with --vcp-python, or {COMPILE_AGAIN}",
+        where=lines[0].where if lines else None,
+    )
+
+
+def _named(entry: Imported) -> str:
+    text = f"{entry.module}.{entry.attributes[0]}" if entry.attributes else entry.module
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _where_it_comes_from(entry: Imported, environment: Environment, pins: Pins) -> str:
+    """The likeliest way to mend an import that nothing provides."""
+    if entry.sibling is not None:
+        return f"it is a module of the package: import it as {entry.sibling}"
+    by_pins = {
+        module: pins.keys() & set(names)
+        for module, names in environment.modules.provided.items()
+        if "." not in module and pins.keys() & set(names)
+    }
+    pin = canonicalize_name(entry.top)
+    of_that_name = [module for module, names in by_pins.items() if pin in names]
+    if of_that_name:
+        return f"{pin} is imported as {of_that_name[0]}"
+    hint = nearest(entry.top, list(by_pins))
+    add = f"add what provides it to {DECLARED} and compile again"
+    return f"{hint} Otherwise {add}" if hint else add

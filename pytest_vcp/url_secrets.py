@@ -1,0 +1,33 @@
+"""Credentials in the URLs of requirement files: found, and kept out of every message."""
+
+from __future__ import annotations
+
+import re
+
+_USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/@\s]+)@")
+_VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+
+
+def has_secret_url(text: str) -> bool:
+    """Whether a URL in the text has a password or a token written into it."""
+    return any(_is_secret(match["scheme"], match["user"]) for match in _USER.finditer(text))
+
+
+def masked(text: str) -> str:
+    """The text with stars in place of passwords and tokens."""
+    return _USER.sub(_mask, text)
+
+
+def _mask(match: re.Match[str]) -> str:
+    secret = _is_secret(match["scheme"], match["user"])
+    return f"{match['scheme']}://****@" if secret else match[0]
+
+
+def _is_secret(scheme: str, user: str) -> bool:
+    """Whether this is more than a name: hosts take tokens in place of the user's name, too."""
+    name, colon, password = user.partition(":")
+    if colon:
+        return _VARIABLE.sub("", password) != ""
+    # The user of git's own protocol is the same for everyone.
+    over_http = scheme.lower().endswith(("http", "https"))
+    return over_http and name != "git" and _VARIABLE.sub("", name) != ""
