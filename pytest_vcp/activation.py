@@ -55,6 +55,7 @@ def switch_on(config: pytest.Config) -> None:
     config.add_cleanup(run.close)
     termination.as_interrupt(config)
     config.pluginmanager.register(session, "vcp-session")
+    config.pluginmanager.register(session.suite_fixtures(), "vcp-facts")
     recorder = Recorder(config, run)
     config.pluginmanager.register(recorder, "vcp-recorder")
     if not worker:

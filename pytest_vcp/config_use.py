@@ -1,30 +1,34 @@
 """Which keys of the model config the code reads, told from the source alone.
 
-The config is followed from `context.model_config`, from a constructor's parameter and from names
-that speak of a config, through assignments and into functions of model_code. Where it leaves for a
-library as a whole, or is gone through key by key, any key may be read: then none is said to be
-unread.
+A key counts as read where it stands as a text or as a name anywhere in model_code. Where the
+config, or a part of it, goes out of sight as a whole (`**config`, a loop, a call, a variable that
+has no config in its name), all keys of that part may be read, and none is said to be unread.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pytest_vcp.config_flow import ConfigFlow, Path
 from pytest_vcp.literals import texts
 from pytest_vcp.package import SourceModule
-from pytest_vcp.values import near_misses
+
+# Keys from the outside in; () is the config itself.
+Path = tuple[str, ...]
+
+_NAMES_A_CONFIG = re.compile(r"(?:^|_)(?:config|configuration|cfg|conf|hparams)(?:_dict)?$")
+_LOOK_UPS = ("get", "pop", "setdefault", "__getitem__")
+_COPIES = ("dict", "copy", "deepcopy")
 
 
 @dataclass(frozen=True)
 class ConfigUse:
     """What the code knows of the config.
 
-    `words` are all texts and names under which a key could be read, `keys` those that are used
-    to look something up. `whole` are the parts of the config, by their path, whose keys may all
-    be read.
+    `words` are all texts and names in the code, `keys` those with which something is looked up.
+    `whole` are the parts of the config that go out of sight.
     """
 
     words: frozenset[str]
@@ -32,7 +36,7 @@ class ConfigUse:
     whole: frozenset[Path]
 
     def unread(self, config: Mapping[str, object]) -> tuple[Path, ...]:
-        """The keys of a config, by their path, that nothing reads for certain."""
+        """The keys of a config, by their path, that nothing reads."""
         return tuple(self._unread(config, ()))
 
     def _unread(self, config: Mapping[str, object], parent: Path) -> Iterator[Path]:
@@ -45,16 +49,96 @@ class ConfigUse:
                 yield from self._unread(value, (*parent, key))
 
 
-def read_config_use(modules: Sequence[SourceModule]) -> ConfigUse:
+def read_config_use(modules: Iterable[SourceModule]) -> ConfigUse:
     """Read every module of model_code."""
-    trees = [module.tree for module in modules if module.tree is not None]
-    words, keys = set[str](), set[str]()
-    for tree in trees:
-        for text, _ in texts(tree):
-            words.update([text, *text.replace("/", ".").split(".")])
+    words, keys, whole = set[str](), set[str](), set[Path]()
+    for tree in (module.tree for module in modules if module.tree is not None):
+        words.update(text for text, _ in texts(tree))
         for node in ast.walk(tree):
-            names = set(_names(node))
-            words |= names
-            keys |= names if not isinstance(node, ast.Attribute) else set()
+            words.update(_names(node))
             keys.update(_looked_up(node))
-    return ConfigUse(frozenset(words), frozenset(keys), ConfigFlow(trees).whole)
+        whole.update(_out_of_sight(tree))
+    return ConfigUse(frozenset(words), frozenset(keys), frozenset(whole))
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """The names that one node of the source holds."""
+    for attribute in ("id", "attr", "arg"):
+        name = getattr(node, attribute, None)
+        if isinstance(name, str):
+            yield name
+
+
+def _looked_up(node: ast.AST) -> Iterator[str]:
+    """The key of a look-up, and the parameters of a constructor, which are looked up as such."""
+    step = _step(node)
+    if step is not None:
+        yield step[1]
+    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        yield from (argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs))
+
+
+def _step(node: ast.AST) -> tuple[ast.AST, str] | None:
+    """What is looked into, and for which key: `x["key"]` and `x.get("key")`."""
+    if isinstance(node, ast.Subscript):
+        inside, key = node.value, node.slice
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+        if node.func.attr not in _LOOK_UPS:
+            return None
+        inside, key = node.func.value, node.args[0]
+    else:
+        return None
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        return inside, key.value
+    return None
+
+
+def _part(node: ast.AST) -> Path | None:
+    """Which part of the config an expression is; None where it is none."""
+    step = _step(node)
+    if step is not None:
+        inside = _part(step[0])
+        return None if inside is None else (*inside, step[1])
+    if isinstance(node, ast.BoolOp):  # config or {}
+        return _first_part(node.values)
+    if isinstance(node, ast.Dict):  # {**defaults, **config}
+        return _first_part(v for k, v in zip(node.keys, node.values, strict=True) if k is None)
+    if isinstance(node, ast.Call) and _name(node.func) in _COPIES and len(node.args) == 1:
+        return _part(node.args[0])
+    return () if _NAMES_A_CONFIG.search(_name(node)) else None
+
+
+def _first_part(nodes: Iterable[ast.expr]) -> Path | None:
+    return next((part for node in nodes if (part := _part(node)) is not None), None)
+
+
+def _name(node: ast.AST) -> str:
+    return str(getattr(node, "attr", None) or getattr(node, "id", None) or "")
+
+
+def _out_of_sight(node: ast.AST) -> Iterator[Path]:
+    """The parts of the config that the code below `node` uses other than by looking one key up."""
+    part = _part(node)
+    if part is not None:
+        yield part
+        return
+    for child in _watched(node):
+        yield from _out_of_sight(child)
+
+
+def _watched(node: ast.AST) -> Iterator[ast.AST]:
+    """What is below a node, without the places where the config is in sight still."""
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        is_config = all(_part(target) == () for target in targets)
+        if node.value is not None and not (is_config and _part(node.value) == ()):
+            yield node.value
+    elif isinstance(node, ast.FunctionDef) and node.name == "__init__" and node.args.kwarg:
+        yield ast.Name("config")  # it takes every key there is
+    elif isinstance(node, (ast.Compare, ast.If, ast.IfExp)):
+        for child in ast.iter_child_nodes(node):
+            is_question = isinstance(node, ast.Compare) or child is node.test
+            if not (is_question and _part(child) == ()):
+                yield child
+    elif not (isinstance(node, ast.Call) and _name(node.func) == "isinstance"):
+        yield from ast.iter_child_nodes(node)

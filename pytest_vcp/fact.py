@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
@@ -37,3 +37,10 @@ class fact(Generic[T]):
         if problem is not None:
             raise problem.with_traceback(None)
         return value  # type: ignore[no-any-return]
+
+
+def names_of_facts(owner: type) -> Iterator[str]:
+    """Every public fact of a class, whether it has to be remembered or not."""
+    for name in dir(owner):
+        if not name.startswith("_") and isinstance(getattr(owner, name), (fact, property)):
+            yield name

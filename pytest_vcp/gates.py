@@ -15,7 +15,7 @@ from pytest_vcp.suite import judges
 from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
 if TYPE_CHECKING:
-    from pytest_vcp.facts import Facts
+    from pytest_vcp.facts.files import FileFacts
 
 _PREFIX = "vcp_"
 
@@ -36,12 +36,12 @@ class Gates:
         self._stages = stages
         self._problems: dict[tuple[str, str], Violation | ToolError | None] = {}
 
-    def enter(self, facts: Facts, stage: Stage) -> None:
+    def enter(self, facts: FileFacts, stage: Stage) -> None:
         """Raise Blocked if a required rule of an earlier stage does not hold."""
         before = self._stages[: self._stages.index(stage)]
         self.hold(facts, *(entry.id for entry in RULES if entry.stage in before))
 
-    def hold(self, facts: Facts, *rules: str) -> None:
+    def hold(self, facts: FileFacts, *rules: str) -> None:
         """Raise Blocked if one of these rules is required, not waived, and does not hold."""
         self.require(
             facts,
@@ -52,7 +52,7 @@ class Gates:
             ),
         )
 
-    def require(self, facts: Facts, *rules: str) -> None:
+    def require(self, facts: FileFacts, *rules: str) -> None:
         """Raise Blocked if one of these rules does not hold, waived or not.
 
         Where the surroundings failed under one of them, that is raised again: it does not say
@@ -65,14 +65,14 @@ class Gates:
             if problem is not None:
                 raise Blocked(rule)
 
-    def _problem(self, facts: Facts, rule: str) -> Violation | ToolError | None:
+    def _problem(self, facts: FileFacts, rule: str) -> Violation | ToolError | None:
         key = rule, facts.variant if BY_ID[rule].scope == "variant" else ""
         if key not in self._problems:
             self._problems[key] = _judged(facts, rule)
         return self._problems[key]
 
 
-def _judged(facts: Facts, rule: str) -> Violation | ToolError | None:
+def _judged(facts: FileFacts, rule: str) -> Violation | ToolError | None:
     judge = judges()[rule]
     try:
         judge(**{name: getattr(facts, name.removeprefix(_PREFIX)) for name in _named(judge)})

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import pytest
 
-from pytest_vcp.artifact_facts import ArtifactFacts
 from pytest_vcp.digests import FileDigests
 from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
-from pytest_vcp.facts import Facts
+from pytest_vcp.facts.finished import ArtifactFacts
+from pytest_vcp.facts.variant import Facts
 from pytest_vcp.finished import Finished
 from pytest_vcp.gates import Gates
 from pytest_vcp.interpreters import Interpreter

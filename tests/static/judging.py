@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance import test_layout, test_requirements
+from conformance import test_author, test_layout, test_requirements, test_source
 from pytest_vcp.artifact_sources import read_artifacts
+from pytest_vcp.author_paths import author_paths
+from pytest_vcp.code_files import files_that_are_no_code
+from pytest_vcp.config_use import read_config_use
+from pytest_vcp.credentials import read_credentials
+from pytest_vcp.fixed_devices import fixed_devices
+from pytest_vcp.licence import read_licence
+from pytest_vcp.metadata import read_metadata
 from pytest_vcp.package import read_package
+from pytest_vcp.policy import Policy, load_policy
 from pytest_vcp.requirements import read_lock
+from pytest_vcp.shadows import shadows
 from pytest_vcp.values import ModelClass
 from pytest_vcp.violations import Blocked, Unverified, Violation
 from pytest_vcp.wrapper import find_class
@@ -20,11 +29,6 @@ from pytest_vcp.wrapper import find_class
 WriteModules = Callable[..., Path]
 
 _PCA = ModelClass("model_code.pbmc_pca_mlflow_model", "PbmcPcaMLflowModel")
-
-
-@dataclass(frozen=True)
-class _Policy:
-    pinned_requirements: tuple[str, ...] = ("mlflow==3.1.0",)
 
 
 @dataclass(frozen=True)
@@ -36,26 +40,39 @@ class StaticSettings:
     artifacts: tuple[tuple[str, str], ...] = (("checkpoint", "pcs50"),)
     model_config: Any = field(default_factory=lambda: {"n_components": 50})
     target_python: tuple[int, int] = sys.version_info[:2]
-    policy: _Policy = field(default_factory=_Policy)
+    policy: Policy = field(default_factory=load_policy)
+    metadata_problems: tuple[tuple[str, str], ...] = ()
 
 
 def facts(settings: StaticSettings) -> dict[str, Any]:
     """What the session's fixtures of these names would hold."""
     package = read_package(settings.pkg_dir, settings.target_python)
+    lock = read_lock(settings.pkg_dir)
+    pinned = {line.name for line in lock.pinned if line.name is not None}
+    policy = settings.policy
+    spec = [package.spec_module] if package.spec_module else []
     return {
         "vcp_settings": settings,
         "vcp_package": package,
         "vcp_sources": read_artifacts(settings.pkg_dir, settings.artifacts),
         "vcp_wrapper": find_class(package.modules, settings.model_class),
         "vcp_model_config": settings.model_config,
-        "vcp_lock": read_lock(settings.pkg_dir),
+        "vcp_lock": lock,
+        "vcp_licence": read_licence(settings.pkg_dir, policy.licence_files),
+        "vcp_metadata": read_metadata(settings.pkg_dir, policy),
+        "vcp_author_paths": author_paths([*package.modules, *spec]),
+        "vcp_fixed_devices": fixed_devices(package.modules),
+        "vcp_shadows": shadows(settings.pkg_dir, pinned, settings.target_python),
+        "vcp_no_code": files_that_are_no_code(settings.pkg_dir, policy.code_file_bytes),
+        "vcp_credentials": read_credentials(package, policy.metadata_files),
+        "vcp_config_use": read_config_use(package.modules),
     }
 
 
 def rules() -> dict[str, Callable[..., None]]:
     """The static rules of sections 1 and 2, by id."""
     found: dict[str, Callable[..., None]] = {}
-    for module in (test_layout, test_requirements):
+    for module in (test_author, test_layout, test_requirements, test_source):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("test_vcp"):
                 found[name.split("_")[1].upper()] = function

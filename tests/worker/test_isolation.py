@@ -217,8 +217,11 @@ def test_nothing_is_written_outside_of_the_writable_directories(
     assert {error for error in errors.values() if error} <= {"OSError", "PermissionError"}
     assert (secrets / "secret.txt").read_text() == "secret"
     assert worker.call("probe.observed")["outside"] == sorted(
-        [*(str(secrets / name) for name in ("new", "secret.txt")), str(home / ".cache")]
-        + ["/etc/vcp-test"]
+        [
+            *(str(secrets / name) for name in ("new", "secret.txt")),
+            str(home / ".cache"),
+            "/etc/vcp-test",
+        ]
     )
 
 

@@ -9,7 +9,7 @@ from pytest_vcp.artifact import ModelArtifact
 from pytest_vcp.environment import Environment
 from pytest_vcp.example_inputs import ExampleInput
 from pytest_vcp.fact import fact
-from pytest_vcp.facts import Facts
+from pytest_vcp.facts.variant import Facts
 from pytest_vcp.imported import Imported, imported_by
 from pytest_vcp.marker_environments import target_environment
 from pytest_vcp.package import read_package

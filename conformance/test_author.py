@@ -1,0 +1,101 @@
+"""Section 1, continued: what the author writes beside the code: the licence and the variants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vcp.licence import Licence
+from pytest_vcp.metadata import Metadata, VariantEntry
+from pytest_vcp.rules import rule
+from pytest_vcp.violations import Location, Violation
+from pytest_vcp.wording import and_others
+
+if TYPE_CHECKING:
+    from pytest_vcp.settings import Settings
+
+_EXAMPLE = "--model-class model_code.my_model:MyModel --artifact weights=weights"
+
+
+@rule("VCP107")
+def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence) -> None:
+    """A licence file is there, has a text, and is filled in."""
+    wanted = vcp_settings.policy.licence_files[0]
+    if not vcp_licence.files:
+        near = f"rename {vcp_licence.near[0]} to {wanted}" if vcp_licence.near else ""
+        raise Violation(
+            expected=f"a licence in the package directory, as {wanted}",
+            received=f"{vcp_licence.near[0]}, a name that the hub does not look for"
+            if vcp_licence.near
+            else "no licence file",
+            remedy=near or f"write the licence of the code and the weights into {wanted}",
+            where=Location(wanted),
+        )
+    for file in vcp_licence.files:
+        if file.is_empty:
+            raise Violation(
+                expected="the text of a licence",
+                received="an empty file",
+                remedy="write the licence of the code and the weights into it",
+                where=file.where,
+            )
+        if file.placeholder is not None:
+            raise Violation(
+                expected="a licence that is filled in: who holds the copyright, and since when",
+                received=f"{file.placeholder.text!r}, which is the template's",
+                remedy="put the year and the holder in its place",
+                where=file.placeholder.where,
+            )
+
+
+@rule("VCP109")
+def test_vcp109_every_variant_can_be_packaged(
+    vcp_settings: Settings, vcp_metadata: Metadata | None
+) -> None:
+    """The metadata file parses, and each variant names a class and at least one artifact."""
+    if vcp_metadata is None:
+        return
+    if vcp_metadata.problem is not None:
+        raise Violation(
+            expected="a metadata file with model_name and variants",
+            received=vcp_metadata.problem,
+            remedy=vcp_metadata.remedy,
+            where=vcp_metadata.where,
+        )
+    if not vcp_metadata.variants:
+        raise Violation(
+            expected="at least one variant",
+            received="none",
+            remedy=f"write variants:, below it NAME: >-, and below that {_EXAMPLE}",
+            where=vcp_metadata.where,
+        )
+    for entry in vcp_metadata.variants:
+        _require_usable(entry)
+    if vcp_settings.metadata_problems:
+        place, problem = vcp_settings.metadata_problems[0]
+        found, _, remedy = problem.partition(" is not usable; ")
+        raise Violation(
+            expected="arguments that the packager can use, in every variant",
+            received=f"{found}{and_others(len(vcp_settings.metadata_problems))}",
+            remedy=remedy or "correct it, or delete the variant",
+            where=Location(place),
+        )
+
+
+def _require_usable(entry: VariantEntry) -> None:
+    said = entry.arguments
+    if entry.is_placeholder:
+        found, remedy = "the template's", f"name it, and give it arguments such as {_EXAMPLE}"
+    elif entry.problem is not None:
+        found, remedy = entry.problem, entry.remedy
+    elif said.model_class is None:
+        found, remedy = "no --model-class", "add --model-class MODULE:CLASS"
+    elif not said.artifacts:
+        found, remedy = "no --artifact", "add --artifact NAME=PATH, the path inside model_data/"
+    else:
+        return
+    raise Violation(
+        expected=f"a class and at least one artifact for the variant {entry.name}",
+        received=found,
+        remedy=remedy,
+        where=entry.where,
+    )

@@ -1,0 +1,115 @@
+"""Section 1, continued: what the source holds that works for nobody but its author."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vcp.author_paths import AuthorPath
+from pytest_vcp.code_files import NoCode
+from pytest_vcp.config_use import ConfigUse
+from pytest_vcp.credentials import Credentials
+from pytest_vcp.fixed_devices import FixedDevice
+from pytest_vcp.rules import rule
+from pytest_vcp.shadows import Shadow
+from pytest_vcp.values import nearest
+from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.wording import and_others
+from pytest_vcp.wrapper import NotFound, WrapperFacts
+
+if TYPE_CHECKING:
+    from pytest_vcp.settings import Settings
+
+
+@rule("VCP110")
+def test_vcp110_no_path_of_the_authors_machine(vcp_author_paths: tuple[AuthorPath, ...]) -> None:
+    """No text in the code is a path below somebody's home directory, or on a drive of theirs."""
+    if vcp_author_paths:
+        first = vcp_author_paths[0]
+        raise Violation(
+            expected="paths that come from context.artifacts or from the input",
+            received=f"{first.text}{and_others(len(vcp_author_paths))}",
+            remedy="put the file into model_data/, name it with --vcp-artifact, and take its path "
+            "from context.artifacts",
+            where=first.where,
+        )
+
+
+@rule("VCP111")
+def test_vcp111_no_device_is_hard_coded(vcp_fixed_devices: tuple[FixedDevice, ...]) -> None:
+    """No device is used without a check that it is there."""
+    if vcp_fixed_devices:
+        first = vcp_fixed_devices[0]
+        raise Violation(
+            expected="a device that is chosen by what there is",
+            received=f"{first.code}{and_others(len(vcp_fixed_devices))}",
+            remedy='use "cuda" if torch.cuda.is_available() else "cpu", and .to(device)',
+            where=first.where,
+        )
+
+
+@rule("VCP112")
+def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> None:
+    """No module beside model_code has the name of one of Python's, or of a pinned distribution."""
+    if vcp_shadows:
+        first = vcp_shadows[0]
+        raise Violation(
+            expected="modules beside model_code whose names are theirs alone",
+            received=f"{first.name}, which hides {first.of}{and_others(len(vcp_shadows))}",
+            remedy="rename it, or move it into model_code/, where any name is fine",
+            where=first.where,
+        )
+
+
+@rule("VCP113")
+def test_vcp113_model_code_holds_code(
+    vcp_settings: Settings, vcp_no_code: tuple[NoCode, ...]
+) -> None:
+    """No file in model_code is binary, of weights, or larger than code is."""
+    if vcp_no_code:
+        first = vcp_no_code[0]
+        most = vcp_settings.policy.code_file_bytes / 1e6
+        raise Violation(
+            expected=f"code and small texts in model_code, no file over {most:,.0f} MB",
+            received=f"{first.kind}{and_others(len(vcp_no_code))}",
+            remedy="move it to model_data/ and name it with --vcp-artifact",
+            where=first.where,
+        )
+
+
+@rule("VCP114")
+def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
+    """No token, key or password stands in what would be packaged."""
+    if vcp_credentials.found:
+        first = vcp_credentials.found[0]
+        raise Violation(
+            expected="no token, key or password in the package",
+            received=f"{first.kind}{and_others(len(vcp_credentials.found))}",
+            remedy="take it out, and withdraw it: whoever had the package may know it",
+            where=first.where,
+        )
+    if not vcp_credentials.complete:
+        raise Unverified("model_code and model_data hold too many small files to read them all")
+
+
+@rule("VCP116")
+def test_vcp116_every_config_key_is_read(
+    vcp_model_config: object, vcp_wrapper: WrapperFacts | NotFound, vcp_config_use: ConfigUse
+) -> None:
+    """Every key of the model config stands somewhere in model_code."""
+    if isinstance(vcp_wrapper, NotFound):
+        raise Blocked("VCP103")
+    if not isinstance(vcp_model_config, dict):
+        raise Blocked("VCP108")
+    unread = vcp_config_use.unread(vcp_model_config)
+    if not unread:
+        return
+    if vcp_wrapper.is_python_model is None:
+        raise Unverified("the model class has a base outside model_code, which may read the config")
+    first = unread[0]
+    hint = nearest(first[-1], sorted(vcp_config_use.keys))
+    raise Violation(
+        expected="a model config whose every key is read in model_code",
+        received=f"{'.'.join(first)}, which nothing reads{and_others(len(unread))}",
+        remedy=hint or "correct the key, or leave it out of --vcp-model-config-json",
+        where=vcp_wrapper.where,
+    )

@@ -1,0 +1,148 @@
+"""Facts that the files of the package say; no environment is needed for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vcp.artifact_sources import ArtifactSource
+from pytest_vcp.author_paths import AuthorPath, author_paths
+from pytest_vcp.code_files import NoCode, files_that_are_no_code
+from pytest_vcp.config_use import ConfigUse, read_config_use
+from pytest_vcp.credentials import Credentials, read_credentials
+from pytest_vcp.digests import FileDigests
+from pytest_vcp.fact import fact
+from pytest_vcp.fixed_devices import FixedDevice, fixed_devices
+from pytest_vcp.licence import Licence, read_licence
+from pytest_vcp.metadata import Metadata, read_metadata
+from pytest_vcp.package import ModelPackage, SourceModule
+from pytest_vcp.requirements import Lock
+from pytest_vcp.settings import Settings
+from pytest_vcp.shadows import Shadow, shadows
+from pytest_vcp.variant import Variant
+from pytest_vcp.violations import Blocked, ToolError
+from pytest_vcp.weights import Code, Weights
+from pytest_vcp.wrapper import NotFound, WrapperFacts
+
+if TYPE_CHECKING:
+    from pytest_vcp.finished import Finished
+    from pytest_vcp.gates import Gates
+    from pytest_vcp.run import Run
+
+
+class FileFacts:
+    """What is known of one variant and of the package that it belongs to, from its files alone."""
+
+    def __init__(self, run: Run, subject: Variant | Finished, gates: Gates) -> None:
+        self._run = run
+        self._subject = subject
+        self._gates = gates
+
+    @property
+    def _variant(self) -> Variant:
+        """The variant; only the facts of the subclass are about anything else."""
+        assert isinstance(self._subject, Variant)
+        return self._subject
+
+    @property
+    def variant(self) -> str:
+        """The name of the variant."""
+        return self._subject.name
+
+    @property
+    def settings(self) -> Settings:
+        """Every setting of this run."""
+        return self._subject.settings
+
+    @property
+    def model_config(self) -> object:
+        """The model config as it was given; an object in JSON where the package is right."""
+        return self.settings.model_config
+
+    @property
+    def package(self) -> ModelPackage:
+        return self._run.package
+
+    @property
+    def sources(self) -> tuple[ArtifactSource, ...]:
+        """What each --vcp-artifact points to."""
+        return self._variant.sources
+
+    @property
+    def wrapper(self) -> WrapperFacts | NotFound:
+        """The wrapper class, found in the source."""
+        return self._variant.wrapper
+
+    @property
+    def lock(self) -> Lock:
+        """requirements.in and requirements.txt, line by line."""
+        return self._run.lock
+
+    @fact
+    def licence(self) -> Licence:
+        """The licence files, and what is left of a template in them."""
+        return read_licence(self.package.pkg_dir, self.settings.policy.licence_files)
+
+    @fact
+    def metadata(self) -> Metadata | None:
+        """The metadata file with its variants; None where there is none."""
+        return read_metadata(self.package.pkg_dir, self.settings.policy)
+
+    @fact
+    def author_paths(self) -> tuple[AuthorPath, ...]:
+        """Paths of somebody's own machine in the code."""
+        return author_paths(self._all_modules)
+
+    @fact
+    def fixed_devices(self) -> tuple[FixedDevice, ...]:
+        """Devices that the code uses without a check that they are there."""
+        return fixed_devices(self.package.modules)
+
+    @fact
+    def shadows(self) -> tuple[Shadow, ...]:
+        """Modules beside model_code that hide others of the same name."""
+        pinned = {line.name for line in self.lock.pinned if line.name is not None}
+        return shadows(self.package.pkg_dir, pinned, self.package.target_python)
+
+    @fact
+    def no_code(self) -> tuple[NoCode, ...]:
+        """Files inside model_code that are no code."""
+        return files_that_are_no_code(self.package.pkg_dir, self.settings.policy.code_file_bytes)
+
+    @fact
+    def credentials(self) -> Credentials:
+        """Credentials in what would be packaged."""
+        return read_credentials(self.package, self.settings.policy.metadata_files)
+
+    @fact
+    def config_use(self) -> ConfigUse:
+        """Which keys of the model config the code reads."""
+        return read_config_use(self.package.modules)
+
+    @property
+    def _all_modules(self) -> tuple[SourceModule, ...]:
+        spec = self.package.spec_module
+        return self.package.modules if spec is None else (*self.package.modules, spec)
+
+    @property
+    def weights(self) -> Weights:
+        """The weights as they were when the run began."""
+        return self._variant.weights
+
+    @property
+    def code(self) -> Code | None:
+        """The files of model_code; None where there is only an artifact."""
+        return self._variant.code
+
+    @property
+    def digests(self) -> FileDigests:
+        """Digests of files, each read once."""
+        return self._run.digests
+
+    @property
+    def are_files_sound(self) -> bool:
+        """Whether every required rule that needs no environment holds."""
+        try:
+            self._gates.enter(self, "environment")
+        except (Blocked, ToolError):
+            return False
+        return True

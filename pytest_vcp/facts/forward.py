@@ -1,0 +1,181 @@
+"""Facts about the loaded artifact and its predictions."""
+
+from __future__ import annotations
+
+from pytest_vcp.fact import fact
+from pytest_vcp.facts.packaging import PackagingFacts
+from pytest_vcp.lifting import Condition, Need, Writing
+from pytest_vcp.policy import Tolerance
+from pytest_vcp.prediction import (
+    Attempt,
+    Figures,
+    Loading,
+    Observations,
+    Prediction,
+    read_prediction,
+)
+from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial import Trial
+from pytest_vcp.violations import Blocked, Unverified
+
+
+class ForwardFacts(PackagingFacts):
+    """The same, and what the artifact predicts."""
+
+    @fact
+    def trial(self) -> Trial:
+        self._want_inference()
+        self._gates.enter(self, "forward")
+        return self._tried()
+
+    def _tried(self) -> Trial:
+        return self.workshop.trial
+
+    def _run_on_example(self) -> Trial:
+        """The trial, where there is an input for the forward pass."""
+        return self._tried()
+
+    @fact
+    def network_need(self) -> Need | None:
+        """Why the model can't do without a network; None where it can."""
+        return self._need("network")
+
+    @fact
+    def writing(self) -> Writing:
+        """What the model writes to other than temporary places."""
+        need = self._need("elsewhere")
+        return Writing(need, () if need else self.trial.changed_files())
+
+    @fact
+    def home_need(self) -> Need | None:
+        """Why the model can't do without a writable home directory; None where it can."""
+        return self._need("home")
+
+    def _need(self, condition: Condition) -> Need | None:
+        """Why the model can't do without it; None where it can."""
+        known = self.trial.needs().by_condition
+        if condition in known:
+            return known[condition]
+        _ = self.loaded
+        if self.first_pass.failure is not None:
+            raise Blocked("VCP704")
+        return self.judged.needs().by_condition.get(condition)
+
+    @fact
+    def loading(self) -> Loading:
+        """The artifact loaded where nothing but the artifact is to be had."""
+        trial = self.trial
+        attempt = trial.load()
+        self._want_surroundings(attempt)
+        return Loading(attempt.failure, () if attempt.failure else trial.leftovers())
+
+    @fact
+    def loaded(self) -> Trial:
+        _ = self.loading
+        self._gates.require(self, "VCP701")
+        return self.trial
+
+    @fact
+    def judged(self) -> Trial:
+        """The trial whose forward pass is judged.
+
+        A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
+        the GPU is then told by the rules on devices.
+        """
+        trial = self.loaded
+        if unlike_declared(trial.predict(), self.spec) is None or not trial.sees_gpu():
+            return trial
+        without = self._variant.package_without_gpu(self.environment)
+        if without is None or unlike_declared(without.trial.predict(), self.spec) is not None:
+            return trial
+        return without.trial
+
+    @fact
+    def first_pass(self) -> Attempt:
+        """The first forward pass, or why it failed."""
+        attempt = self.judged.predict()
+        self._want_surroundings(attempt)
+        return attempt
+
+    @fact
+    def prediction(self) -> Prediction:
+        """The prediction on the input example: numpy arrays, described."""
+        first = self.first_pass
+        self._gates.require(self, "VCP704")
+        assert first.reply is not None
+        return read_prediction(first.reply)
+
+    @fact
+    def observations(self) -> tuple[Observations, ...]:
+        """How many observations the inputs hold, where they are AnnData."""
+        _ = self.prediction
+        # In an output of another rank the first dimension need not be the rows.
+        self._gates.hold(self, "VCP705")
+        return self.judged.observations()
+
+    @fact
+    def repeats(self) -> tuple[Attempt, Attempt]:
+        """The forward pass again: in the same process, and compared with another one."""
+        _ = self.prediction
+        again = self.judged.repeat()
+        elsewhere = self.judged.validate()
+        kept = elsewhere.reply is not None and elsewhere.reply["kept"]
+        return again, self.judged.compare_processes() if kept else Attempt(None)
+
+    @fact
+    def params_effect(self) -> Attempt:
+        """What the declared params do: at their defaults, left out, of another type."""
+        tolerance = self.settings.policy.repeat_tolerance
+        return self._varied("params.examine", "trying the params", tolerance)
+
+    @fact
+    def other_batches(self) -> Attempt:
+        """The forward pass in batches of another size, where there is such a param."""
+        tolerance = self.settings.policy.batch_tolerance
+        return self._varied("params.other_batches", "predicting in other batches", tolerance)
+
+    @fact
+    def refusals(self) -> Attempt:
+        """What the model says to inputs that are missing or can't be read."""
+        return self._varied("variations.refusals", "asking for inputs that are not there")
+
+    @fact
+    def halved(self) -> Attempt | None:
+        """The forward pass on half of the observations; None where the input is not AnnData."""
+        if not self._is_anndata():
+            return None
+        tolerance = self.settings.policy.batch_tolerance
+        return self._varied("variations.halved", "predicting on half of the cells", tolerance)
+
+    @fact
+    def unknown_features(self) -> Attempt | None:
+        """The forward pass on features that no model knows; None where the input is not AnnData."""
+        if not self._is_anndata():
+            return None
+        return self._varied("variations.unknown_features", "renaming all features")
+
+    @fact
+    def figures(self) -> Figures:
+        """Seconds and bytes that the example took."""
+        _ = self.prediction
+        found = self.judged.figures()
+        return Figures(found["load_seconds"], found["forward_seconds"], found["peak_rss_bytes"])
+
+    def _varied(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
+        _ = self.prediction
+        return self.judged.vary(method, doing, tolerance)
+
+    def _is_anndata(self) -> bool:
+        """Whether the first input of the example is AnnData, which can be varied."""
+        return any(entry.is_anndata for entry in self.observations[:1])
+
+    def _want_surroundings(self, attempt: Attempt) -> None:
+        """Raise Blocked where a step failed for want of what can't be had here at all."""
+        rules = {"network": "VCP702", "elsewhere": "VCP703", "home": "VCP720"}
+        if attempt.failure is not None:
+            for condition in self.trial.needs().unmet:
+                raise Blocked(rules[condition])
+
+    def _want_inference(self) -> None:
+        if self.settings.skip_inference:
+            raise Unverified("inference was skipped (--vcp-skip-inference)")

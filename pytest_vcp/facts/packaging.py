@@ -1,0 +1,56 @@
+"""Facts about the packaged artifact; none of it is loaded for them."""
+
+from __future__ import annotations
+
+from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.fact import fact
+from pytest_vcp.facts.spec import SpecFacts
+from pytest_vcp.pickles import PickleFacts, read_pickle
+from pytest_vcp.prediction import Packaging
+from pytest_vcp.repackaging import Repackaging, read_repackaging
+from pytest_vcp.weight_pickles import WeightPickle, read_weight_pickles
+
+
+class PackagingFacts(SpecFacts):
+    """The same, and what was packaged."""
+
+    @fact
+    def packaging(self) -> Packaging:
+        """The packaging of the model: what failed, what is missing in what it left."""
+        workshop = self.workshop
+        self._gates.enter(self, "artifact")
+        attempt = workshop.package()
+        missing = workshop.missing_files() if attempt.failure is None else ()
+        problem = None
+        if attempt.failure is None and not missing:
+            try:
+                _ = self._variant.artifact
+            except (OSError, ValueError) as unreadable:
+                problem = str(unreadable)
+        return Packaging(attempt.failure, missing, problem)
+
+    @fact
+    def artifact(self) -> ModelArtifact:
+        _ = self.packaging
+        self._gates.require(self, "VCP601")
+        return self._variant.artifact
+
+    @fact
+    def pickle(self) -> PickleFacts:
+        """The pickled wrapper, read without loading it."""
+        return read_pickle(self.artifact.path / "python_model.pkl")
+
+    @fact
+    def weight_pickles(self) -> tuple[WeightPickle, ...]:
+        """The pickles among the weights, read without loading them."""
+        artifact = self.artifact
+        paths = (file.path for file in artifact.files if file.path.startswith("artifacts/"))
+        return read_weight_pickles(artifact.path, paths)
+
+    @fact
+    def repackaging(self) -> Repackaging:
+        """What came of packaging a second time."""
+        _ = self.artifact
+        # What should not be in the pickle at all need not be the same twice.
+        self._gates.hold(self, "VCP608")
+        return read_repackaging(self.workshop.package_again())

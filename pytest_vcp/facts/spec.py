@@ -1,0 +1,68 @@
+"""Facts about model_spec.py: the signature and the example, as MLflow sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_vcp.example_inputs import ExampleInput, Opening, read_inputs, read_openings
+from pytest_vcp.fact import fact
+from pytest_vcp.facts.environment import EnvironmentFacts
+from pytest_vcp.payload import read_payload
+from pytest_vcp.prediction import Attempt
+from pytest_vcp.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
+from pytest_vcp.violations import Blocked, Unverified
+
+
+class SpecFacts(EnvironmentFacts):
+    """The same, and what model_spec.py declares."""
+
+    @fact
+    def description(self) -> Description:
+        """The description of model_spec.py, or why there is none."""
+        return typed(self.workshop.describe_spec(), self.settings.pkg_dir / FILE)
+
+    @fact
+    def spec(self) -> ModelSpec:
+        if self.description.spec is None:
+            raise Blocked("VCP401")
+        return self.description.spec
+
+    @property
+    def source_spec(self) -> ModelSpec:
+        """The spec, for those who hold the artifact against model_spec.py itself."""
+        return self.spec
+
+    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        """Ask the process that has described the signature and the example."""
+        return self.workshop.examine(doing, method, params)
+
+    @fact
+    def inputs(self) -> tuple[ExampleInput, ...]:
+        """The inputs that the example names, with their sizes."""
+        self._gates.hold(self, "VCP402", "VCP501", "VCP502")
+        column, root = self.settings.policy.input_column, self.settings.pkg_dir
+        found = read_inputs(self.spec.example, column, root)
+        if found is None:
+            raise Blocked("VCP504")
+        return found
+
+    @fact
+    def openings(self) -> tuple[Opening, ...]:
+        """What became of opening them in the model's environment."""
+        paths = [str(entry.path) for entry in self.inputs]
+        attempt = self._examine(
+            "opening the inputs of the example", "inputs.open_all", {"paths": paths}
+        )
+        return read_openings(self.inputs, attempt.reply, attempt.failure)
+
+    @fact
+    def payload(self) -> Enforcement | None:
+        """What MLflow says of the payload file; None without one."""
+        if self.settings.payload is None:
+            return None
+        self._gates.hold(self, "VCP401", "VCP402")
+        params = {"payload": read_payload(self.settings.payload)}
+        attempt = self._examine("checking the payload", "spec.enforce_payload", params)
+        if attempt.reply is None:
+            raise Unverified(f"checking the payload failed: {attempt.failure}")
+        return read_enforcement(attempt.reply)

@@ -1,0 +1,55 @@
+"""All facts about one variant, each gathered once, in the order in which they rest on each other.
+
+Each class adds the facts of a stage to those of the stages before. The fixtures of `session` hand
+them out under the same names, with `vcp_` before; the gates take them from here. A fact of a later
+stage raises `Blocked` while an earlier rule is broken.
+"""
+
+from __future__ import annotations
+
+from pytest_vcp.fact import fact
+from pytest_vcp.facts.forward import ForwardFacts
+from pytest_vcp.model import LoadedModel
+from pytest_vcp.prediction import Attempt
+from pytest_vcp.violations import ToolError, Unverified
+
+
+class Facts(ForwardFacts):
+    """The same, and what MLflow's own commands and a GPU make of it."""
+
+    @fact
+    def serving(self) -> Attempt:
+        """The serving example through MLflow's validate_serving_input."""
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        return self.judged.validate()
+
+    @fact
+    def json(self) -> Attempt:
+        """The prediction through MLflow's JSON and back."""
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        return self.judged.as_json()
+
+    @fact
+    def gpu_pass(self) -> Attempt:
+        """The first forward pass, where a GPU was visible to it."""
+        self._want_inference()
+        if self.settings.device == "cpu":
+            raise Unverified("the CPU was asked for (--vcp-device cpu)")
+        self._gates.enter(self, "device")
+        trial = self._run_on_example()
+        if not trial.sees_gpu() and self.settings.device == "cuda":
+            raise ToolError(
+                "--vcp-device cuda was given, and the model's process sees no GPU",
+                "run where there is one, or use --vcp-device auto",
+            )
+        if not trial.sees_gpu():
+            raise Unverified("no GPU is visible to a GPU library of the model")
+        return trial.predict()
+
+    @fact
+    def model(self) -> LoadedModel:
+        trial = self.judged
+        self._gates.require(self, "VCP704")
+        return LoadedModel(trial, self.settings)
