@@ -123,9 +123,10 @@ def test_vcp610_config_and_tags_are_recorded(
     }
     for what, (given, found) in recorded.items():
         if found != given:
+            place, one, other = difference(what, given, found)
             raise Violation(
-                expected=f"the {what} as given: {brief(given)}",
-                received=brief(found),
+                expected=f"{place} as given: {brief(one)}",
+                received=brief(other),
                 remedy="don't change the config that the constructor is given, nor MLflow itself",
                 where=Location("MLmodel"),
             )
@@ -144,23 +145,46 @@ def test_vcp612_example_is_the_declared_one(
         found = request(json.loads(vcp_artifact.text(file)))
         for what in wanted:
             if found[what] != wanted[what]:
+                place, one, other = difference(what, wanted[what], found[what])
                 raise Violation(
-                    expected=f"the {what} of INPUT_EXAMPLE: {brief(wanted[what])}",
-                    received=brief(found[what]),
+                    expected=f"{place} of INPUT_EXAMPLE: {brief(one)}",
+                    received=brief(other),
                     remedy="change INPUT_EXAMPLE nowhere but in model_spec.py",
                     where=Location(file),
                 )
 
 
-def request(document: Mapping[str, Any]) -> dict[str, object]:
+def request(document: Any) -> dict[str, object]:
     """The rows and the params of an example, in either form that MLflow gives it."""
+    if not isinstance(document, Mapping):
+        return {"columns": None, "rows": document, "params": {}}
     frame = document.get("dataframe_split") or document.get("inputs") or document
-    rows = {"columns": frame.get("columns"), "data": frame.get("data")}
-    return {"rows": rows, "params": document.get("params") or {}}
+    params = document.get("params") or {}
+    return {"columns": frame.get("columns"), "rows": frame.get("data"), "params": params}
+
+
+class Nothing:
+    """Stands where one of two values has nothing."""
+
+
+def difference(place: str, one: object, other: object) -> tuple[str, object, object]:
+    """The innermost place at which two JSON values first differ, and what is there in each."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in (*one, *(key for key in other if key not in one)):
+            inner = one.get(key, Nothing()), other.get(key, Nothing())
+            if inner[0] != inner[1]:
+                return difference(f"{place}.{key}", *inner)
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, inner in enumerate(zip(one, other, strict=True)):
+            if inner[0] != inner[1]:
+                return difference(f"{place}[{number}]", *inner)
+    return place, one, other
 
 
 def brief(value: object) -> str:
     """A JSON value, cut to what fits on a line."""
+    if isinstance(value, Nothing):
+        return "nothing"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from pytest_vcp.licence import Licence
 from pytest_vcp.metadata import Metadata, VariantEntry
 from pytest_vcp.rules import rule
+from pytest_vcp.shell_words import short
 from pytest_vcp.violations import Location, Violation
 from pytest_vcp.wording import and_others
 
 if TYPE_CHECKING:
     from pytest_vcp.settings import Settings
 
+# Characters of a value that a message has room for.
+_WIDEST = 105
 _EXAMPLE = "--model-class model_code.my_model:MyModel --artifact weights=weights"
 
 
@@ -42,7 +45,7 @@ def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence)
             raise Violation(
                 expected="a licence that is filled in: who holds the copyright, and since when",
                 received=f"{file.placeholder.text!r}, which is the template's",
-                remedy="put the year and the holder in its place",
+                remedy="write what belongs there: the year, the holder, the text of the licence",
                 where=file.placeholder.where,
             )
 
@@ -72,11 +75,13 @@ def test_vcp109_every_variant_can_be_packaged(
         _require_usable(entry)
     if vcp_settings.metadata_problems:
         place, problem = vcp_settings.metadata_problems[0]
-        found, _, remedy = problem.partition(" is not usable; ")
+        value, _, said = problem.partition(" is not usable; ")
+        why, _, remedy = said.rpartition("; ")
+        found = f"{_cut(value, _WIDEST - len(why) - 2)}: {why}" if why else _cut(value)
         raise Violation(
             expected="arguments that the packager can use, in every variant",
-            received=f"{found}{and_others(len(vcp_settings.metadata_problems))}",
-            remedy=remedy or "correct it, or delete the variant",
+            received=f"{_cut(found)}{and_others(len(vcp_settings.metadata_problems))}",
+            remedy=_cut(remedy) or "correct it, or delete the variant",
             where=Location(place),
         )
 
@@ -94,8 +99,12 @@ def _require_usable(entry: VariantEntry) -> None:
     else:
         return
     raise Violation(
-        expected=f"a class and at least one artifact for the variant {entry.name}",
+        expected=f"a class and at least one artifact for the variant {short(entry.name)}",
         received=found,
         remedy=remedy,
         where=entry.where,
     )
+
+
+def _cut(text: str, widest: int = _WIDEST) -> str:
+    return text if len(text) <= widest else f"{text[: max(widest, 40) - 3]}..."

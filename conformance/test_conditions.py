@@ -26,15 +26,15 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
     need, changed = vcp_writing.need, vcp_writing.changed
     if need is not None:
         raise Violation(
-            expected="the artifact loads and predicts without writing to it, or beside it",
-            received=told(need, "was to change"),
-            remedy="the artifact is read-only: write into a directory from the tempfile module",
+            expected="loading and predicting where only temporary directories can be written to",
+            received=told(need, "tried to write"),
+            remedy="write into a directory from the tempfile module",
             where=need.where,
         )
     if changed:
         raise Violation(
             expected="the artifact is after a prediction what it was before",
-            received=f"{changed[0]} was written{and_others(len(changed))}, where that was possible",
+            received=f"{changed[0]}, changed by the model where it may{and_others(len(changed))}",
             remedy="write into a directory from the tempfile module",
         )
 
@@ -45,7 +45,7 @@ def test_vcp720_model_needs_no_home(vcp_home_need: Need | None) -> None:
     if vcp_home_need is not None:
         raise Violation(
             expected="the artifact loads and predicts with a home directory that is read-only",
-            received=told(vcp_home_need, "was to change"),
+            received=told(vcp_home_need, "tried to write"),
             remedy="set the library's cache to tempfile.mkdtemp() at the top of "
             "model_code/__init__.py",
             where=vcp_home_need.where,

@@ -53,7 +53,7 @@ def test_vcp605_code_is_complete_and_clean(
     litter = [file.path for file in vcp_artifact.files if litter_in(file.path)]
     if litter:
         raise Violation(
-            expected="neither byte-code nor files of version control, desktops or editors",
+            expected="neither byte-code nor files of version control, desktops or other tools",
             received=f"{litter_in(litter[0])}{and_others(len(litter))}",
             remedy="delete it where it comes from: model_data/, or a run that loaded the artifact",
             where=Location(litter[0]),
@@ -62,12 +62,14 @@ def test_vcp605_code_is_complete_and_clean(
         raise Unverified("the artifact alone is judged, without its source package")
     packaged = {file.path: file.sha256 for file in vcp_artifact.files}
     for file in vcp_code.files:
-        found = packaged.get(file.target)
-        if found is None or not file.is_unchanged() or found != vcp_digests.of(file.source):
+        found, kept = packaged.get(file.target), file.is_unchanged()
+        if found is None or not kept or found != vcp_digests.of(file.source):
             raise Violation(
                 expected=f"model_code as it was when the run began, {file.source.name} included",
                 received="another content" if found else "no such file in the artifact",
-                remedy="let nothing write into model_code while it is imported and packaged",
+                remedy="check what model_code changes in MLflow or shutil while it is imported"
+                if kept
+                else "let nothing write into model_code while it is imported and packaged",
                 where=Location(file.target),
             )
 

@@ -30,7 +30,7 @@ def test_vcp611_packaging_can_be_repeated(
         raise Violation(
             expected=expected,
             received=f"another {second.differing[0]} each time{and_others(len(second.differing))}",
-            remedy=in_constructor,
+            remedy="let nothing in model_code and model_spec.py depend on time or chance",
             where=Location(second.differing[0]),
         )
     if vcp_pickle.has_unordered:

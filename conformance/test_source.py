@@ -11,6 +11,7 @@ from pytest_vcp.credentials import Credentials
 from pytest_vcp.fixed_devices import FixedDevice
 from pytest_vcp.rules import rule
 from pytest_vcp.shadows import Shadow
+from pytest_vcp.shell_words import short
 from pytest_vcp.values import nearest
 from pytest_vcp.violations import Blocked, Unverified, Violation
 from pytest_vcp.wording import and_others
@@ -69,7 +70,7 @@ def test_vcp113_model_code_holds_code(
         first = vcp_no_code[0]
         most = vcp_settings.policy.code_file_bytes / 1e6
         raise Violation(
-            expected=f"code and small texts in model_code, no file over {most:,.0f} MB",
+            expected=f"code and small texts in model_code, no file over {most:.6g} MB",
             received=f"{first.kind}{and_others(len(vcp_no_code))}",
             remedy="move it to model_data/ and name it with --vcp-artifact",
             where=first.where,
@@ -109,7 +110,7 @@ def test_vcp116_every_config_key_is_read(
     hint = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",
-        received=f"{'.'.join(first)}, which nothing reads{and_others(len(unread))}",
+        received=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
         remedy=hint or "correct the key, or leave it out of --vcp-model-config-json",
         where=vcp_wrapper.where,
     )

@@ -26,6 +26,8 @@ EXPECTED = (
     "requirements.txt",
     "serving_input_example.json",
 )
+# The example for whoever reads the artifact, and as a request to a server, which is an object.
+EXAMPLES = ("input_example.json", "serving_input_example.json")
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,11 @@ def missing_files(path: Path, artifacts: Mapping[str, str]) -> tuple[str, ...]:
 def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
     """Read and digest the artifact at `path`.
 
-    Raises OSError, or ValueError for metadata that is not YAML of the expected kind.
+    Raises OSError, or ValueError for metadata that is not YAML of the expected kind, and for
+    examples that are not JSON.
     """
+    for name in EXAMPLES:
+        _require_json(path / name)
     files = tuple(
         ArtifactFile(name, (path / name).stat().st_size, digests.of(path / name))
         for name in sorted(_walk(path))
@@ -104,6 +109,15 @@ def _walk(path: Path) -> Iterator[str]:
             # A link that leads nowhere is no file; VCP607 tells of it.
             if file.is_file():
                 yield file.relative_to(path).as_posix()
+
+
+def _require_json(path: Path) -> None:
+    try:
+        example = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise ValueError(f"{path.name} is not JSON: {problem}") from None
+    if path.name == EXAMPLES[1] and not isinstance(example, dict):
+        raise ValueError(f"{path.name} is not a JSON object")
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from pytest_vcp.violations import Location
 
 # At the start of a text, or of a value within it: `see /home/…` in a message is no path in use.
 _START = r"""(?:^|[='"])(?:file:///?)?"""
-_NAME = r"[^/\\\s'\"<>{}$*%]+"
+_NAME = r"\w[\w.@-]*"  # what else stands there is a pattern, or a gap to fill in
 _AUTHOR_PATH = re.compile(
     rf"{_START}(?P<path>(?:/home|/Users|/mnt/[a-z]/Users)/{_NAME}(?:/[^\s'\"]*|$)"
     # Two characters, because `x:\d` is a regular expression; what Windows itself has is anybody's.

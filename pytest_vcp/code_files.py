@@ -35,18 +35,22 @@ def files_that_are_no_code(pkg_dir: Path, most_bytes: int) -> tuple[NoCode, ...]
     """Look at every file in model_code, litter of editors and interpreters aside."""
     return tuple(
         NoCode(kind, Location.within(pkg_dir, path))
-        for path in _files(pkg_dir / CODE)
-        if (kind := _kind(path, most_bytes)) is not None
+        for path in files_below(pkg_dir / CODE)
+        if not path.name.startswith(".") and (kind := _kind(path, most_bytes)) is not None
     )
 
 
-def _files(code: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(code):
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and behind its links, without hidden folders and byte-code."""
+    seen = set()
+    for inner, names, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(inner)
+        if real in seen:  # a link back to a folder above
+            names.clear()
+            continue
+        seen.add(real)
         names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
-        for name in sorted(files):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.is_file():
-                yield path
+        yield from (path for name in sorted(files) if (path := Path(inner, name)).is_file())
 
 
 def _kind(path: Path, most_bytes: int) -> str | None:
@@ -55,7 +59,7 @@ def _kind(path: Path, most_bytes: int) -> str | None:
         return f"a file of weights or data ({suffix})"
     size = path.stat().st_size
     if size > most_bytes:
-        return f"a file of {size / 1e6:,.0f} MB"
+        return f"a file of {size / 1e6:.6g} MB"
     if suffix in _COMPILED:
         return None
     with path.open("rb") as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_vcp.literals import texts
@@ -21,6 +21,9 @@ Path = tuple[str, ...]
 _NAMES_A_CONFIG = re.compile(r"(?:^|_)(?:config|configuration|cfg|conf|hparams)(?:_dict)?$")
 _LOOK_UPS = ("get", "pop", "setdefault", "__getitem__")
 _COPIES = ("dict", "copy", "deepcopy")
+# Calls that look at the config, or show it, and read no key.
+_LOOKS = ("isinstance", "len", "bool", "print", "debug", "info", "warning")
+_CONDITIONAL = (ast.If, ast.IfExp, ast.While, ast.Assert)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,10 @@ def _part(node: ast.AST) -> Path | None:
         return None if inside is None else (*inside, step[1])
     if isinstance(node, ast.BoolOp):  # config or {}
         return _first_part(node.values)
+    if isinstance(node, ast.IfExp):  # config if config else {}
+        return _first_part((node.body, node.orelse))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):  # defaults | config
+        return _first_part((node.left, node.right))
     if isinstance(node, ast.Dict):  # {**defaults, **config}
         return _first_part(v for k, v in zip(node.keys, node.values, strict=True) if k is None)
     if isinstance(node, ast.Call) and _name(node.func) in _COPIES and len(node.args) == 1:
@@ -109,7 +116,11 @@ def _part(node: ast.AST) -> Path | None:
 
 
 def _first_part(nodes: Iterable[ast.expr]) -> Path | None:
-    return next((part for node in nodes if (part := _part(node)) is not None), None)
+    """The first of `nodes` that is a part; None where a call among them may read others."""
+    parts = [(_part(node), isinstance(node, ast.Call)) for node in nodes]
+    if any(is_call and part is None for part, is_call in parts):
+        return None
+    return next((part for part, _ in parts if part is not None), None)
 
 
 def _name(node: ast.AST) -> str:
@@ -135,10 +146,23 @@ def _watched(node: ast.AST) -> Iterator[ast.AST]:
             yield node.value
     elif isinstance(node, ast.FunctionDef) and node.name == "__init__" and node.args.kwarg:
         yield ast.Name("config")  # it takes every key there is
-    elif isinstance(node, (ast.Compare, ast.If, ast.IfExp)):
+    else:
+        looks = _looks_at(node)
         for child in ast.iter_child_nodes(node):
-            is_question = isinstance(node, ast.Compare) or child is node.test
-            if not (is_question and _part(child) == ()):
+            if not (child in looks and _part(child) is not None):
                 yield child
-    elif not (isinstance(node, ast.Call) and _name(node.func) == "isinstance"):
-        yield from ast.iter_child_nodes(node)
+
+
+def _looks_at(node: ast.AST) -> Sequence[ast.AST]:
+    """What below a node is only asked whether it is there, or shown."""
+    if isinstance(node, _CONDITIONAL):
+        return (node.test,)
+    if isinstance(node, ast.Compare):
+        return (node.left, *node.comparators)
+    if isinstance(node, ast.UnaryOp):
+        return (node.operand,)
+    if isinstance(node, ast.FormattedValue):
+        return (node.value,)
+    if isinstance(node, ast.Call) and _name(node.func) in _LOOKS:
+        return node.args
+    return ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from pytest_vcp.code_files import files_below
 from pytest_vcp.package import CODE, DATA, ModelPackage, SourceModule
 from pytest_vcp.secret_shapes import is_secret, mask, tokens
 from pytest_vcp.texts import decode, is_binary
@@ -19,14 +19,15 @@ _AT_THE_TOP = re.compile(r"(?:model_spec\.py|requirements.*\.(?:in|txt))")
 # In model_data only files that people write, and only tokens: vocabularies have every word.
 _DATA_SUFFIXES = frozenset((".cfg", ".conf", ".csv", ".env", ".ini", ".json", ".md", ".toml"))
 _DATA_SUFFIXES |= {".txt", ".tsv", ".yaml", ".yml"}
-_SETTERS = ("putenv", "setdefault")
+# Calls that are given a name and a value for it, or a value for want of one.
+_WITH_VALUE = ("get", "getenv", "putenv", "setdefault")
 _MOST_BYTES = 1_000_000
 _MOST_FILES = 2_000
 _PAIRS = (
     re.compile(r"""["'](?P<name>[\w-]+)["']\s*:\s*["'](?P<value>[^"'\n]+)["']"""),
     re.compile(
         r"""^\s*(?:export\s+)?(?P<name>[\w-]+)\s*[:=]\s*(?P<quote>["']?)"""
-        r"""(?P<value>[^"'\s#]+)(?P=quote)\s*(?:#.*)?$""",
+        r"""(?P<value>(?!#)[^"'\s]+)(?P=quote)\s*(?:(?<=\s)#.*)?$""",
         re.MULTILINE,
     ),
 )
@@ -64,16 +65,10 @@ def _files(pkg_dir: Path, metadata_files: tuple[str, ...]) -> Iterator[Path]:
     for path in sorted(pkg_dir.iterdir()):
         if path.is_file() and (path.name in metadata_files or _AT_THE_TOP.fullmatch(path.name)):
             yield path
-    yield from _below(pkg_dir / CODE)
-    for path in _below(pkg_dir / DATA):
-        if path.suffix.lower() in _DATA_SUFFIXES:
+    yield from files_below(pkg_dir / CODE)
+    for path in files_below(pkg_dir / DATA):
+        if (path.suffix or path.name).lower() in _DATA_SUFFIXES:  # `.env` is all name
             yield path
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for inner, names, files in os.walk(folder):
-        names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
-        yield from (Path(inner, name) for name in sorted(files))
 
 
 def _is_data(path: Path, pkg_dir: Path) -> bool:
@@ -124,8 +119,10 @@ def _named_values(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
         named = [*node.posonlyargs, *node.args]
         yield from _defaults(named[len(named) - len(node.defaults) :], node.defaults)
         yield from _defaults(node.kwonlyargs, node.kw_defaults)
-    elif isinstance(node, ast.Call) and _name(node.func) in _SETTERS and len(node.args) > 1:
+    elif isinstance(node, ast.Call) and _name(node.func) in _WITH_VALUE and len(node.args) > 1:
         yield _text(node.args[0]), node.args[1]
+    elif isinstance(node, ast.Call) and _name(node.func) == "login":
+        yield from (("api_key", word.value) for word in node.keywords if word.arg == "key")
 
 
 def _defaults(

@@ -81,7 +81,10 @@ def read_licence(pkg_dir: Path, names: tuple[str, ...]) -> Licence:
     near = (
         entry.name
         for entry in entries
-        if _LOOKS_LIKE_ONE.match(entry.name) and entry.is_file() and entry not in there
+        if _LOOKS_LIKE_ONE.search(entry.name)
+        and entry.suffix != ".py"
+        and entry.is_file()
+        and entry not in there
     )
     return Licence(tuple(files), tuple(near))
 

@@ -34,7 +34,10 @@ def _links(root: Path) -> Iterator[Path]:
 
 
 def _leads_inside(link: Path, root: Path) -> bool:
-    # An absolute target leads inside only for as long as the artifact stays where it is.
-    if Path(os.readlink(link)).is_absolute() or not os.path.exists(link):
+    target = Path(os.readlink(link))
+    way = os.path.normpath(link.parent.relative_to(root) / target)
+    # By an absolute path, or by the name of its own folder, it leads inside only for as long as
+    # the artifact stays where it is.
+    if target.is_absolute() or way.split(os.sep)[0] == os.pardir or not os.path.exists(link):
         return False
     return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(root))

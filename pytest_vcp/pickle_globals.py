@@ -105,20 +105,25 @@ def _of_today(found: Global) -> Global:
 _DATA = _names(
     """
     _codecs.encode copyreg._reconstructor
-    builtins.bool builtins.bytearray builtins.bytes builtins.complex builtins.dict builtins.float
-    builtins.frozenset builtins.int builtins.list builtins.object builtins.range builtins.set
-    builtins.slice builtins.str builtins.tuple
+    builtins.Ellipsis builtins.bool builtins.bytearray builtins.bytes builtins.complex
+    builtins.dict builtins.float builtins.frozenset builtins.int builtins.list builtins.object
+    builtins.range builtins.set builtins.slice builtins.str builtins.tuple
     collections.Counter collections.OrderedDict collections.defaultdict collections.deque
     numpy.dtype numpy.ndarray
-    torch.Size torch.Tensor torch.device torch.layout torch._tensor._rebuild_from_type_v2
-    torch.nn.parameter.Buffer torch.nn.parameter.Parameter torch.per_channel_affine
-    torch.per_tensor_affine torch.serialization._get_layout
+    torch.Size torch.device torch.layout torch._tensor._rebuild_from_type_v2
+    torch.nn.parameter.Buffer torch.nn.parameter.Parameter torch.serialization._get_layout
     """
 )
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric")
 _REBUILDS = ("_reconstruct", "scalar", "_frombuffer")
+# numpy's other kinds of arrays, whose modules have moved from release to release. Not memmap:
+# called, it opens a file.
+_ARRAYS = _names("MaskedArray _mareconstruct chararray matrix recarray record")
 # numpy's scalar types and torch's dtypes, which are named after kind and width.
 _WIDTHS = ("float", "int", "uint", "complex", "bfloat", "bool", "str", "bytes", "quint", "qint")
+_TORCH = ("torch", "torch.cuda", "torch.cuda.sparse", "torch.sparse", "torch.storage")
+# Its classes of tensors and of their storage, its ways to quantise, its dtypes without a kind.
+_TORCH_ENDS, _TORCH_BEGINS = ("Storage", "Tensor"), ("per_channel_", "per_tensor_", "bits")
 
 
 def builds_data(found: Global) -> bool:
@@ -126,12 +131,14 @@ def builds_data(found: Global) -> bool:
     module, name = _of_today(found)
     if f"{module}.{name}" in _DATA:
         return True
-    if module in (*_NUMPY, "numpy._core.numeric"):
-        return name in _REBUILDS
+    if module in (*_NUMPY, "numpy._core.numeric") and name in _REBUILDS:
+        return True
+    if module.partition(".")[0] == "numpy" and name in _ARRAYS:
+        return True
     if module in ("numpy", "torch") and name.lower().startswith(_WIDTHS):
         return name.isidentifier()
-    if module in ("torch", "torch.storage", "torch.cuda"):
-        return name.endswith("Storage")
+    if module in _TORCH:
+        return name.endswith(_TORCH_ENDS) or name.startswith(_TORCH_BEGINS)
     if module == "torch._utils":
         return name.startswith("_rebuild_")
     # TorchScript: classes of the archive itself, read by torch's own interpreter.

@@ -43,7 +43,7 @@ _IN_URL = re.compile(
     r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"<>]*:(?P<secret>[^\s/:@'\"]+)@(?P<host>[\w.-]+)"
 )
 _ANY_HOST = re.compile(
-    r"(?:.*\.)?(?:example(?:\.\w+)?|host(?:name)?|localhost|server)|127\.0\.0\.1"
+    r"(?:.*\.)?(?:example(?:\.\w+)?|host(?:name)?|localhost|server)|sha256|127\.0\.0\.1"
 )
 _PASSWORD = re.compile(r"(?:^|_)(?:password|passwd|passphrase|secret)$")
 _KEY = re.compile(
@@ -59,6 +59,9 @@ _STAND_IN = re.compile(
     re.IGNORECASE,
 )
 _FILLED_IN_LATER = re.compile(r"^\$|\$\{|\{.*\}|<.*>|^\[.*\]$|%\(|%s")
+# Names, such as gene_token_dict_v1: words with a number behind them at most.
+_WORDS = re.compile(r"(?:[^\W\d_]{0,16}\d*(?:[\W_]|$))+")
+_SHORT_WORD = re.compile(r"[^\W\d_][a-z]{1,5}")
 _LEAST_PASSWORD = 4
 _LEAST_KEY = 12
 _LEAST_VARIETY = 6
@@ -85,7 +88,10 @@ def tokens(text: str) -> Iterator[Secret]:
             yield Secret("a private key", found.start())
     if "://" in text:
         for found in _IN_URL.finditer(text):
-            if not (_is_stand_in(found["secret"]) or _ANY_HOST.fullmatch(found["host"])):
+            is_short = len(found["secret"]) < _LEAST_PASSWORD
+            if not (
+                is_short or _is_stand_in(found["secret"]) or _ANY_HOST.fullmatch(found["host"])
+            ):
                 yield Secret(f"a password in a URL, {mask(found['secret'])}", found.start())
 
 
@@ -101,9 +107,10 @@ def is_secret(name: str, value: str) -> bool:
     if re.fullmatch(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", value):  # the name of a variable
         return False
     if is_password:
-        return len(value) >= _LEAST_PASSWORD
+        return len(value) >= _LEAST_PASSWORD and not _SHORT_WORD.fullmatch(value)
     has_both = re.search(r"\d", value) and re.search(r"[A-Za-z]", value)
-    return bool(has_both and re.fullmatch(rf"[\w.=+/~-]{{{_LEAST_KEY},}}", value))
+    is_one = has_both and re.fullmatch(rf"[\w.=+/~-]{{{_LEAST_KEY},}}", value)
+    return bool(is_one) and not _WORDS.fullmatch(value)
 
 
 def mask(secret: str) -> str:

@@ -7,7 +7,7 @@ uses one of them runs once for each, unless it judges a rule of the package as a
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -101,10 +101,13 @@ def vcp_model(vcp_facts: Facts) -> LoadedModel:
     return vcp_facts.model
 
 
-def suite_fixtures() -> SimpleNamespace:
+def suite_fixtures() -> ModuleType:
     """A plugin with a fixture for each fact that has none of its own above."""
-    names = (name for name in names_of_facts(Facts) if f"vcp_{name}" not in globals())
-    return SimpleNamespace(**{f"vcp_{name}": _fixture(name) for name in names})
+    plugin = ModuleType("vcp_facts")
+    for name in names_of_facts(Facts):
+        if f"vcp_{name}" not in globals():
+            setattr(plugin, f"vcp_{name}", _fixture(name))
+    return plugin
 
 
 def _fixture(name: str) -> object:

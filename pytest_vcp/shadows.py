@@ -7,6 +7,7 @@ takes it only where it finds nothing else.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from pytest_vcp.violations import Location
 
 # The platform's own names.
 _OWN = frozenset({"model_code", "model_spec", "mlflow_packager", "generate_requirements_txt"})
-_SUFFIXES = (".py", ".pyc", ".so", ".pyd")
+# An extension module may say for which interpreter it was built: `name.cpython-311-….so`.
+_MODULE = re.compile(r"(?P<name>\w+)(?:\.pyc?|(?:\.(?:cpython-|cp\d|abi3)[\w-]*)?\.(?:so|pyd))")
 # Modules by the version of Python that they came with, or went with, since 3.10.
 _SINCE = {"tomllib": (3, 11)}
 _UNTIL = {
+    "binhex": (3, 11),
     **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), (3, 12)),
     **dict.fromkeys(
         (
@@ -65,10 +68,10 @@ def shadows(
 
 def _modules(pkg_dir: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(pkg_dir.iterdir()):
-        name = path.name.split(".")[0]
-        is_module = path.suffix in _SUFFIXES and path.is_file()
-        if name and (is_module or (path / "__init__.py").is_file()):
-            yield name, path
+        if (path / "__init__.py").is_file():
+            yield path.name, path
+        elif (module := _MODULE.fullmatch(path.name)) and path.is_file():
+            yield module["name"], path
 
 
 def _standard_library(target: tuple[int, int]) -> frozenset[str]:

@@ -16,6 +16,8 @@ from pytest_vcp.options import Option
 Source = Literal["option", "ini", "metadata", "default"]
 # Characters of a wrong value that are shown: a path fits, a long JSON need not.
 _WIDEST = 250
+# Letters that are typed for digits.
+_LOOK_ALIKE = str.maketrans("oil", "011")
 
 
 class ModelClass(NamedTuple):
@@ -125,9 +127,10 @@ def choice(given: Given, known: Sequence[str]) -> str:
 
 def nearest(text: str, known: Sequence[str]) -> str:
     """A question that names the likeliest of `known`, in whatever case; empty without any."""
-    by_case = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(text.casefold(), by_case, n=1, cutoff=0.75)
-    return f"did you mean {by_case[near[0]]}?" if near else ""
+    by_look = {name.casefold().translate(_LOOK_ALIKE): name for name in known}
+    look = text.casefold().translate(_LOOK_ALIKE)
+    near = difflib.get_close_matches(look, by_look, n=1, cutoff=0.75)
+    return f"did you mean {by_look[near[0]]}?" if near else ""
 
 
 def refusal(given: Given, remedy: str) -> pytest.UsageError:

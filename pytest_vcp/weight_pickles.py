@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -26,7 +27,10 @@ MOST_OPERATIONS = 500_000
 # To pass over a part of a compressed file, all of it has to be read.
 _MOST_COMPRESSED = 64 << 20
 
-_SUFFIXES = {".pkl", ".pickle", ".pk", ".p", ".joblib", ".dill", ".sav"}
+_SUFFIXES = frozenset((".pkl", ".pickle", ".joblib", ".dill"))
+# Pickles by custom; other programs give their files these names, too.
+_CUSTOMARY = frozenset((".p", ".pk", ".sav", ".pt", ".pth", ".ckpt"))
+_PACKED = frozenset((".gz", ".bz2", ".xz", ".lzma", ".z"))
 _PROTOCOLS = tuple(b"\x80" + bytes([number]) for number in range(2, 6))
 _ZIP, _NUMPY = b"PK\x03\x04", b"\x93NUMPY"
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {
@@ -66,17 +70,25 @@ def _in_file(root: Path, path: str) -> Iterator[WeightPickle]:
         elif begin.startswith(_NUMPY):
             yield from _in_array(stream, path)
         elif begin.startswith(_PROTOCOLS) and file.suffix != ".safetensors":
-            yield from _followed(stream, path, surely=_is_named_pickle(path))
-        elif _is_named_pickle(path):
+            yield from _followed(stream, path, surely=_is_named(path, _SUFFIXES))
+        elif _is_named(path, _SUFFIXES | _CUSTOMARY):
             yield from _of_unknown_form(stream, begin, path)
 
 
-def _is_named_pickle(path: str) -> bool:
-    return not _SUFFIXES.isdisjoint(suffix.lower() for suffix in PurePosixPath(path).suffixes)
+def _is_named(path: str, suffixes: frozenset[str]) -> bool:
+    """Whether a file has one of these suffixes, or had it before it was packed.
+
+    What stands beside a pickle, such as its digest in ``genes.pkl.sha256``, is none.
+    """
+    found = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    if found and found[-1] in _PACKED:
+        found.pop()
+    return bool(found) and found[-1] in suffixes
 
 
 def _of_unknown_form(stream: IO[bytes], begin: bytes, path: str) -> Iterator[WeightPickle]:
-    """A file that is a pickle by its name: compressed, or of the first protocols."""
+    """A file that may be a pickle by its name: compressed, or of the first protocols."""
+    surely = _is_named(path, _SUFFIXES)
     opener = next(
         (opener for magic, opener in _COMPRESSED.items() if begin.startswith(magic)), None
     )
@@ -85,12 +97,24 @@ def _of_unknown_form(stream: IO[bytes], begin: bytes, path: str) -> Iterator[Wei
             yield WeightPickle(path, unread="it is compressed, and too large to be read for this")
             return
         with opener(stream) as inner:
-            yield from _followed(inner, path, surely=True)
+            yield from _followed(inner, path, surely=surely)
     elif begin.startswith(_ZLIB):
         content = zlib.decompressobj().decompress(stream.read(_MOST_COMPRESSED), _MOST_COMPRESSED)
-        yield from _followed(io.BufferedReader(io.BytesIO(content)), path, surely=True)
-    else:
-        yield from _followed(stream, path, surely=True)
+        yield from _followed(io.BufferedReader(io.BytesIO(content)), path, surely=surely)
+    elif surely or _is_whole(stream):
+        yield from _followed(stream, path, surely=surely)
+
+
+def _is_whole(stream: Any) -> bool:
+    """Whether a pickle begins here, and has an end. A text may begin like one."""
+    try:
+        for _ in islice(operations(stream), MOST_OPERATIONS):
+            pass
+    except (ValueError, OSError):
+        return False
+    finally:
+        stream.seek(0)
+    return True
 
 
 def _in_archive(file: Path, path: str) -> Iterator[WeightPickle]:
@@ -101,7 +125,7 @@ def _in_archive(file: Path, path: str) -> Iterator[WeightPickle]:
         return
     with archive:
         for member in archive.infolist():
-            pickled = _is_named_pickle(member.filename)
+            pickled = _is_named(member.filename, _SUFFIXES)
             if not pickled and not member.filename.endswith(".npy"):
                 continue
             packed = member.compress_type != zipfile.ZIP_STORED
@@ -135,10 +159,11 @@ def _followed(
 
     Where it can't be followed, it is reported if it is `surely` a pickle; otherwise it is none.
     """
-    machine, seen, taken = Machine(), 0, 0
+    taken = 0
     first = True
     try:
         while first or stream.peek(2)[:2] in _PROTOCOLS:
+            machine, seen = Machine(), 0  # Each pickle counts from 0 what it remembers.
             for operation in operations(stream):
                 machine.take(operation)
                 taken += 1

@@ -9,7 +9,9 @@ from .outputs import through_json
 from .plain import dtype_name, first_line, strict_json
 
 # Floats of less than 32 bits, those of extension packages among them.
-_NARROW = ("float16", "bfloat", "float8", "float6", "float4")
+_NARROW = ("float16", "bfloat", "float8", "float6_", "float4")
+# Bytes of the widest float that everyone has.
+_WIDEST_FLOAT = 8
 _EXACT = {"absolute": 0.0, "relative": 0.0}
 
 
@@ -59,7 +61,14 @@ def dtype_problem(dtype: Any) -> str | None:
         return "an array of Python objects may hold anything"
     if dtype.name.startswith(_NARROW):
         return "JSON has wider numbers, and few of its readers have this type"
-    return through_json(_sample(dtype), _EXACT)
+    if dtype.kind == "S":
+        return "JSON has texts, and no bytes"
+    if dtype.kind == "f" and dtype.itemsize > _WIDEST_FLOAT:
+        return "JSON's readers have no numbers of this width"
+    try:
+        return through_json(_sample(dtype), _EXACT)
+    except Exception as problem:  # noqa: BLE001 - TensorSpec takes any dtype that numpy has
+        return f"an array of it can't even be compared: {first_line(problem)}"
 
 
 def _sample(dtype: Any) -> Any:

@@ -118,7 +118,10 @@ CONFORMING = {
         "",
         "mlflow==3.1.0\na==1 ; sys_platform == 'linux'\na==2 ; sys_platform != 'linux'",
     ),
-    "local version": ("torch==2.7.1", "mlflow==3.1.0\ntorch==2.7.1+cpu"),
+    "local version": (
+        "torch==2.7.1",
+        "mlflow==3.1.0\n--extra-index-url https://example.org/whl/cpu\ntorch==2.7.1+cpu",
+    ),
     "pre-release": ("a>=1", "mlflow==3.1.0\na==2.0rc1"),
     "stripped extras": ("a[x]>=1", "mlflow==3.1.0\na==2"),
     "kept extras": ("a[x]>=1", "mlflow==3.1.0\na[x]==2"),
