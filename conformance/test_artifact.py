@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.artifact import ModelArtifact
+from pytest_vcp.artifact import EXAMPLES, ModelArtifact
 from pytest_vcp.local_paths import local_path
 from pytest_vcp.marker_environments import applies
 from pytest_vcp.prediction import Packaging
@@ -141,7 +141,7 @@ def test_vcp612_example_is_the_declared_one(
     if trip is None or trip.payload is None:
         raise Blocked("VCP507")
     wanted = request(trip.payload)
-    for file in ("input_example.json", "serving_input_example.json"):
+    for file in EXAMPLES:
         found = request(json.loads(vcp_artifact.text(file)))
         for what in wanted:
             if found[what] != wanted[what]:
@@ -156,10 +156,13 @@ def test_vcp612_example_is_the_declared_one(
 
 def request(document: Any) -> dict[str, object]:
     """The rows and the params of an example, in either form that MLflow gives it."""
-    if not isinstance(document, Mapping):
-        return {"columns": None, "rows": document, "params": {}}
-    frame = document.get("dataframe_split") or document.get("inputs") or document
-    params = document.get("params") or {}
+    frame: Any = document
+    params: object = {}
+    if isinstance(document, Mapping):
+        frame = document.get("dataframe_split") or document.get("inputs") or document
+        params = document.get("params") or {}
+    if not isinstance(frame, Mapping):
+        frame = {"data": frame}
     return {"columns": frame.get("columns"), "rows": frame.get("data"), "params": params}
 
 
@@ -229,7 +232,7 @@ def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
     for name in ("conda.yaml", "python_env.yaml", "requirements.txt"):
         for line in artifact.text(name).splitlines():
             yield name, line
-    for name in ("input_example.json", "serving_input_example.json"):
+    for name in EXAMPLES:
         yield from nested_texts(name, json.loads(artifact.text(name)))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 
 from pytest_vcp.rules import BY_ID, Stage
-from pytest_vcp.suite import rule_of
+from pytest_vcp.suite import judges, rule_of
 
 _PREFIX = "vcp_"
 
@@ -24,17 +25,16 @@ class Places:
         self._names = tuple(names)
         self._stages = tuple(stages)
 
-    def of(self, item: pytest.Item) -> tuple[int, int, int, str]:
+    def of(self, item: pytest.Item) -> tuple[int, int, int, str, str]:
         """A key to sort by: what needs no environment first, then one variant after the other."""
         rule, variant = rule_of(item), self._number(item)
         if rule is None:
             # A user's own test comes last: of its variant, or of all where it uses none.
             last = len(self._names) - 1
-            return 1, variant if needs_facts(item) else last, len(self._stages), ""
+            return 1, variant if needs_facts(item) else last, len(self._stages), "", ""
         stage = self._stages.index(BY_ID[rule].stage)
-        if stage == 0:
-            return 0, 0, stage, rule
-        return 1, variant, stage, rule
+        place = _first_beside(rule), rule
+        return (0, 0, stage, *place) if stage == 0 else (1, variant, stage, *place)
 
     def group(self, item: pytest.Item) -> str | None:
         """Tests of one group need the same facts, and so the same process; None for any process."""
@@ -45,6 +45,17 @@ class Places:
     def _number(self, item: pytest.Item) -> int:
         name = variant_of(item)
         return self._names.index(name) if name in self._names else 0
+
+
+@cache
+def _first_beside(rule: str) -> str:
+    """The first rule of the same stage and module: a module's tests stay together."""
+    place = judges()[rule].__module__
+    return min(
+        other
+        for other, test in judges().items()
+        if test.__module__ == place and BY_ID[other].stage == BY_ID[rule].stage
+    )
 
 
 def variant_of(item: pytest.Item) -> str | None:

@@ -50,7 +50,9 @@ class PackagingFacts(SpecFacts):
     @fact
     def repackaging(self) -> Repackaging:
         """What came of packaging a second time."""
-        _ = self.artifact
+        workshop = self.workshop
+        # It is asked for early, and waited for late.
+        self._gates.enter(self, "serving")
         # What should not be in the pickle at all need not be the same twice.
         self._gates.hold(self, "VCP608")
-        return read_repackaging(self.workshop.package_again())
+        return read_repackaging(workshop.package_again())

@@ -78,7 +78,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "VCP611",
-        "artifact",
+        "serving",
         "packaging twice gives the same artifact, time stamps and ids aside",
         "only then can the hub tell from a digest whether anything has changed",
         level="advice",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.options import OPTIONS, Option
+from pytest_vcp.options import ACTIVATING, OPTIONS, Option
 from tests.runs import environment
 
 pytest_plugins = ["pytester"]
@@ -75,7 +75,7 @@ def test_plain_run_shows_and_writes_nothing(tmp_path: Path) -> None:
     assert left == ["test_trivial.py"]
 
 
-@pytest.mark.parametrize("option", [entry for entry in OPTIONS if entry.name != "model-class"])
+@pytest.mark.parametrize("option", [entry for entry in OPTIONS if entry.name not in ACTIVATING])
 def test_other_options_need_a_model_class(pytester: pytest.Pytester, option: Option) -> None:
     flag = option.flag if option.metavar is None else f"{option.flag}=x"
     with pytest.raises(pytest.UsageError) as caught:

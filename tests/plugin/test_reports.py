@@ -52,7 +52,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 def test_schema(conformant: Judged) -> None:
     report = conformant.run.report
     assert report is not None
-    assert set(report) == {"schema", "verdict", "variants"}
+    assert set(report) == {"schema", "verdict", "waivers", "variants"}
+    assert report["waivers"] == []
     assert report["schema"] == 1
     assert list(report["variants"]) == ["default"]
     variant = conformant.run.variant

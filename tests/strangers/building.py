@@ -19,6 +19,9 @@ from fixtures.references import PACKAGES
 # All strangers live on this lock, so that one environment serves them all.
 LOCK_FROM = PACKAGES / "pbmc_pca" / "mlflow_pkg"
 
+# For those that bring no licence of their own.
+_LICENCE = "MIT License\n\nCopyright (c) 2025 The strangers\n"
+
 SPEC_HEAD = """
 import numpy as np
 import pandas as pd
@@ -65,6 +68,7 @@ class Stranger:
         (folder / "model_data").mkdir(parents=True)
         for name in ("requirements.in", "requirements.txt"):
             shutil.copy(LOCK_FROM / name, folder)
+        (folder / "LICENSE").write_text(_LICENCE, encoding="utf-8")
         for name, text in self.sources().items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")

@@ -88,7 +88,7 @@ ARCHIVE = Stranger(
             def rescale(values, mean):
                 return values - mean
             """,
-        "model_data/parts/stats.pkl.sha256": "5891b5b522d5df086d0ff0b110fbd9d21bb4fc71  stats.pkl\n",
+        "model_data/parts/stats.pkl.sha256": "5891b5b522d5df086d0ff0b110fb  stats.pkl\n",
         "model_data/parts/stats.pkl.json": '{"made": "2024-02-29"}\n',
         "model_data/parts/plot.p": "cells = 5\nplot sin(x)\n",
         "model_data/parts/.config.json": "{}\n",

@@ -33,6 +33,7 @@ ANNOTATOR = Stranger(
                 def load_context(self, context):
                     text = Path(context.artifacts["wörter"], "Größe 1.json").read_text("utf-8")
                     self.wörter = json.loads(text)
+                    self.wert = context.model_config["Schlüssel"]
 
                 def predict(self, context, model_input, params=None):
                     größe = (params or {}).get("größe", "groß")
