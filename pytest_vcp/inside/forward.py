@@ -98,6 +98,16 @@ def parsed(model: Any, payload: Reply) -> tuple[Any, Any]:
     return infer_and_parse_data(body, model.metadata.get_input_schema()), arguments
 
 
+def parsed_rows(model: Any, payload: Reply) -> tuple[Any, Any]:
+    """The same with the data as rows, where the request gives each column by itself."""
+    import pandas
+
+    data, arguments = parsed(model, payload)
+    if isinstance(data, dict):
+        data = pandas.DataFrame({name: list(values) for name, values in data.items()})
+    return data, arguments
+
+
 def _other_params(model: Any, given: Reply | None) -> Reply | None:
     """Params with another value for each number and switch; None where there are none to turn."""
     schema = model.metadata.get_params_schema()

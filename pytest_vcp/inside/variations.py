@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import outputs
-from .forward import parsed
+from .forward import parsed_rows
 from .observations import count
 from .plain import first_line
 
@@ -28,7 +28,7 @@ def refusals(state: Reply, params: Reply) -> Reply:
     replies = {}
     for case, make in (("missing", None), ("unreadable", _garbage)):
         column = params["column"]
-        frame, given = parsed(state["model"], params["payload"])
+        frame, given = parsed_rows(state["model"], params["payload"])
         names = []
         for row in range(len(frame)):
             # The suffix tells a model which reader to take.
@@ -129,7 +129,7 @@ def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
         text = f"{type(problem).__name__}: {first_line(problem)}"
         return {"untried": True, "problem": text, "passes": 0}
-    frame, given = parsed(state["model"], params["payload"])
+    frame, given = parsed_rows(state["model"], params["payload"])
     frame.loc[frame.index[0], params["column"]] = path
     try:
         prediction = state["model"].predict(frame, params=given)

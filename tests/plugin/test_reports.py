@@ -108,7 +108,7 @@ def test_conformant_says_what_stayed_open(conformant: Judged) -> None:
 
 def test_a_run_on_a_conforming_package_is_short(conformant: Judged) -> None:
     """Nobody reads two hundred lines that say that all is well."""
-    assert len(conformant.run.output.splitlines()) < 40
+    assert len(conformant.run.output.splitlines()) < 45
 
 
 def test_nonconformant(broken: Judged) -> None:
@@ -179,7 +179,7 @@ def test_skipped_inference_is_unverified(package: Path) -> None:
     assert run.code == 0
     assert run.report is not None
     assert run.report["verdict"] == "unverified"
-    later = [rule.id for rule in RULES if rule.stage in ("forward", "serving", "device")]
+    later = [rule.id for rule in RULES if rule.id[3] in "789"]
     assert {run.outcomes[rule] for rule in later} == {"unverified"}
     assert "UNVERIFIED  default: " in run.output
     assert "inference was skipped (--vcp-skip-inference)" in run.output

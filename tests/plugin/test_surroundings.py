@@ -41,11 +41,11 @@ def test_index_unreachable(package: Path, parallel: tuple[str, ...]) -> None:
     assert "skipped" not in run.outcomes.values(), "the author is told to fix a rule"
     errors = [rule for rule, word in run.outcomes.items() if word == "error"]
     assert errors == ["VCP207"], "the first rule that needs the index"
-    entry = run.variant["rules"]["VCP208"]
+    entry = run.variant["rules"]["VCP207"]
     assert "requirements.txt was installed" in entry["message"]
     assert "check the connection" in entry["remedy"]
     later = run.variant["rules"]["VCP701"]
-    assert (later["outcome"], later["message"]) == ("unverified", "the error at VCP208 came first")
+    assert (later["outcome"], later["message"]) == ("unverified", "the error at VCP207 came first")
     assert "ERROR  default: " in run.output
     assert "Traceback" not in run.output
     assert run.output.count("check the connection") == 2  # where it happened, and in the verdict

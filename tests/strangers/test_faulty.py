@@ -19,7 +19,7 @@ FAULTS = {
     "writes beside its weights": (
         faulty.WRITES_BESIDE_WEIGHTS,
         "VCP703",
-        ("PermissionError", "weights.txt.cache", "the artifact is read-only"),
+        ("PermissionError", "weights.txt.cache", "write into a directory from the tempfile module"),
     ),
     "downloads": (
         faulty.DOWNLOADS,

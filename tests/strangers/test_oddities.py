@@ -176,7 +176,10 @@ def test_no_static_rule_is_broken(stranger: Stranger, tmp_path: Path) -> None:
     stranger.write_sources(package)
     _elaborate(package / "requirements.txt")
     module, _, name = stranger.options[0].partition("=")[2].partition(":")
-    settings = StaticSettings(package, ModelClass(module, name), (), CONFIG)
+    flag = "--vcp-model-config-json="
+    given = [option for option in stranger.options if option.startswith(flag)]
+    config = json.loads(given[0].removeprefix(flag)) if given else {}
+    settings = StaticSettings(package, ModelClass(module, name), (), config)
     assert violated(settings) == []
 
 
