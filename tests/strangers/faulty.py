@@ -86,7 +86,7 @@ ADDS_TO_ITS_RESULT = _package(
     result = np.zeros((3, 2))
 
     def predict(self, context, model_input, params=None):
-        self.result += self.weight
+        self.result += np.loadtxt(model_input["input_uri"].iloc[0]) * self.weight
         return self.result
     """,
 )

@@ -110,6 +110,8 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["tables/a.csv", "tables/b.csv"]}), 
         frame[::-1].to_csv(f"tables/{name}.csv")
     """,
     ("--vcp-model-class=model_code:CellTyper", "--vcp-artifact=forest=forest"),
+    # A fitted forest is more than tensors.
+    advice=frozenset({"VCP609"}),
 )
 
 # Three named outputs of three kinds, params of four kinds, further columns of the request (one
