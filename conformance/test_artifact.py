@@ -9,16 +9,16 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.artifact import EXAMPLES, ModelArtifact
-from pytest_vcp.local_paths import local_path
-from pytest_vcp.marker_environments import applies
-from pytest_vcp.prediction import Packaging
-from pytest_vcp.requirements import Lock, RequirementLine, parse_lines
+from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact
+from pytest_vcp.artifact.local_paths import local_path
+from pytest_vcp.requirements.lock import Lock, RequirementLine, parse_lines
+from pytest_vcp.requirements.markers import applies
+from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.settings import Settings
-from pytest_vcp.spec import ModelSpec
-from pytest_vcp.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.wording import and_others
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.prediction import Packaging
+from pytest_vcp.trial.spec import ModelSpec
 
 
 @rule("VCP601")

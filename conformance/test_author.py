@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.licence import Licence
-from pytest_vcp.metadata import Metadata, VariantEntry
+from pytest_vcp.rulebook.violations import Location, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.shell_words import short
-from pytest_vcp.violations import Location, Violation
-from pytest_vcp.wording import and_others
+from pytest_vcp.source.licence import Licence
+from pytest_vcp.source.metadata import Metadata, VariantEntry
+from pytest_vcp.source.shell_words import short
 
 if TYPE_CHECKING:
-    from pytest_vcp.settings import Settings
+    from pytest_vcp.settings.resolved import Settings
 
 # Characters of a value that a message has room for.
 _WIDEST = 105

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_vcp.lifting import Need, Writing
+from pytest_vcp.rulebook.violations import Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.violations import Violation
-from pytest_vcp.wording import and_others
+from pytest_vcp.trial.lifting import Need, Writing
 
 
 @rule("VCP702")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_vcp.artifact import ModelArtifact
-from pytest_vcp.digests import FileDigests
+from pytest_vcp.artifact.artifact import ModelArtifact
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.artifact.links import stray_links
+from pytest_vcp.artifact.weights import Code, Weights
 from pytest_vcp.inside.litter import litter_in
-from pytest_vcp.links import stray_links
+from pytest_vcp.rulebook.violations import Location, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.violations import Location, Unverified, Violation
-from pytest_vcp.weights import Code, Weights
-from pytest_vcp.wording import and_others
 
 
 @rule("VCP604")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_vcp.prediction import Attempt, read_device
+from pytest_vcp.rulebook.violations import Blocked, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.spec import ModelSpec
 from pytest_vcp.suite import unlike_declared
-from pytest_vcp.violations import Blocked, Violation
+from pytest_vcp.trial.prediction import Attempt, read_device
+from pytest_vcp.trial.spec import ModelSpec
 
 
 @rule("VCP902")

@@ -12,14 +12,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from pytest_vcp.environment import Environment
-from pytest_vcp.inspection import Installed
-from pytest_vcp.pip_messages import BuildFailure
-from pytest_vcp.prediction import Attempt
-from pytest_vcp.requirements import Lock
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.inspection import Installed
+from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.requirements.lock import Lock
+from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.settings import Settings
-from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.prediction import Attempt
 
 LOCK = "requirements.txt"
 COMPILE_AGAIN = "change requirements.in and compile requirements.txt again"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_vcp.prediction import Attempt, Figures, Loading, Observations, Output, Prediction
+from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.settings import Settings
-from pytest_vcp.spec import Field, ModelSpec
-from pytest_vcp.violations import Blocked, Unverified, Violation
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.prediction import Attempt, Figures, Loading, Observations, Output, Prediction
+from pytest_vcp.trial.spec import Field, ModelSpec
 
 
 @rule("VCP701")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.artifact_sources import ArtifactSource
-from pytest_vcp.calls import load_context_problem, predict_problem
-from pytest_vcp.methods import Method
-from pytest_vcp.package import CODE, DATA, ModelPackage
+from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others, did_you_mean
 from pytest_vcp.rules import rule
-from pytest_vcp.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.wording import and_others, did_you_mean
-from pytest_vcp.wrapper import NotFound, OpenHook, WrapperFacts
+from pytest_vcp.source.artifact_sources import ArtifactSource
+from pytest_vcp.source.calls import load_context_problem, predict_problem
+from pytest_vcp.source.methods import Method
+from pytest_vcp.source.package import CODE, DATA, ModelPackage
+from pytest_vcp.source.wrapper import NotFound, OpenHook, WrapperFacts
 
 if TYPE_CHECKING:
-    from pytest_vcp.settings import Settings
+    from pytest_vcp.settings.resolved import Settings
 
 _JSON_KINDS = {
     "list": "a list",

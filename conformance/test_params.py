@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 
-from pytest_vcp.answers import answer
-from pytest_vcp.methods import Method
-from pytest_vcp.prediction import Attempt
+from pytest_vcp.rulebook.violations import Blocked, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.spec import ModelSpec
-from pytest_vcp.violations import Blocked, Violation
-from pytest_vcp.wrapper import NotFound, WrapperFacts
+from pytest_vcp.source.methods import Method
+from pytest_vcp.source.wrapper import NotFound, WrapperFacts
+from pytest_vcp.trial.answers import answer
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.spec import ModelSpec
 
 
 @rule("VCP711")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_vcp.artifact import ModelArtifact
-from pytest_vcp.local_paths import local_path
-from pytest_vcp.pickles import SMALL_BYTES, PickleFacts
+from pytest_vcp.artifact.artifact import ModelArtifact
+from pytest_vcp.artifact.local_paths import local_path
+from pytest_vcp.artifact.pickles import SMALL_BYTES, PickleFacts
+from pytest_vcp.artifact.weight_pickles import WeightPickle
+from pytest_vcp.rulebook.violations import Location, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.settings import Settings
-from pytest_vcp.violations import Location, Unverified, Violation
-from pytest_vcp.weight_pickles import WeightPickle
-from pytest_vcp.wording import and_others
+from pytest_vcp.settings.resolved import Settings
 
 # What of an artifact MLflow unpickles, and with what.
 LOADED = ("python_model.pkl", "mlflow.pyfunc.model")

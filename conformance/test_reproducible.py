@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_vcp.pickles import PickleFacts
-from pytest_vcp.repackaging import Repackaging
+from pytest_vcp.artifact.pickles import PickleFacts
+from pytest_vcp.artifact.repackaging import Repackaging
+from pytest_vcp.rulebook.violations import Location, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.violations import Location, Unverified, Violation
-from pytest_vcp.wording import and_others
 
 
 @rule("VCP611")

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.fetching import why_not_fetchable
-from pytest_vcp.marker_environments import applies, target_environment, usual_environments
-from pytest_vcp.requirement_options import options_of
-from pytest_vcp.requirements import DECLARED, PINNED, Lock, RequirementLine
+from pytest_vcp.requirements.fetching import why_not_fetchable
+from pytest_vcp.requirements.lock import DECLARED, PINNED, Lock, RequirementLine
+from pytest_vcp.requirements.markers import applies, target_environment, usual_environments
+from pytest_vcp.requirements.options import options_of
+from pytest_vcp.requirements.url_secrets import has_secret_url
+from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.url_secrets import has_secret_url
-from pytest_vcp.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.wording import and_others
 
 if TYPE_CHECKING:
-    from pytest_vcp.settings import Settings
+    from pytest_vcp.settings.resolved import Settings
 
 LOCK_AGAIN = "compile requirements.txt from requirements.in again"
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.environment import Environment
-from pytest_vcp.imported import Imported
-from pytest_vcp.requirements import DECLARED, Lock, RequirementLine
-from pytest_vcp.resolution import applying, everything_needed
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.resolution import applying, everything_needed
+from pytest_vcp.requirements.lock import DECLARED, Lock, RequirementLine
+from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.values import nearest
-from pytest_vcp.violations import Blocked, Unverified, Violation
-from pytest_vcp.wording import and_others
+from pytest_vcp.settings.values import nearest
+from pytest_vcp.source.imported import Imported
 
 if TYPE_CHECKING:
-    from pytest_vcp.pip_report import Chosen
+    from pytest_vcp.environment.pip_report import Chosen
 
 Pins = Mapping[str, RequirementLine]
 

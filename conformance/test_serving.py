@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_vcp.prediction import Attempt
+from pytest_vcp.rulebook.violations import Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.violations import Violation
+from pytest_vcp.trial.prediction import Attempt
 
 
 @rule("VCP801")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.author_paths import AuthorPath
-from pytest_vcp.code_files import NoCode
-from pytest_vcp.config_use import ConfigUse
-from pytest_vcp.credentials import Credentials
-from pytest_vcp.fixed_devices import FixedDevice
+from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.shadows import Shadow
-from pytest_vcp.shell_words import short
-from pytest_vcp.values import nearest
-from pytest_vcp.violations import Blocked, Unverified, Violation
-from pytest_vcp.wording import and_others
-from pytest_vcp.wrapper import NotFound, WrapperFacts
+from pytest_vcp.settings.values import nearest
+from pytest_vcp.source.author_paths import AuthorPath
+from pytest_vcp.source.code_files import NoCode
+from pytest_vcp.source.config_use import ConfigUse
+from pytest_vcp.source.credentials import Credentials
+from pytest_vcp.source.fixed_devices import FixedDevice
+from pytest_vcp.source.shadows import Shadow
+from pytest_vcp.source.shell_words import short
+from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 
 if TYPE_CHECKING:
-    from pytest_vcp.settings import Settings
+    from pytest_vcp.settings.resolved import Settings
 
 
 @rule("VCP110")

@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
 from pytest_vcp.rules import BY_ID, RULES, STAGES, Stage
 from pytest_vcp.suite import judges
-from pytest_vcp.violations import Blocked, ToolError, Unverified, Violation
 
 if TYPE_CHECKING:
     from pytest_vcp.facts.files import FileFacts

@@ -29,9 +29,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     asked: str | None = config.getoption(RULES_KEY)
     if asked is None:
         return None
-    from pytest_vcp import rules_table
+    from pytest_vcp.rulebook import table
 
-    return rules_table.show(asked)
+    return table.show(asked)
 
 
 def is_active(config: pytest.Config) -> bool:

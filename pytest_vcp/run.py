@@ -8,19 +8,19 @@ from functools import cached_property
 
 import pytest
 
-from pytest_vcp.digests import FileDigests
-from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
+from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
-from pytest_vcp.finished import Finished
 from pytest_vcp.gates import Gates
-from pytest_vcp.interpreters import Interpreter
-from pytest_vcp.package import ModelPackage, read_package
-from pytest_vcp.progress import Progress
-from pytest_vcp.requirements import Lock, read_lock
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
-from pytest_vcp.settings import Settings
-from pytest_vcp.variant import Variant
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.package import ModelPackage, read_package
+from pytest_vcp.trial.finished import Finished
+from pytest_vcp.trial.variant import Variant
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_vcp.environment import Environment
-from pytest_vcp.fact import fact
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.pip_report import Chosen
+from pytest_vcp.environment.resolution import choices, pins_here
+from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import FileFacts
-from pytest_vcp.imported import Imported, imported_by
-from pytest_vcp.pip_report import Chosen
-from pytest_vcp.prediction import Attempt
-from pytest_vcp.requirements import RequirementLine
-from pytest_vcp.resolution import choices, pins_here
-from pytest_vcp.workshop import Workshop
+from pytest_vcp.requirements.lock import RequirementLine
+from pytest_vcp.source.imported import Imported, imported_by
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.workshop import Workshop
 
 
 class EnvironmentFacts(FileFacts):

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.artifact_sources import ArtifactSource
-from pytest_vcp.author_paths import AuthorPath, author_paths
-from pytest_vcp.code_files import NoCode, files_that_are_no_code
-from pytest_vcp.config_use import ConfigUse, read_config_use
-from pytest_vcp.credentials import Credentials, read_credentials
-from pytest_vcp.digests import FileDigests
-from pytest_vcp.fact import fact
-from pytest_vcp.fixed_devices import FixedDevice, fixed_devices
-from pytest_vcp.licence import Licence, read_licence
-from pytest_vcp.metadata import Metadata, read_metadata
-from pytest_vcp.package import ModelPackage, SourceModule
-from pytest_vcp.requirements import Lock
-from pytest_vcp.settings import Settings
-from pytest_vcp.shadows import Shadow, shadows
-from pytest_vcp.variant import Variant
-from pytest_vcp.violations import Blocked, ToolError
-from pytest_vcp.weights import Code, Weights
-from pytest_vcp.wrapper import NotFound, WrapperFacts
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.artifact.weights import Code, Weights
+from pytest_vcp.facts.fact import fact
+from pytest_vcp.requirements.lock import Lock
+from pytest_vcp.rulebook.violations import Blocked, ToolError
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.artifact_sources import ArtifactSource
+from pytest_vcp.source.author_paths import AuthorPath, author_paths
+from pytest_vcp.source.code_files import NoCode, files_that_are_no_code
+from pytest_vcp.source.config_use import ConfigUse, read_config_use
+from pytest_vcp.source.credentials import Credentials, read_credentials
+from pytest_vcp.source.fixed_devices import FixedDevice, fixed_devices
+from pytest_vcp.source.licence import Licence, read_licence
+from pytest_vcp.source.metadata import Metadata, read_metadata
+from pytest_vcp.source.package import ModelPackage, SourceModule
+from pytest_vcp.source.shadows import Shadow, shadows
+from pytest_vcp.source.wrapper import NotFound, WrapperFacts
+from pytest_vcp.trial.variant import Variant
 
 if TYPE_CHECKING:
-    from pytest_vcp.finished import Finished
     from pytest_vcp.gates import Gates
     from pytest_vcp.run import Run
+    from pytest_vcp.trial.finished import Finished
 
 
 class FileFacts:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_vcp.fact import fact
+from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
-from pytest_vcp.lifting import Condition, Need, Writing
-from pytest_vcp.policy import Tolerance
-from pytest_vcp.prediction import (
+from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.settings.policy import Tolerance
+from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial.lifting import Condition, Need, Writing
+from pytest_vcp.trial.prediction import (
     Attempt,
     Figures,
     Loading,
@@ -14,9 +16,7 @@ from pytest_vcp.prediction import (
     Prediction,
     read_prediction,
 )
-from pytest_vcp.suite import unlike_declared
-from pytest_vcp.trial import Trial
-from pytest_vcp.violations import Blocked, Unverified
+from pytest_vcp.trial.trial import Trial
 
 
 class ForwardFacts(PackagingFacts):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_vcp.example_inputs import ExampleInput, Opening, read_inputs, read_openings
-from pytest_vcp.fact import fact
 from pytest_vcp.facts.environment import EnvironmentFacts
-from pytest_vcp.payload import read_payload
-from pytest_vcp.prediction import Attempt
-from pytest_vcp.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
-from pytest_vcp.violations import Blocked, Unverified
+from pytest_vcp.facts.fact import fact
+from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.trial.example_inputs import ExampleInput, Opening, read_inputs, read_openings
+from pytest_vcp.trial.payload import read_payload
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
 
 
 class SpecFacts(EnvironmentFacts):

@@ -7,11 +7,11 @@ stage raises `Blocked` while an earlier rule is broken.
 
 from __future__ import annotations
 
-from pytest_vcp.fact import fact
+from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.forward import ForwardFacts
-from pytest_vcp.model import LoadedModel
-from pytest_vcp.prediction import Attempt
-from pytest_vcp.violations import ToolError, Unverified
+from pytest_vcp.rulebook.violations import ToolError, Unverified
+from pytest_vcp.trial.model import LoadedModel
+from pytest_vcp.trial.prediction import Attempt
 
 
 class Facts(ForwardFacts):

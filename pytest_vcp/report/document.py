@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.outcomes import Outcome
+from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.report.verdict import Verdict, overall
 from pytest_vcp.rules import RULES
-from pytest_vcp.verdict import Verdict, overall
 
 SCHEMA = 1
 NAME = "report.json"

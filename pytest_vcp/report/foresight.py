@@ -10,9 +10,9 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from pytest_vcp.outcomes import Outcome
-from pytest_vcp.settings import Settings
-from pytest_vcp.spec import FILE
+from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.spec import FILE
 
 
 class Remains(NamedTuple):

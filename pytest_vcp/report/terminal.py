@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from pytest_vcp.outcomes import Outcome
-from pytest_vcp.recorder import Recorder
 from pytest_vcp.report import document
 from pytest_vcp.report.foresight import foreseen
+from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.report.recorder import Recorder
+from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.rules import RULES
-from pytest_vcp.settings import Settings
-from pytest_vcp.verdict import Verdict
+from pytest_vcp.settings.resolved import Settings
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
 _LISTED = 9  # rules named in one line

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.references import PCA_50
-from pytest_vcp.policy import load_policy
+from pytest_vcp.settings.policy import load_policy
 from tests.docs.pages import DOCS, blocks, commands, files
 from tests.runs import run_vcp
 

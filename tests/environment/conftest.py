@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp import interpreters
-from pytest_vcp.environment import Environment, EnvironmentRequest, prepare
+from pytest_vcp.environment import interpreters
+from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
 
 # A build backend without requirements of its own. It tells that it runs, waits for as long as
 # the file `hold` is there, and then makes an empty wheel, or fails where the sdist says so.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp import environment_cache
-from pytest_vcp.environment import EnvironmentRequest, prepare
-from pytest_vcp.interpreters import running
-from pytest_vcp.violations import ToolError
+from pytest_vcp.environment import cache as environment_cache
+from pytest_vcp.environment.build import EnvironmentRequest, prepare
+from pytest_vcp.environment.interpreters import running
+from pytest_vcp.rulebook.violations import ToolError
 
 from .conftest import Builder, Shelf
 
@@ -198,7 +198,7 @@ def test_another_python(build: Builder, shelf: Shelf) -> None:
 
 
 def _is_another(spec: str) -> bool:
-    from pytest_vcp.interpreters import InterpreterNotFound, find
+    from pytest_vcp.environment.interpreters import InterpreterNotFound, find
 
     try:
         return find(spec).version[:2] != sys.version_info[:2]

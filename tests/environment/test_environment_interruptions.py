@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 PREPARE = """
 import sys
 from pathlib import Path
-from pytest_vcp import interpreters
-from pytest_vcp.environment import EnvironmentRequest, prepare
+from pytest_vcp.environment import interpreters
+from pytest_vcp.environment.build import EnvironmentRequest, prepare
 
 lock, cache = map(Path, sys.argv[1:])
 here = interpreters.find(None)

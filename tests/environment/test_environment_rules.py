@@ -9,15 +9,15 @@ from typing import cast
 import pytest
 
 from conformance import test_environment as suite
-from pytest_vcp.environment import Environment
-from pytest_vcp.inspection import Installed, MlflowFacts
-from pytest_vcp.pip_messages import BuildFailure, FailureKind
-from pytest_vcp.policy import load_policy
-from pytest_vcp.prediction import Attempt
-from pytest_vcp.requirements import Lock, read_lock
-from pytest_vcp.settings import Settings
-from pytest_vcp.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.worker_failure import WorkerFailure
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.inspection import Installed, MlflowFacts
+from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind
+from pytest_vcp.requirements.lock import Lock, read_lock
+from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.settings.policy import load_policy
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.worker.failure import WorkerFailure
 
 SOUND = Environment(
     manager="virtualenv",

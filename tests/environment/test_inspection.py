@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.inspection import InspectionFailed, MlflowFacts, inspect_installed, pip_check
-from pytest_vcp.violations import ToolError
+from pytest_vcp.environment.inspection import (
+    InspectionFailed,
+    MlflowFacts,
+    inspect_installed,
+    pip_check,
+)
+from pytest_vcp.rulebook.violations import ToolError
 
 
 @pytest.fixture(scope="module")

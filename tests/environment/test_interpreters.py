@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.interpreters import InterpreterNotFound, clean_environ, find
+from pytest_vcp.environment.interpreters import InterpreterNotFound, clean_environ, find
 
 HERE = "{}.{}".format(*sys.version_info)
 

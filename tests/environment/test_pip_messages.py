@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.installer import source_settings
-from pytest_vcp.pip_messages import explain, not_answering, progress_of, refused
+from pytest_vcp.environment.installer import source_settings
+from pytest_vcp.environment.pip_messages import explain, not_answering, progress_of, refused
 
 LOG = Path("pip.log")
 

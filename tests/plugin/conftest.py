@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp.run import RUN
-from pytest_vcp.settings import Settings
+from pytest_vcp.settings.resolved import Settings
 
 Configure = Callable[..., Settings]
 CLASS = next(option for option in PCA_50.options if option.startswith("--vcp-model-class="))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_vcp.publishing import MADE_BY, SIGNATURE_OF_OURS
-from pytest_vcp.staging import Staging
+from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
+from pytest_vcp.artifact.staging import Staging
 
 
 def write_artifact(path: Path, content: str) -> Path:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp import publishing, staging
-from pytest_vcp.staging import Staging
+from pytest_vcp.artifact import publishing, staging
+from pytest_vcp.artifact.staging import Staging
 from tests.plugin.staged import content_of, write_artifact
 
 WATCHED = {publishing.__file__, staging.__file__}

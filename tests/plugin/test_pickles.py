@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.pickles import SMALL_BYTES, PickleFacts, read_pickle
+from pytest_vcp.artifact.pickles import SMALL_BYTES, PickleFacts, read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 WEIGHTS = bytes(range(256)) * 16

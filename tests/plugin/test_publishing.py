@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp import publishing
-from pytest_vcp.publishing import DestinationTaken, check_destination
-from pytest_vcp.staging import Staging
+from pytest_vcp.artifact import publishing
+from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
+from pytest_vcp.artifact.staging import Staging
 from tests.plugin.staged import content_of, staged, tree, write_artifact
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
-from pytest_vcp.artifact import read_artifact
-from pytest_vcp.digests import FileDigests
+from pytest_vcp.artifact.artifact import read_artifact
+from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.report import document
 from pytest_vcp.rules import BY_ID, RULES
 from tests.plugin.rights import run_without_root_rights

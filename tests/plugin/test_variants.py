@@ -10,7 +10,7 @@ import pytest
 from fixtures.mutants import replace_text
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.run import RUN
-from pytest_vcp.settings import Settings
+from pytest_vcp.settings.resolved import Settings
 from tests.runs import run_vcp
 
 pytest_plugins = ["pytester"]

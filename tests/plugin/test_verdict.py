@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vcp.outcomes import Kind, Outcome
+from pytest_vcp.report.outcomes import Kind, Outcome
+from pytest_vcp.report.verdict import exit_code, judge
 from pytest_vcp.rules import RULES
-from pytest_vcp.settings import Settings
-from pytest_vcp.verdict import exit_code, judge
+from pytest_vcp.settings.resolved import Settings
 from tests.plugin.conftest import Configure
 
 pytest_plugins = ["pytester"]

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.mutants import replace_text
 from fixtures.references import PCA_50
-from pytest_vcp.waivers import Waiver, Waivers
+from pytest_vcp.settings.waivers import Waiver, Waivers
 from tests.plugin.conftest import Configure
 from tests.runs import Run, run_vcp
 

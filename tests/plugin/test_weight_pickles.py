@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp import weight_pickles
-from pytest_vcp.weight_pickles import WeightPickle, read_weight_pickles
+from pytest_vcp.artifact import weight_pickles
+from pytest_vcp.artifact.weight_pickles import WeightPickle, read_weight_pickles
 
 PLAIN = {"genes": ["CD3D", "NKG7"], "depth": 3}
 OBJECT = argparse.Namespace(depth=3)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.references import PCA_50
-from pytest_vcp.artifact import read_artifact
-from pytest_vcp.digests import FileDigests
+from pytest_vcp.artifact.artifact import read_artifact
+from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.inside.linking import link
 from tests.runs import run_vcp
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.policy import SHIPPED
+from pytest_vcp.settings.policy import SHIPPED
 from tests.plugin.conftest import CLASS, Configure
 from tests.plugin.rights import run_without_root_rights
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from conformance import test_author, test_layout, test_requirements, test_source
-from pytest_vcp.artifact_sources import read_artifacts
-from pytest_vcp.author_paths import author_paths
-from pytest_vcp.code_files import files_that_are_no_code
-from pytest_vcp.config_use import read_config_use
-from pytest_vcp.credentials import read_credentials
-from pytest_vcp.fixed_devices import fixed_devices
-from pytest_vcp.licence import read_licence
-from pytest_vcp.metadata import read_metadata
-from pytest_vcp.package import read_package
-from pytest_vcp.policy import Policy, load_policy
-from pytest_vcp.requirements import read_lock
-from pytest_vcp.shadows import shadows
-from pytest_vcp.values import ModelClass
-from pytest_vcp.violations import Blocked, Unverified, Violation
-from pytest_vcp.wrapper import find_class
+from pytest_vcp.requirements.lock import read_lock
+from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.settings.policy import Policy, load_policy
+from pytest_vcp.settings.values import ModelClass
+from pytest_vcp.source.artifact_sources import read_artifacts
+from pytest_vcp.source.author_paths import author_paths
+from pytest_vcp.source.code_files import files_that_are_no_code
+from pytest_vcp.source.config_use import read_config_use
+from pytest_vcp.source.credentials import read_credentials
+from pytest_vcp.source.fixed_devices import fixed_devices
+from pytest_vcp.source.licence import read_licence
+from pytest_vcp.source.metadata import read_metadata
+from pytest_vcp.source.package import read_package
+from pytest_vcp.source.shadows import shadows
+from pytest_vcp.source.wrapper import find_class
 
 WriteModules = Callable[..., Path]
 

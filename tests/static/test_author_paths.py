@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import append_text
-from pytest_vcp.author_paths import author_paths
+from pytest_vcp.source.author_paths import author_paths
 from tests.static.judging import StaticSettings, WriteModules
 from tests.static.written import modules, violation
 

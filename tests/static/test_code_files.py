@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.code_files import files_that_are_no_code
+from pytest_vcp.source.code_files import files_that_are_no_code
 from tests.static.judging import StaticSettings, judge
 from tests.static.written import POLICY, violation, write
 

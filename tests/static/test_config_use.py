@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.config_use import read_config_use
-from pytest_vcp.values import ModelClass
-from pytest_vcp.violations import Unverified
+from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.settings.values import ModelClass
+from pytest_vcp.source.config_use import read_config_use
 from tests.static.judging import StaticSettings, WriteModules, judge
 from tests.static.written import modules, violation, write
 

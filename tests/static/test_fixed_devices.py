@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.fixed_devices import fixed_devices
+from pytest_vcp.source.fixed_devices import fixed_devices
 from tests.static.judging import WriteModules
 from tests.static.written import modules
 

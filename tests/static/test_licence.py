@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.licence import LicenceFile, read_licence
+from pytest_vcp.source.licence import LicenceFile, read_licence
 from tests.static.judging import StaticSettings
 from tests.static.written import POLICY, violation, write
 

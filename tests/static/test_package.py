@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.artifact_sources import read_artifacts
-from pytest_vcp.package import SourceModule, read_package
+from pytest_vcp.source.artifact_sources import read_artifacts
+from pytest_vcp.source.package import SourceModule, read_package
 
 RUNNING = sys.version_info[:2]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.shadows import shadows
+from pytest_vcp.source.shadows import shadows
 from tests.static.judging import StaticSettings
 from tests.static.written import violation, write
 

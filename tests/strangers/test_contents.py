@@ -11,9 +11,9 @@ import pytest
 
 from fixtures.environments import environment_of
 from fixtures.references import PACKAGES, VAE
-from pytest_vcp.pickle_globals import builds_data
-from pytest_vcp.pickle_machine import Global
-from pytest_vcp.weight_pickles import read_weight_pickles
+from pytest_vcp.artifact.pickle_globals import builds_data
+from pytest_vcp.artifact.pickle_machine import Global
+from pytest_vcp.artifact.weight_pickles import read_weight_pickles
 from tests.runs import run_vcp
 from tests.strangers.contents import ARCHIVE
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp import processes
-from pytest_vcp.worker import Worker, WorkerFailure
+from pytest_vcp.worker import processes
+from pytest_vcp.worker.client import Worker, WorkerFailure
 
 from .conftest import WriteModel
 
@@ -125,7 +125,7 @@ def test_no_zombies_and_no_descriptors_are_left(write_model: WriteModel, worker:
 PARENT = """
 import sys, time
 from pathlib import Path
-from pytest_vcp.worker import Conditions, Worker
+from pytest_vcp.worker.client import Conditions, Worker
 root = Path(sys.argv[1])
 conditions = Conditions(root / "cwd", root / "home", root / "tmp", (root / "source",))
 worker = Worker(Path(sys.executable), "w", conditions, 60, root / "log")

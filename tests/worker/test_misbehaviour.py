@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.violations import ToolError
-from pytest_vcp.worker import Conditions, Worker, WorkerFailure
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 
 from .conftest import MakeWorker, WriteModel
 

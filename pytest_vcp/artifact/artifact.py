@@ -1,0 +1,135 @@
+"""ModelArtifact: what lies in a finished artifact, read without loading anything from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.source.package import DATA
+
+# The files of an MLflow pyfunc model with an input example, as the hub expects them.
+EXPECTED = (
+    "MLmodel",
+    "code/model_code",
+    "conda.yaml",
+    "input_example.json",
+    "python_env.yaml",
+    "python_model.pkl",
+    "requirements.txt",
+    "serving_input_example.json",
+)
+# The example for whoever reads the artifact, and as a request to a server, which is an object.
+EXAMPLES = ("input_example.json", "serving_input_example.json")
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """One file: POSIX path relative to the artifact, size in bytes, SHA-256 in hexadecimal."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelArtifact:
+    """A packaged model.
+
+    `files` are sorted by path, `bytes` is the sum of their sizes. `sha256` is taken over one line
+    ``<sha256>  <path>`` per file; `mlmodel`, `conda` and `python_env` are the parsed YAML files.
+    """
+
+    path: Path
+    files: tuple[ArtifactFile, ...]
+    sha256: str
+    bytes: int
+    mlmodel: Mapping[str, Any]
+    conda: Mapping[str, Any]
+    python_env: Mapping[str, Any]
+
+    @property
+    def flavor(self) -> Mapping[str, Any]:
+        """The python_function flavor of MLmodel."""
+        flavor = self.mlmodel.get("flavors", {}).get("python_function", {})
+        return flavor if isinstance(flavor, Mapping) else {}
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """The saved signature as plain JSON values."""
+        saved = self.mlmodel.get("signature") or {}
+        return {part: json.loads(text) if text else None for part, text in saved.items()}
+
+    def text(self, name: str) -> str:
+        """A text file, by its path in the artifact. Raises OSError, or ValueError if not UTF-8."""
+        return (self.path / name).read_text(encoding="utf-8")
+
+
+def missing_files(path: Path, artifacts: Mapping[str, str]) -> tuple[str, ...]:
+    """What an artifact at `path` lacks; `artifacts` maps names to paths below model_data/."""
+    weights = tuple(f"artifacts/{Path(DATA, source).name}" for source in artifacts.values())
+    return tuple(name for name in (*EXPECTED, *weights) if not (path / name).exists())
+
+
+def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
+    """Read and digest the artifact at `path`.
+
+    Raises OSError, or ValueError for metadata that is not YAML of the expected kind, and for
+    examples that are not JSON.
+    """
+    for name in EXAMPLES:
+        _require_json(path / name)
+    files = tuple(
+        ArtifactFile(name, (path / name).stat().st_size, digests.of(path / name))
+        for name in sorted(_walk(path))
+    )
+    listing = "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
+    return ModelArtifact(
+        path=path,
+        files=files,
+        sha256=hashlib.sha256(listing.encode()).hexdigest(),
+        bytes=sum(entry.bytes for entry in files),
+        mlmodel=_mapping(path / "MLmodel"),
+        conda=_mapping(path / "conda.yaml"),
+        python_env=_mapping(path / "python_env.yaml"),
+    )
+
+
+def _walk(path: Path) -> Iterator[str]:
+    for parent, _, names in os.walk(path):
+        for name in names:
+            file = Path(parent) / name
+            # A link that leads nowhere is no file; VCP607 tells of it.
+            if file.is_file():
+                yield file.relative_to(path).as_posix()
+
+
+def _require_json(path: Path) -> None:
+    try:
+        example = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise ValueError(f"{path.name} is not JSON: {problem}") from None
+    if path.name == EXAMPLES[1] and not isinstance(example, dict):
+        raise ValueError(f"{path.name} is not a JSON object")
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.constructor.ConstructorError as problem:
+        line = f" in line {problem.problem_mark.line + 1}" if problem.problem_mark else ""
+        raise ValueError(
+            f"{path.name} asks for an object to be built{line}: {problem.problem}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ValueError(f"{path.name} is not YAML: {' '.join(str(problem).split())}") from None
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path.name} is not a YAML mapping")
+    return loaded

@@ -1,0 +1,192 @@
+"""A pickle followed on a stack of its own: which globals it names and calls, nothing is loaded."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pytest_vcp.artifact.opcodes import Operation
+
+UNKNOWN = "?"
+
+
+class Global(NamedTuple):
+    """Something that is imported by name; `name` is empty for the module itself.
+
+    What comes about only while loading has the module `UNKNOWN`, and a description for its name.
+    """
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        if self.module == UNKNOWN:
+            return self.name
+        # Under the name that an author would know it by.
+        module = "os" if self.module in ("posix", "nt") else self.module
+        return f"{module}.{self.name}" if self.name else module
+
+
+class _Mark:
+    """Where the items of a container begin on the stack."""
+
+
+_MARK = _Mark()
+_MADE_UP = Global(UNKNOWN, "a function whose name is put together while loading")
+GETATTR = Global("builtins", "getattr")
+_OLD_GETATTR = Global("__builtin__", "getattr")
+_OPERATORS = ("operator", "_operator")
+
+_TEXTS = (
+    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+)
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_GETS = ("GET", "BINGET", "LONG_BINGET")
+_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+
+
+class Machine:
+    """Takes one operation after the other.
+
+    `globals` are the names in their order, each occurrence; `called` those that loading calls.
+    `paths` are the absolute ones that are stored in parts, as pathlib does below Python 3.13.
+    `has_unordered` tells whether a set holds texts, whose order differs between processes. Of
+    values, only texts, globals and tuples of them are known; all others are None.
+    """
+
+    def __init__(self) -> None:
+        self.globals: list[Global] = []
+        self.called: list[Global] = []
+        self.paths: list[str] = []
+        self.has_unordered = False
+        self._stack: list[Any] = []
+        self._memo: dict[object, Any] = {}
+
+    def take(self, operation: Operation) -> None:
+        """Do to the stack what loading would do. Raises ValueError where it has not enough."""
+        name, argument = operation.name, operation.argument
+        if name in _TEXTS:
+            self._stack.append(argument)
+        elif name in _PUTS:
+            self._memo[argument] = self._top()
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = self._top()
+        elif name in _GETS:
+            self._stack.append(self._remembered(argument))
+        elif name == "DUP":
+            self._stack.append(self._top())
+        elif name == "POP":
+            self._pop()
+        elif name == "MARK":
+            self._stack.append(_MARK)
+        elif name in ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
+            self._name(name, argument)
+        elif name in ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ"):
+            self._call(name)
+        elif name in _TUPLES:
+            self._stack.append(tuple(self._items(operation)))
+        else:
+            self._any_other(operation)
+
+    def _any_other(self, operation: Operation) -> None:
+        items = self._items(operation)
+        if operation.name in ("ADDITEMS", "FROZENSET"):
+            texts = sum(isinstance(item, str) for item in items)
+            self.has_unordered |= texts > 1
+        self._stack += [None] * len(operation.opcode.stack_after)
+
+    def _items(self, operation: Operation) -> list[Any]:
+        """What the operation takes as data: since the mark, or its number of items."""
+        before = operation.opcode.stack_before
+        kinds = [kind.name for kind in before]
+        if "mark" in kinds:
+            items = self._since_mark()
+            for _ in kinds[: kinds.index("mark")]:
+                self._pop()
+        else:
+            items = [self._pop() for _ in before][::-1]
+        # Handed on, it may be called on anything.
+        self.called += [GETATTR for item in items if item in (GETATTR, _OLD_GETATTR)]
+        return items
+
+    def _name(self, kind: str, argument: object) -> None:
+        if kind == "STACK_GLOBAL":
+            name, module = self._pop(), self._pop()
+            known = isinstance(name, str) and isinstance(module, str)
+            found = Global(module, name) if known else _MADE_UP
+        elif kind.startswith("EXT"):
+            found = _MADE_UP
+        else:
+            module, _, name = str(argument).partition(" ")
+            found = Global(module, name)
+        self.globals.append(found)
+        if kind == "INST":
+            self._since_mark()
+            self.called.append(found)
+            self._stack.append(None)
+        else:
+            self._stack.append(found)
+
+    def _call(self, kind: str) -> None:
+        if kind == "OBJ":
+            function, *items = self._since_mark() or [None]
+            arguments: Any = tuple(items)
+        else:
+            if kind == "NEWOBJ_EX":
+                self._pop()
+            arguments, function = self._pop(), self._pop()
+        self._stack.append(self._result(function, arguments) if kind == "REDUCE" else None)
+        if isinstance(function, Global) and function not in (GETATTR, _OLD_GETATTR):
+            self.called.append(function)
+            if function.module.startswith("pathlib"):
+                self._note_path(arguments)
+
+    def _note_path(self, parts: object) -> None:
+        if isinstance(parts, tuple) and parts[:1] == ("/",):
+            self.paths.append("/" + "/".join(map(str, parts[1:])))
+
+    def _result(self, function: object, arguments: object) -> Any:
+        """What a call returns, where it is a global again."""
+        if not isinstance(function, Global):
+            return None
+        if function in (GETATTR, _OLD_GETATTR):
+            return self._attribute(arguments)
+        if function.name == "subimport" and isinstance(arguments, tuple) and len(arguments) == 1:
+            return Global(str(arguments[0]), "")
+        if function.module in _OPERATORS and function.name in ("attrgetter", "methodcaller"):
+            # As an attribute it is harmless; called, it takes an attribute like getattr.
+            return Global(UNKNOWN, f"what {function} returns")
+        return None
+
+    def _attribute(self, arguments: object) -> Global:
+        """Bound methods are pickled as getattr of an object and the name of the method."""
+        owner, name = arguments if isinstance(arguments, tuple) and len(arguments) == 2 else (0, 0)
+        if isinstance(owner, Global) and isinstance(name, str):
+            found = Global(owner.module, f"{owner.name}.{name}".lstrip("."))
+            self.globals.append(found)
+            return found
+        if owner is not None or not isinstance(name, str) or name.startswith("__"):
+            self.called.append(GETATTR)
+        # To keep a method does nothing; to call it is another matter.
+        return Global(UNKNOWN, f"a method {name}")
+
+    def _pop(self) -> Any:
+        if not self._stack:
+            raise ValueError("it takes more from its stack than was put there")
+        return self._stack.pop()
+
+    def _top(self) -> Any:
+        if not self._stack:
+            raise ValueError("it takes more from its stack than was put there")
+        return self._stack[-1]
+
+    def _remembered(self, key: object) -> Any:
+        if key not in self._memo:
+            raise ValueError(f"it refers to the value {key}, which it has not stored")
+        return self._memo[key]
+
+    def _since_mark(self) -> list[Any]:
+        items = []
+        while (item := self._pop()) is not _MARK:
+            items.append(item)
+        return items[::-1]

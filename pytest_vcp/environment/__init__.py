@@ -1,0 +1,1 @@
+"""The model's environment: found, built, cached, inspected."""

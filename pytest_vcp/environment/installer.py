@@ -1,0 +1,242 @@
+"""Run pip in an environment: one call with the resolver on, watched, logged, and ended for sure."""
+
+from __future__ import annotations
+
+import ast
+import os
+import queue
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO
+
+from pytest_vcp.environment import pip_messages
+from pytest_vcp.environment.interpreters import clean_environ
+from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.worker import processes
+
+Progress = Callable[[str], None]
+
+# Where distributions come from and how they are reached. Every other setting of the user's pip
+# is left out, because it could change what is installed (no-deps, pre, constraint), how
+# (no-build-isolation, only-binary) or to where (target, user, prefix).
+SOURCE_SETTINGS = frozenset(
+    {
+        "cache-dir",
+        "cert",
+        "client-cert",
+        "default-timeout",
+        "extra-index-url",
+        "find-links",
+        "index-url",
+        "keyring-provider",
+        "no-cache-dir",
+        "no-index",
+        "proxy",
+        "resume-retries",
+        "retries",
+        "timeout",
+        "trusted-host",
+        "use-feature",
+    }
+)
+_HEARTBEAT_SECONDS = 2.0
+_NEWS_SECONDS = 1.0
+_ASK_LIMIT_SECONDS = 120.0
+
+
+def install(
+    python: Path,
+    lock: Path,
+    report: Path,
+    log: Path,
+    progress: Progress,
+) -> BuildFailure | None:
+    """Install the whole lock with the pip of `python`; None when that worked.
+
+    One call resolves, installs, and writes pip's installation report to `report` and its output
+    to `log`. Relative paths in the lock are taken from the lock's directory. Whatever is
+    raised meanwhile (KeyboardInterrupt, a time-out), pip and its children are gone.
+    """
+    environ = pip_environ(python)
+    command = [
+        *_pip(python),
+        "install",
+        *("-r", lock.name),  # by its name: pip repeats it in its messages
+        *("--report", report),
+        *("--progress-bar", "off"),
+    ]
+    status = _watched(command, environ, lock.parent, log, progress)
+    if status == 0:
+        return None
+    output = log.read_text(encoding="utf-8", errors="replace")
+    if status < 0:
+        name = signal.Signals(-status).name
+        return BuildFailure("machine", f"pip was ended by {name}", (), log)
+    return _second_look(pip_messages.explain(output, log), output, python, environ)
+
+
+def pip_environ(python: Path) -> dict[str, str]:
+    """The environment variables for pip: the user's sources, and nothing that bends the resolver.
+
+    The user's settings are read from variables and configuration files alike, as pip merges them;
+    then the files are switched off and what remains is handed over in variables.
+    """
+    environ = {key: value for key, value in clean_environ().items() if key != "VIRTUAL_ENV"}
+    asking = {key: value for key, value in environ.items() if key not in ("PIP_QUIET", "PIP_LOG")}
+    try:
+        answer = subprocess.run(
+            [*_pip(python), "config", "list"],
+            capture_output=True,
+            check=True,
+            env=asking,
+            timeout=_ASK_LIMIT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        ).stdout
+    except subprocess.SubprocessError as problem:
+        raise ToolError(
+            f"pip can't read its configuration: {problem}", "see what `pip config debug` says"
+        ) from problem
+    environ = {key: value for key, value in environ.items() if not key.startswith("PIP_")}
+    environ.update(source_settings(answer.decode("utf-8", "replace")))
+    environ["PIP_CONFIG_FILE"] = os.devnull
+    return environ
+
+
+def source_settings(listing: str) -> dict[str, str]:
+    """The variables that carry the permitted settings of a `pip config list`.
+
+    A setting for `install` wins over a global one, and a variable over both.
+    """
+    merged: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    for line in listing.splitlines():
+        key, _, value = line.partition("=")
+        section, _, name = key.rpartition(".")
+        if section in merged and name in SOURCE_SETTINGS:
+            merged[section][name] = " ".join(str(ast.literal_eval(value)).split())
+    settings = {**merged["global"], **merged["install"], **merged[":env:"]}
+    return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
+
+
+def _pip(python: Path) -> list[str | Path]:
+    return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
+
+
+def _second_look(
+    failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
+) -> BuildFailure:
+    """Tell "not there" from "not reachable": pip says "no matching distribution" for both.
+
+    Its debug log does tell them apart, but writes a line for each file of each project, so it is
+    asked for only now, and only for the requirement in question.
+    """
+    requirement = pip_messages.missing_requirement(output)
+    if failure.kind not in ("unavailable", "build") or requirement is None:
+        return failure
+    if pip_messages.unreachable(output):
+        return pip_messages.not_answering(output, failure.log)
+    with tempfile.TemporaryDirectory(prefix="pytest-vcp-") as scratch:
+        debug_log = Path(scratch, "pip-debug.log")
+        command = [*_pip(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
+        try:
+            subprocess.run(
+                [*command, "--", requirement],
+                check=False,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                env=environ,
+                timeout=_ASK_LIMIT_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return pip_messages.not_answering("", failure.log)
+        told = debug_log.read_text(encoding="utf-8", errors="replace")
+    return pip_messages.not_answering(told, failure.log) if pip_messages.refused(told) else failure
+
+
+# ------------------------------------------------------------------------------ one watched process
+
+
+def _watched(
+    command: Sequence[str | Path],
+    environ: Mapping[str, str],
+    directory: Path,
+    log: Path,
+    progress: Progress,
+) -> int:
+    """Run pip to its end and return its exit status; show what it does while it does it."""
+    marker = processes.new_marker()
+    with log.open("wb") as sink, ExitStack() as ends:
+        # A pip that is killed leaves whatever it was unpacking and building.
+        scratch = ends.enter_context(
+            tempfile.TemporaryDirectory(prefix="pytest-vcp-pip-", ignore_cleanup_errors=True)
+        )
+        guard = processes.Guard(marker)
+        ends.callback(guard.dismiss)
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**environ, "TMPDIR": scratch, processes.MARKER_VARIABLE: marker},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that its children are known as such
+        )
+        ends.callback(_end, process, marker)
+        guard.watch(process.pid)
+        for step in _steps(process, sink):
+            progress(step)
+        return process.wait()
+
+
+def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
+    """What pip is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
+    assert process.stdout is not None
+    lines: queue.Queue[bytes | None] = queue.Queue()
+    threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
+    step, told = "starting pip", time.monotonic() - _NEWS_SECONDS
+    told_news = told
+    while True:
+        try:
+            line = lines.get(timeout=_HEARTBEAT_SECONDS)
+        except queue.Empty:
+            line = b""
+        if line is None or (not line and process.poll() is not None):
+            return  # the second: pip has ended, and something that it left running holds the pipe
+        news = pip_messages.progress_of(line.decode("utf-8", "replace"))
+        step = news or step
+        now = time.monotonic()
+        # A heartbeat must not keep back the news that follows it.
+        if now - told_news >= _NEWS_SECONDS if news else now - told >= _HEARTBEAT_SECONDS:
+            told, told_news = now, now if news else told_news
+            yield step
+
+
+def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    """Copy pip's output to the log, line by line, and tell of each; None is the end."""
+    try:
+        for line in source:
+            # A full disk, or an interrupted run that closed the log: read on nevertheless, because
+            # a pip that nobody reads from never ends.
+            with suppress(OSError, ValueError):
+                sink.write(line)
+                sink.flush()
+            lines.put(line)
+    except ValueError:  # the pipe was closed
+        pass
+    finally:
+        lines.put(None)
+
+
+def _end(process: subprocess.Popen[bytes], marker: str) -> None:
+    """End pip and everything it started, whether or not pip itself has ended."""
+    processes.end(lambda: processes.leftovers(marker, process.pid), grace=0)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

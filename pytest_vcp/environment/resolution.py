@@ -1,0 +1,100 @@
+"""The lock, seen from an environment: which pins apply there, and what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.pip_report import Chosen, read_pip_report
+from pytest_vcp.requirements.lock import Lock, RequirementLine
+from pytest_vcp.requirements.markers import applies
+from pytest_vcp.rulebook.violations import Unverified
+
+_INSTALLABLE = ("requirement", "vcs", "url", "path", "editable")
+
+
+def pins_here(lock: Lock, environment: Environment) -> dict[str, RequirementLine]:
+    """The lines of requirements.txt that apply in an environment, by canonical name.
+
+    A URL need not tell what it holds; pip's report then does. Raises Unverified without one.
+    """
+    lines = [line for line in lock.pinned if line.kind in _INSTALLABLE]
+    found = {line.name: line for line in applying(lines, environment) if line.name is not None}
+    nameless = [line for line in lines if line.name is None]
+    if nameless:
+        for entry in choices(environment):
+            if entry.requested:
+                found.setdefault(entry.name, nameless[0])
+    return found
+
+
+def applying(lines: Iterable[RequirementLine], environment: Environment) -> list[RequirementLine]:
+    """The lines whose markers hold in an environment; those that have none always apply."""
+    markers = {**environment.markers, "extra": ""}
+    return [line for line in lines if applies(line.requirement, markers)]
+
+
+def choices(environment: Environment) -> tuple[Chosen, ...]:
+    """What pip reported when it built an environment. Raises Unverified where it did not."""
+    report = environment.pip_report
+    if report is None:
+        raise Unverified("pip did not build this environment, so there is no report of it")
+    try:
+        return read_pip_report(report, report.with_name("pip.log"))
+    except (OSError, ValueError) as problem:
+        raise Unverified(f"pip's report of the environment can't be read: {problem}") from None
+
+
+def everything_needed(
+    roots: Mapping[str, RequirementLine], environment: Environment
+) -> dict[str, str]:
+    """Each distribution that the roots need, directly or not, and the first one that needs it.
+
+    Told by the metadata of what is installed, with extras and markers; all names are canonical.
+    """
+    needed: dict[str, str] = {}
+    pending = [(name, frozenset(_extras(line.requirement))) for name, line in roots.items()]
+    seen = set()
+    while pending:
+        entry = pending.pop()
+        if entry in seen:
+            continue
+        seen.add(entry)
+        name, extras = entry
+        for requirement in _requirements(name, extras, environment):
+            other = canonicalize_name(requirement.name)
+            needed.setdefault(other, name)
+            pending.append((other, frozenset(requirement.extras)))
+    return needed
+
+
+def _extras(requirement: Requirement | None) -> set[str]:
+    return requirement.extras if requirement is not None else set()
+
+
+def _requirements(
+    name: str, extras: frozenset[str], environment: Environment
+) -> Iterable[Requirement]:
+    """What the installed distribution of this name needs, with these extras."""
+    texts = [
+        text for entry in environment.installed if entry.name == name for text in entry.requires
+    ]
+    for text in texts:
+        if not extras and "extra" in text.partition(";")[2]:
+            continue  # most of what metadata says is about extras that nobody asked for
+        requirement = _parsed(text)
+        contexts = ({**environment.markers, "extra": extra} for extra in ("", *extras))
+        if requirement is not None and any(applies(requirement, markers) for markers in contexts):
+            yield requirement
+
+
+@cache
+def _parsed(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:  # pip does not follow it either
+        return None

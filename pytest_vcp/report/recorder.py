@@ -1,0 +1,266 @@
+"""Collects the outcome of each rule, and ends the run with a verdict, an artifact, an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_vcp.artifact.publishing import DestinationTaken
+from pytest_vcp.report import distribution, document
+from pytest_vcp.report.outcomes import (
+    Outcome,
+    not_judged,
+    outcome_of,
+    read_outcome,
+    unpublished,
+    waived,
+)
+from pytest_vcp.report.places import Places, variant_of
+from pytest_vcp.report.turns import own_turn
+from pytest_vcp.report.verdict import ERROR_EXIT, Verdict, exit_code, judge
+from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.run import Run
+from pytest_vcp.suite import rule_of
+from pytest_vcp.trial.finished import Finished
+
+_NOT_JUDGED = ("unverified", "skipped")
+# Stands for the variant of a rule that does not depend on one.
+_PACKAGE = ""
+
+
+class Recorder:
+    """Hooks that run beside the tests, in the process that runs them and in the one that reports.
+
+    With pytest-xdist the two differ: outcomes travel on the reports, the rest at the end.
+    """
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self.config = config
+        self.run = run
+        self.facts: dict[str, dict[str, Any]] = {name: {} for name in run.names}
+        self.report_problem: str | None = None
+        self._found: dict[tuple[str, str], Outcome] = {}
+        self._tool_errors: list[tuple[BaseException, str]] = []
+
+    @property
+    def is_worker(self) -> bool:
+        return hasattr(self.config, "workerinput")
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether there is something to say: a rule was judged, or had to be."""
+        wanted = self._found or self.run.settings.must_verify
+        return bool(wanted) and not self.config.option.collectonly
+
+    def outcomes(self, variant: str) -> dict[str, Outcome]:
+        """The outcome of each rule for a variant, by id; those of the package are everyone's."""
+        return {
+            rule: outcome
+            for (owner, rule), outcome in self._found.items()
+            if owner in (_PACKAGE, variant)
+        }
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each variant."""
+        return {name: self._verdict(name) for name in self.run.names}
+
+    def _verdict(self, variant: str) -> Verdict:
+        return judge(tuple(self.outcomes(variant).values()), self.run.settings)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said about waivers: stale, expired, or for nothing that there is."""
+        kinds = {
+            name: {rule: outcome.kind for rule, outcome in self.outcomes(name).items()}
+            for name in self.run.names
+        }
+        return tuple(self.run.settings.waivers.remarks(kinds))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Put the rules first, in the order of an author's work, whatever another plugin does."""
+        yield
+        places = Places(self.run.names, self.run.stages, together=self.run.settings.strict)
+        items.sort(key=places.of)
+        distribution.tell(self.config, items, places.group)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """End the processes of a variant when the tests go on to the next."""
+        result = yield
+        done, following = variant_of(item), nextitem and variant_of(nextitem)
+        if done and following and done != following:
+            self._note(done)
+            self.run.variants[done].end_processes()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        problem = call.excinfo.value if call.excinfo else None
+        rule = rule_of(item)
+        if rule is None:
+            _shorten(report, item, problem)
+        elif call.when == "call" or (call.when == "setup" and problem is not None):
+            self._attach(report, item, rule, problem)
+        return report
+
+    def _attach(
+        self, report: pytest.TestReport, item: pytest.Item, rule: str, problem: BaseException | None
+    ) -> None:
+        if isinstance(problem, (KeyboardInterrupt, pytest.exit.Exception)):
+            return
+        outcome = self._outcome(rule, variant_of(item), self._once(rule, problem))
+        report.vcp = outcome.as_json()  # type: ignore[attr-defined]
+        properties = [("vcp_rule", rule), ("vcp_outcome", outcome.kind)]
+        if variant_of(item):
+            properties.append(("vcp_variant", outcome.variant))
+        report.user_properties += properties
+        # JUnit XML takes them from the report of the tear-down, which takes them from the item.
+        item.user_properties += properties
+        if outcome.kind in _NOT_JUDGED:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
+        elif outcome.kind == "waived" or (
+            outcome.kind == "advice" and not self.run.settings.strict
+        ):
+            report.outcome = "passed"
+            report.longrepr = None
+        elif isinstance(problem, (Violation, ToolError)):
+            report.longrepr = "\n".join(outcome.lines())
+
+    def _outcome(self, rule: str, variant: str | None, problem: BaseException | None) -> Outcome:
+        """The outcome of a rule for a variant, or for the package as a whole."""
+        owner = _PACKAGE
+        if BY_ID[rule].scope == "variant":
+            owner = variant or self.run.names[0]
+        found = outcome_of(rule, owner, problem)
+        if found.kind in ("failed", "advice"):
+            # What holds for the package as a whole is waived by any waiver of its rule.
+            waiver = self.run.settings.waivers.of(rule, owner or self.run.lead)
+            return found if waiver is None else waived(found, waiver)
+        return found
+
+    def _once(self, rule: str, problem: BaseException | None) -> BaseException | None:
+        """One failure of the surroundings meets every rule that needs them; it is told once."""
+        for known, first in self._tool_errors:
+            if problem is known:
+                return Unverified(f"the error at {first} came first")
+        if isinstance(problem, ToolError):
+            self._tool_errors.append((problem, rule))
+        return problem
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if values := getattr(report, "vcp", None):
+            outcome = read_outcome(values)
+            self._found[outcome.variant, outcome.rule] = outcome
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what an xdist worker knows about the run."""
+        for name, facts in getattr(node, "workeroutput", {}).get("vcp", {}).items():
+            self.facts[name].update(facts)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        settings = self.run.settings
+        with own_turn(settings.cache_dir, settings.artifact_dir):
+            for name in self.run.names:
+                self._finish(name, interrupted)
+            if self.is_worker:
+                # Sent by xdist's own hook, which runs inside of this one.
+                self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
+            elif self.has_verdict:
+                self._conclude(cut_short=interrupted or bool(session.shouldfail))
+        yield
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if ended and self.has_verdict and not self.is_worker:
+            self._set_exit_code(session)
+
+    def _finish(self, variant: str, interrupted: bool) -> None:
+        """Note what a variant came to, publish what was verified, end the processes."""
+        if self.run.variants[variant].trial is None:
+            return
+        self._note(variant)
+        found = self.outcomes(variant).get("VCP601")
+        packaged = found is not None and found.kind == "passed"
+        if packaged and not interrupted and self._verdict(variant).first is None:
+            self._publish(variant)
+        self.run.variants[variant].end_processes()
+
+    def _note(self, variant: str) -> None:
+        """Take down the figures of a variant, as long as its workers can be asked."""
+        trial = self.run.variants[variant].trial
+        if trial is not None:
+            self.facts[variant]["figures"] = trial.figures()
+            self.facts[variant]["outputs"] = trial.outputs()
+
+    def _publish(self, variant: str) -> None:
+        place = self.run.variants[variant]
+        if isinstance(place, Finished):
+            return
+        try:
+            place.publish()
+        except (OSError, DestinationTaken) as problem:
+            self.facts[variant]["publishing_problem"] = str(problem)
+            return
+        self.facts[variant]["artifact"] = {
+            "path": str(place.settings.artifact_dir),
+            "sha256": place.artifact.sha256,
+            "bytes": place.artifact.bytes,
+        }
+
+    def _conclude(self, cut_short: bool) -> None:
+        """Complete the outcomes, so that nothing goes unsaid, and write the report."""
+        why = "the run ended before it" if cut_short else "not selected in this run"
+        for name in self.run.names:
+            known = self.outcomes(name)
+            for entry in RULES:
+                if entry.id not in known:
+                    self._add(not_judged(entry.id, name, why))
+            if problem := self.facts[name].get("publishing_problem"):
+                place = self.run.variants[name].settings.artifact_dir
+                self._add(unpublished(name, place, problem))
+        report = document.build(
+            {name: (self._verdict(name), self.outcomes(name)) for name in self.run.names},
+            self.facts,
+            self.remarks,
+        )
+        try:
+            document.write(report, self.run.settings.report_dir)
+        except OSError as failure:
+            self.report_problem = str(failure)
+
+    def _add(self, outcome: Outcome) -> None:
+        self._found[outcome.variant, outcome.rule] = outcome
+
+    def _set_exit_code(self, session: pytest.Session) -> None:
+        code = exit_code(self.verdicts, self.run.settings)
+        if self.report_problem is not None:
+            code = ERROR_EXIT
+        # A failing test of the user's own stays a failure, whatever the package is.
+        if code or session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = code
+
+
+def _shorten(report: pytest.TestReport, item: pytest.Item, problem: BaseException | None) -> None:
+    """A user's test that could not have its facts: say why, without a traceback."""
+    if isinstance(problem, Blocked):
+        report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"
+    elif isinstance(problem, ToolError):
+        report.longrepr = str(problem)
+    elif isinstance(problem, Unverified):
+        # Nothing is wrong, there is only nothing to test: with --vcp-skip-inference, no model.
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {problem.reason}")

@@ -1,0 +1,1 @@
+"""Facts about requirements.in and requirements.txt, line by line."""

@@ -1,0 +1,231 @@
+"""Facts about requirements.in and requirements.txt, read line by line in the way pip reads them.
+
+Environment variables (`${NAME}`) are left as they are written: a version that depends on the
+author's shell is not a version that another machine can know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pytest_vcp.requirements.url_secrets import masked
+from pytest_vcp.rulebook.violations import Location
+
+DECLARED = "requirements.in"
+PINNED = "requirements.txt"
+
+Kind = Literal["requirement", "option", "editable", "path", "vcs", "url", "nested", "invalid"]
+
+# pip starts a comment at a hash sign only where a space or the start of the line precedes it.
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_VCS = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
+_NAMED_URL = re.compile(r"^[A-Za-z0-9._-]+\s*(\[[^\]]*\])?\s*@\s*(?P<url>\S+)")
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_HASH = re.compile(r"--hash[= ]\s*(?P<value>\S+)")
+_HASH_FRAGMENT = re.compile(r"[#&](md5|sha1|sha224|sha256|sha384|sha512)=[0-9a-fA-F]+")
+_EGG = re.compile(r"[#&]egg=(?P<name>[A-Za-z0-9._-]+)")
+
+
+@dataclass(frozen=True)
+class RequirementLine:
+    """One logical line: continuations joined, the comment gone.
+
+    `requirement` is set where the line follows the syntax of dependency specifiers; `url` where
+    it points at a source or an archive; `hashes` are the values of its `--hash` options.
+    """
+
+    text: str
+    where: Location
+    kind: Kind
+    requirement: Requirement | None = None
+    url: str | None = None
+    hashes: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The line without its options and secrets, short enough for a message."""
+        text = re.split(r"\s+--", self.text, maxsplit=1)[0] if self.requirement else self.text
+        text = masked(text)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+
+    @property
+    def name(self) -> str | None:
+        """The canonical name of the distribution, where the line tells it."""
+        if self.requirement is not None:
+            return canonicalize_name(self.requirement.name)
+        if self.url is None:
+            return None
+        egg = _EGG.search(self.url)
+        if egg:
+            return canonicalize_name(egg["name"])
+        file = unquote(urlsplit(self.url).path).rpartition("/")[2]
+        return canonicalize_name(file.split("-")[0]) if file.endswith(".whl") else None
+
+    @property
+    def exact_version(self) -> Version | None:
+        """The version of a single `==` pin without wildcard, else None.
+
+        `===` is no such pin: it compares strings, so that `1.0` and `1.0.0` differ, and
+        installers disagree about it.
+        """
+        specifiers = list(self.requirement.specifier) if self.requirement else []
+        if len(specifiers) != 1 or specifiers[0].operator != "==":
+            return None
+        version = specifiers[0].version
+        return None if version.endswith(".*") else Version(version)
+
+    @property
+    def local_version(self) -> str | None:
+        """What follows the plus sign of a version such as 2.1.0+cu118, where one is asked for."""
+        for specifier in self.requirement.specifier if self.requirement else ():
+            if specifier.operator in ("==", "===") and "+" in specifier.version:
+                return specifier.version.partition("+")[2]
+        return None
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the file that is installed has to have a hash that this line gives."""
+        return bool(self.hashes or _HASH_FRAGMENT.search(self.url or ""))
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What the author declared, what was pinned, and what stands commented out in the former.
+
+    `missing` are the files that are not there. `declared_in_view` is false where requirements.in
+    can't be seen, because an artifact is judged without its package.
+    """
+
+    declared: tuple[RequirementLine, ...]
+    pinned: tuple[RequirementLine, ...]
+    commented_out: tuple[RequirementLine, ...]
+    missing: frozenset[str] = frozenset()
+    declared_in_view: bool = True
+
+    def declared_as(self, name: str) -> list[RequirementLine]:
+        """The lines of requirements.in for one distribution, by any spelling of its name."""
+        return [line for line in self.declared if line.name == canonicalize_name(name)]
+
+    def pinned_as(self, name: str) -> list[RequirementLine]:
+        """The lines of requirements.txt for one distribution, by any spelling of its name."""
+        return [line for line in self.pinned if line.name == canonicalize_name(name)]
+
+
+def read_lock(pkg_dir: Path) -> Lock:
+    """Read both files; one that is missing counts as empty (VCP101 judges its presence)."""
+    declared = _read(pkg_dir / DECLARED)
+    return Lock(
+        declared=tuple(parse_lines(declared, DECLARED)),
+        pinned=tuple(parse_lines(_read(pkg_dir / PINNED), PINNED)),
+        commented_out=tuple(_commented_out(declared, DECLARED)),
+        missing=frozenset(name for name in (DECLARED, PINNED) if not (pkg_dir / name).is_file()),
+    )
+
+
+def read_artifact_lock(path: Path) -> Lock:
+    """Read the requirements.txt inside an artifact, which holds no requirements.in."""
+    return Lock(
+        declared=(),
+        pinned=tuple(parse_lines(_read(path), PINNED)),
+        commented_out=(),
+        missing=frozenset() if path.is_file() else frozenset({PINNED}),
+        declared_in_view=False,
+    )
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    content = path.read_bytes()
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # what a Windows shell's redirect writes
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def parse_lines(text: str, file: str) -> Iterator[RequirementLine]:
+    """The logical lines of a requirements file; `file` is its name in messages."""
+    for number, joined in _joined(text):
+        line = _COMMENT.sub("", joined).strip()
+        if line:
+            yield _parse(line, Location(file, number))
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """Join lines that end in a backslash, as pip does; a comment line is never continued."""
+    start = 0
+    parts: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        is_comment = _COMMENT.match(line) is not None
+        start = start if parts else number
+        if line.endswith("\\") and not is_comment:
+            parts.append(line.strip("\\"))
+            continue
+        yield start, "".join([*parts, f" {line}" if is_comment else line])
+        parts = []
+    if parts:
+        yield start, "".join(parts)
+
+
+def _commented_out(text: str, file: str) -> Iterator[RequirementLine]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            parsed = _parse(line.strip().lstrip("# "), Location(file, number))
+            if parsed.requirement is not None and parsed.requirement.specifier:
+                yield parsed
+
+
+def _parse(line: str, where: Location) -> RequirementLine:
+    if line.startswith("-"):
+        return RequirementLine(line, where, _option_kind(line))
+    # Options of a single requirement follow it; no specifier has a word that starts with a dash.
+    words = line.split()
+    options_from = next((i for i, w in enumerate(words) if w.startswith("-")), len(words))
+    text = " ".join(words[:options_from])
+    hashes = tuple(m["value"] for m in _HASH.finditer(" ".join(words[options_from:])))
+    if re.fullmatch(r"[^\s@:]+", text) and text.lower().endswith(_ARCHIVES):
+        # It could be the name of a distribution, but pip takes it for a file.
+        return RequirementLine(line, where, "path", None, text, hashes)
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return _parse_location(line, text, where, hashes)
+    kind = _url_kind(requirement.url) if requirement.url else "requirement"
+    return RequirementLine(line, where, kind, requirement, requirement.url, hashes)
+
+
+def _parse_location(
+    line: str, text: str, where: Location, hashes: tuple[str, ...]
+) -> RequirementLine:
+    """A line that is no dependency specifier: a bare URL, a path, or nothing that pip accepts."""
+    named = _NAMED_URL.match(text)
+    target = named["url"] if named else text
+    if _VCS.match(target) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", target):
+        return RequirementLine(line, where, _url_kind(target), None, target, hashes)
+    is_path = target.startswith((".", "/", "~", "\\")) or re.match(r"[\w.-]+[\\/]", target)
+    if is_path or re.match(r"[A-Za-z]:\\", target) or target.lower().endswith(_ARCHIVES):
+        return RequirementLine(line, where, "path", None, target, hashes)
+    return RequirementLine(line, where, "invalid")
+
+
+def _url_kind(url: str) -> Kind:
+    if _VCS.match(url):
+        return "vcs"
+    return "url" if url.lower().startswith(("http:", "https:", "ftp:")) else "path"
+
+
+def _option_kind(line: str) -> Kind:
+    name = re.split(r"[\s=]", line, maxsplit=1)[0]
+    if name == "--editable" or (name.startswith("-e") and not name.startswith("--")):
+        return "editable"
+    if name in ("--requirement", "--constraint") or re.match(r"-[rc](?!-)", name):
+        return "nested"
+    return "option"

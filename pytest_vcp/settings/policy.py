@@ -1,0 +1,211 @@
+"""The platform's policy: read from YAML, checked, and frozen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_vcp.rules import BY_ID
+from pytest_vcp.settings.values import nearest
+
+SHIPPED = Path(__file__).with_name("policy.yaml")
+_EXTENDS = "extends"
+_TEXTS = ("input", "variant", "command")
+_EXAMPLE = f"write a YAML file like {SHIPPED}"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Two floats agree where ``|a - b| <= absolute + relative * |b|``."""
+
+    absolute: float
+    relative: float
+
+
+@dataclass(frozen=True)
+class Placeholders:
+    """What the untouched template holds: the example's input, a variant's name and arguments."""
+
+    input: str
+    variant: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Most that loading and one forward pass of the example may take."""
+
+    load_seconds: float
+    forward_seconds: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What belongs to the platform rather than to MLflow; `policy.yaml` documents each key."""
+
+    pinned_requirements: tuple[str, ...]
+    least_python: tuple[int, int]
+    env_managers: tuple[str, ...]
+    input_column: str
+    must_verify: tuple[str, ...]
+    metadata_files: tuple[str, ...]
+    licence_files: tuple[str, ...]
+    placeholders: Placeholders
+    pickle_bytes: int
+    code_file_bytes: int
+    input_bytes: int
+    budget: Budget
+    repeat_tolerance: Tolerance
+    json_tolerance: Tolerance
+    batch_tolerance: Tolerance
+
+
+def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
+    """Read the shipped policy, extended by the file at `path`, which `place` names in messages.
+
+    A file with ``extends: nothing`` replaces the shipped one, and gives every key. Raises
+    pytest.UsageError for a file that can't be read, a key that no policy has or that is missing,
+    or a value of the wrong kind; the message names the file and the key.
+    """
+    values = _Source(SHIPPED, place).mapping()
+    source = _Source(SHIPPED if path is None else path, place)
+    if path is None:
+        return source.policy(values)
+    given = source.mapping()
+    base = given.pop(_EXTENDS, "shipped")
+    if base not in ("shipped", "nothing"):
+        raise source.wrong(_EXTENDS, base, "shipped, or nothing for a policy that stands alone")
+    if base == "nothing":
+        source.require(values, given)
+    return source.policy(source.extended(values, given))
+
+
+class _Source:
+    """One policy file: reads it, and refuses what is wrong in it."""
+
+    def __init__(self, path: Path, place: str) -> None:
+        self._path = path
+        self._place = place
+
+    def mapping(self) -> dict[str, Any]:
+        """The content of the file."""
+        try:
+            loaded = yaml.safe_load(self._path.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise self._refusal(f"can't be read: {problem.strerror}; {_EXAMPLE}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as problem:
+            told = " ".join(str(problem).split())
+            raise self._refusal(f"is not YAML: {told}; {_EXAMPLE}") from None
+        if not isinstance(loaded, dict):
+            raise self._refusal(f"is not a mapping of policy keys; {_EXAMPLE}")
+        return loaded
+
+    def require(self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = "") -> None:
+        """Refuse a policy that stands alone and leaves a key out."""
+        for key, value in known.items():
+            if key not in given:
+                raise self._refusal(
+                    f"extends nothing, and has no {within}{key}; give it, or leave out "
+                    f"'{_EXTENDS}: nothing'"
+                )
+            if isinstance(value, dict) and isinstance(given[key], dict):
+                self.require(value, given[key], f"{within}{key}.")
+
+    def extended(
+        self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = ""
+    ) -> dict[str, Any]:
+        """`known` with the values that are given; a mapping inside is extended, not replaced."""
+        merged = dict(known)
+        for key, value in given.items():
+            full = f"{within}{key}"
+            if key not in known:
+                hint = nearest(str(key), list(known)) or f"known are {', '.join(known)}"
+                raise self._refusal(f"has the unknown key {full!r}; {hint}")
+            if isinstance(known[key], dict) and isinstance(value, dict):
+                merged[key] = self.extended(known[key], value, f"{full}.")
+            elif isinstance(known[key], dict):
+                raise self.wrong(full, value, f"a mapping of {', '.join(known[key])}")
+            else:
+                merged[key] = value
+        return merged
+
+    def policy(self, values: Mapping[str, Any]) -> Policy:
+        """Check every value and freeze them all."""
+        tolerance, budget = values["tolerance"], values["budget"]
+        placeholders = values["placeholders"]
+        return Policy(
+            pinned_requirements=self._texts("pinned_requirements", values["pinned_requirements"]),
+            least_python=self._version("least_python", values["least_python"]),
+            env_managers=self._texts("env_managers", values["env_managers"]),
+            input_column=self._text("input_column", values["input_column"]),
+            must_verify=self._rules("must_verify", values["must_verify"]),
+            metadata_files=self._texts("metadata_files", values["metadata_files"]),
+            licence_files=self._texts("licence_files", values["licence_files"]),
+            placeholders=Placeholders(
+                **{key: self._text(f"placeholders.{key}", placeholders[key]) for key in _TEXTS}
+            ),
+            pickle_bytes=int(self._number("pickle_bytes", values["pickle_bytes"])),
+            code_file_bytes=int(self._number("code_file_bytes", values["code_file_bytes"])),
+            input_bytes=int(self._number("input_bytes", values["input_bytes"])),
+            budget=Budget(
+                load_seconds=self._number("budget.load_seconds", budget["load_seconds"]),
+                forward_seconds=self._number("budget.forward_seconds", budget["forward_seconds"]),
+                peak_rss_bytes=int(self._number("budget.peak_rss_bytes", budget["peak_rss_bytes"])),
+            ),
+            repeat_tolerance=self._tolerance("tolerance.repeat", tolerance["repeat"]),
+            json_tolerance=self._tolerance("tolerance.json", tolerance["json"]),
+            batch_tolerance=self._tolerance("tolerance.batch", tolerance["batch"]),
+        )
+
+    def _text(self, key: str, value: object) -> str:
+        if not isinstance(value, str) or not value:
+            raise self.wrong(key, value, "a text")
+        return value
+
+    def _texts(self, key: str, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise self.wrong(key, value, "a list of texts")
+        return tuple(self._text(key, entry) for entry in value)
+
+    def _rules(self, key: str, value: object) -> tuple[str, ...]:
+        rules = self._texts(key, value)
+        for rule in rules:
+            if rule not in BY_ID:
+                hint = nearest(rule, tuple(BY_ID)) or "ids are written like VCP701"
+                raise self._refusal(f"lists the unknown rule {rule!r} under {key}; {hint}")
+        return rules
+
+    def _version(self, key: str, value: object) -> tuple[int, int]:
+        # Without quotes YAML reads 3.10 as the number 3.1.
+        if not isinstance(value, str) or not re.fullmatch(r"3\.\d+", value):
+            raise self.wrong(key, value, 'a version in quotes, such as "3.10"')
+        major, minor = value.split(".")
+        return int(major), int(minor)
+
+    def _number(self, key: str, value: object) -> float:
+        # YAML takes 1e-5, without a dot, for a text.
+        try:
+            number = float(value) if isinstance(value, (int, float, str)) else -1.0
+        except ValueError:
+            number = -1.0
+        if isinstance(value, bool) or not 0 <= number < float("inf"):
+            raise self.wrong(key, value, "a number of 0 or more")
+        return number
+
+    def _tolerance(self, key: str, value: Mapping[str, Any]) -> Tolerance:
+        absolute = self._number(f"{key}.absolute", value["absolute"])
+        return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]))
+
+    def wrong(self, key: str, value: object, wanted: str) -> pytest.UsageError:
+        """The error for a value that a key can't have."""
+        return self._refusal(f"has {value!r} under {key}; write {wanted}")
+
+    def _refusal(self, problem: str) -> pytest.UsageError:
+        return pytest.UsageError(f"{self._place}: {self._path} {problem}")

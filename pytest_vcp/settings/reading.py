@@ -1,0 +1,85 @@
+"""Looking values up: the command line before the ini file, and where each one was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from pytest_vcp.options import OPTIONS
+from pytest_vcp.settings.values import Given, Source
+
+T = TypeVar("T")
+
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+class Reader:
+    """Looks one value up, converts it, and remembers its source."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.sources: dict[str, Source] = {}
+        self.texts: dict[str, str] = {}
+
+    def raw(self, name: str) -> object:
+        """The value as pytest hands it over; None where there is none."""
+        key = BY_NAME[name].key
+        self.sources[name] = "option"
+        value: object = self._config.getoption(key)
+        if value is None:
+            self.sources[name] = "ini"
+            value = self._from_ini(key)
+            if value in (None, "", []):
+                self.sources[name] = "default"
+                return None
+        self.texts[name] = _text(value)
+        return value
+
+    def _from_ini(self, key: str) -> object:
+        try:
+            return self._config.getini(key)
+        except (ValueError, pytest.UsageError) as problem:
+            raise pytest.UsageError(f"{key} (ini file): {problem}; write true or false") from None
+
+    def one(self, name: str, convert: Callable[[Given], T], default: T) -> T:
+        value = self.raw(name)
+        return default if value is None else convert(self._given(name, value))
+
+    def many(self, name: str, convert: Callable[[Given], T]) -> tuple[T, ...]:
+        values = self.raw(name)
+        if values is None:
+            return ()
+        assert isinstance(values, list)
+        return tuple(convert(self._given(name, value)) for value in values)
+
+    def switch(self, name: str) -> bool:
+        return bool(self.raw(name))
+
+    def path(self, name: str, default: Path, check: Callable[[Path, Given], Path]) -> Path:
+        """A path: from the command line relative to the start, from the ini file to that file."""
+        value = self.raw(name)
+        start = self._config.invocation_params.dir
+        if self.sources[name] == "ini" and self._config.inipath is not None:
+            start = self._config.inipath.parent
+        path = default if value is None else start / Path(str(value)).expanduser()
+        return check(path, self._given(name, path if value is None else value))
+
+    def file(self, name: str, check: Callable[[Path, Given], Path]) -> Path | None:
+        """A file that need not be given."""
+        return self.path(name, Path(), check) if self.raw(name) is not None else None
+
+    def place(self, name: str) -> str:
+        """Where a value that was read came from, as the user would look for it."""
+        return self._given(name, "").place
+
+    def _given(self, name: str, value: object) -> Given:
+        return Given(str(value), BY_NAME[name], self.sources[name])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,245 @@
+"""Every setting, resolved once: option before ini before default, with its source kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+import pytest
+
+from pytest_vcp.rules import BY_ID
+from pytest_vcp.settings.policy import Policy, load_policy
+from pytest_vcp.settings.reading import BY_NAME, Reader
+from pytest_vcp.settings.values import (
+    Given,
+    ModelClass,
+    Source,
+    artifact,
+    choice,
+    json_value,
+    model_class,
+    nearest,
+    pair,
+    refusal,
+)
+from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
+
+EnvManager = Literal["virtualenv", "local"]
+Device = Literal["auto", "cpu", "cuda"]
+
+# What stands for --vcp-model-config-json where it is not given.
+_NO_CONFIG: object = {}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the user chose, for one variant. Paths are absolute.
+
+    `model_class` is empty where the metadata file does not say it, for which VCP109 judges it;
+    `metadata_problems` are what can't be used in that file. `artifacts` are pairs of name and path
+    relative to model_data/; `timeout` is in seconds. `artifact_only` is a finished artifact that
+    is judged without a source package. `sources` says where each value came from, `texts` has the
+    values as they were given, for those that were.
+    """
+
+    pkg_dir: Path
+    model_class: ModelClass
+    artifacts: tuple[tuple[str, str], ...]
+    model_config: object
+    model_tags: tuple[tuple[str, str], ...]
+    payload: Path | None
+    artifact_dir: Path
+    skip_inference: bool
+    env_manager: EnvManager
+    python: str | None
+    target_python: tuple[int, int]
+    device: Device
+    strict: bool
+    must_verify: tuple[str, ...]
+    waivers: Waivers
+    policy: Policy
+    report_dir: Path
+    cache_dir: Path
+    timeout: float
+    variant: str
+    artifact_only: Path | None
+    sources: Mapping[str, Source]
+    texts: Mapping[str, str]
+    metadata_problems: tuple[tuple[str, str], ...] = ()
+
+    def given(self, name: str, default: object) -> Given:
+        """The value as it was given for the option `name`, to refuse it by."""
+        return Given(self.texts.get(name, str(default)), BY_NAME[name], self.sources[name])
+
+
+def resolve(config: pytest.Config) -> Settings:
+    """Read all settings. Raises pytest.UsageError naming option or ini name, value and remedy.
+
+    They are those of the only variant where no variant was asked for (see `variants`).
+    """
+    read = Reader(config)
+    read.raw("variant")  # It takes the metadata file to make something of it.
+    artifact_only = read.file("verify-artifact", _finished)
+    pkg_dir = read.path("pkg-dir", config.invocation_params.dir, _package_dir)
+    # Without a model class the plugin is not active, so the default is never used.
+    wrapper = read.one("model-class", model_class, ModelClass("", ""))
+    python = read.one("python", _python, None)
+    settings = Settings(
+        pkg_dir=pkg_dir,
+        model_class=wrapper,
+        artifacts=read.many(
+            "artifact", once(lambda given: artifact(given, pkg_dir / "model_data"))
+        ),
+        model_config=read.one("model-config-json", json_value, _NO_CONFIG),
+        model_tags=read.many("model-tag", once(pair)),
+        payload=read.file("json-payload-filepath", _payload),
+        artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", _absolute),
+        skip_inference=read.switch("skip-inference"),
+        env_manager=read.one("env-manager", _env_manager, "virtualenv"),
+        python=python,
+        target_python=_version(python) if python else sys.version_info[:2],
+        device=read.one("device", _device, "auto"),
+        strict=read.switch("strict"),
+        must_verify=read.one("must-verify", _rules, ()),
+        waivers=Waivers(
+            (*read.many("waive", read_line), *_waivers_file(read)),
+        ),
+        policy=load_policy(read.file("policy", _absolute), read.place("policy")),
+        report_dir=read.path("report-dir", pkg_dir / ".vcp", _writable),
+        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), _writable),
+        timeout=read.one("timeout", _seconds, 600.0),
+        variant="default",
+        artifact_only=artifact_only,
+        sources=read.sources,
+        texts=read.texts,
+    )
+    refuse_overlaps(settings)
+    return settings
+
+
+def _waivers_file(read: Reader) -> tuple[Waiver, ...]:
+    path = read.file("waivers", _absolute)
+    return () if path is None else read_file(path, read.place("waivers"))
+
+
+def _finished(path: Path, given: Given) -> Path:
+    if not path.is_dir():
+        raise refusal(given, "it is no directory; name an artifact, such as mlflow_model_artifact")
+    return path.resolve()
+
+
+def _package_dir(path: Path, given: Given) -> Path:
+    if not path.is_dir():
+        raise refusal(
+            given, "it is not a directory; name the one that holds model_code/ and model_data/"
+        )
+    return path.resolve()
+
+
+def _payload(path: Path, given: Given) -> Path:
+    if not path.is_file():
+        raise refusal(
+            given, "there is no such file; name one in the form of serving_input_example.json"
+        )
+    return path.resolve()
+
+
+def _absolute(path: Path, given: Given) -> Path:
+    # Not resolved: whether the artifact's place is a link is for publishing to see.
+    return Path(os.path.abspath(path))
+
+
+def _writable(path: Path, given: Given) -> Path:
+    """Refuse a directory that can't be made or written to, before anything is built for it."""
+    path = path.resolve()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir():
+        raise refusal(given, f"{there} is a file; name a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise refusal(
+            given, f"{there} is not writable; name another directory with {given.option.flag}"
+        )
+    return path
+
+
+def refuse_overlaps(settings: Settings) -> None:
+    """Refuse to write where it would end up in the artifact, or keep it from its place."""
+    places = {
+        "artifact-dir-path": settings.artifact_dir,
+        "report-dir": settings.report_dir,
+        "cache-dir": settings.cache_dir,
+    }
+    for name, place in places.items():
+        taken = [settings.pkg_dir / "model_code", settings.pkg_dir / "model_data"]
+        if name != "artifact-dir-path":
+            taken.append(settings.artifact_dir)
+        for folder in taken:
+            if _real(place).is_relative_to(_real(folder)):
+                given = settings.given(name, place)
+                raise refusal(given, f"{folder} is part of the artifact; name a place outside it")
+
+
+def _real(path: Path) -> Path:
+    """The path with its links resolved, but for the last name, which is judged by itself."""
+    return path.parent.resolve() / path.name
+
+
+def once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple[str, str]]:
+    """A conversion of pairs that refuses a name that it has met before: one would be lost."""
+    names: set[str] = set()
+
+    def checked(given: Given) -> tuple[str, str]:
+        name, value = convert(given)
+        if name in names:
+            raise refusal(given, f"the name {name!r} is given twice; give each its own")
+        names.add(name)
+        return name, value
+
+    return checked
+
+
+def _env_manager(given: Given) -> EnvManager:
+    return "local" if choice(given, ("virtualenv", "local")) == "local" else "virtualenv"
+
+
+def _device(given: Given) -> Device:
+    known: tuple[Device, ...] = ("auto", "cpu", "cuda")
+    return known[known.index(choice(given, known))]
+
+
+def _python(given: Given) -> str | None:
+    if not re.fullmatch(r"3\.\d+(\.\d+)?", given.text):
+        raise refusal(given, "it is not a Python version; write it as 3.11 or 3.11.7")
+    return given.text
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _seconds(given: Given) -> float:
+    try:
+        seconds = float(given.text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise refusal(given, "it is not a number of seconds above 0; write it as 600")
+    return seconds
+
+
+def _rules(given: Given) -> tuple[str, ...]:
+    if given.text == "all":
+        return tuple(BY_ID)
+    parts = tuple(part.strip() for part in given.text.split(","))
+    for part in parts:
+        if part not in BY_ID:
+            hint = nearest(part, tuple(BY_ID)) or "separate rule ids by commas, as VCP701,VCP705"
+            raise refusal(given, f"{part!r} is no rule; {hint}")
+    return parts

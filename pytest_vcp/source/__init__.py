@@ -1,0 +1,1 @@
+"""Facts about the package directory, read as text and syntax; nothing is imported."""

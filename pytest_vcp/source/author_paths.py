@@ -1,0 +1,40 @@
+"""Paths of the author's own machine in the code, found in its strings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.source.literals import texts
+from pytest_vcp.source.package import SourceModule
+
+# At the start of a text, or of a value within it: `see /home/…` in a message is no path in use.
+_START = r"""(?:^|[='"])(?:file:///?)?"""
+_NAME = r"\w[\w.@-]*"  # what else stands there is a pattern, or a gap to fill in
+_AUTHOR_PATH = re.compile(
+    rf"{_START}(?P<path>(?:/home|/Users|/mnt/[a-z]/Users)/{_NAME}(?:/[^\s'\"]*|$)"
+    # Two characters, because `x:\d` is a regular expression; what Windows itself has is anybody's.
+    r"|[A-Za-z]:(?:\\+|/(?!/))(?!(?i:windows|program))[\w .-]{2,}(?:[\\/][^'\"]*|$))"
+)
+_WIDEST = 60
+
+
+@dataclass(frozen=True)
+class AuthorPath:
+    """A path below somebody's home directory, or on a drive of theirs."""
+
+    text: str
+    where: Location
+
+
+def author_paths(modules: Iterable[SourceModule]) -> tuple[AuthorPath, ...]:
+    """The paths in the strings of the modules; docstrings and comments are not looked at."""
+    return tuple(
+        AuthorPath(found["path"][:_WIDEST], module.at(node))
+        for module in modules
+        if module.tree is not None
+        for text, node in texts(module.tree)
+        if (found := _AUTHOR_PATH.search(text))
+    )

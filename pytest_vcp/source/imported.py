@@ -1,0 +1,137 @@
+"""What the author's modules import from elsewhere, as far as their text says it.
+
+Left out are imports that are optional, or that depend on the interpreter: whether they are carried
+out on the hub can't be told from the text.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.source.package import CODE, ModelPackage, SourceModule
+
+_IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+# A condition that names one of these asks about the interpreter, the platform, a type checker,
+# whether the module is there, or whether this is run as a program.
+_ASKED = {"version_info", "platform", "implementation", "find_spec", "TYPE_CHECKING", "__name__"}
+_PATH_CHANGES = {"path", "addsitedir"}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One import of a module from elsewhere: its dotted name, and what is taken from it.
+
+    `sibling` is the module of model_code that bears this name, if there is one: perhaps meant, but
+    not found there.
+    """
+
+    module: str
+    attributes: tuple[str, ...]
+    where: Location
+    sibling: str | None = None
+
+    @property
+    def top(self) -> str:
+        """The first part of the name."""
+        return self.module.partition(".")[0]
+
+
+def imported_by(package: ModelPackage) -> tuple[Imported, ...]:
+    """The imports in model_code and model_spec.py of anything else, in order of their places."""
+    root = package.pkg_dir
+    modules = [module for module in (*package.modules, package.spec_module) if module is not None]
+    own = {CODE, *(module.name.partition(".")[0] for module in modules)}
+    siblings = {part: module.name for module in modules for part in module.name.split(".")}
+    found = [
+        Imported(name, attributes, module.at(node), siblings.get(name.partition(".")[0]))
+        for module in modules
+        for node in _certain(module)
+        for name, attributes in _named(node)
+        if name.partition(".")[0] not in own
+    ]
+    if any(entry.sibling for entry in found) and any(map(_changes_the_path, modules)):
+        found = [entry for entry in found if entry.sibling is None]
+    beside = {top for top in {entry.top for entry in found} if _lies_in(root, top)}
+    return tuple(
+        sorted(
+            (entry for entry in found if entry.top not in beside),
+            key=lambda entry: (entry.where.path, entry.where.line or 0),
+        )
+    )
+
+
+def _lies_in(root: Path, name: str) -> bool:
+    """Whether a module or a folder of modules beside model_code has this name."""
+    if any((root / f"{name}{suffix}").is_file() for suffix in (".py", ".pyc", ".so", ".pyd")):
+        return True
+    return (root / name).is_dir() and any((root / name).glob("*.py"))
+
+
+def _changes_the_path(module: SourceModule) -> bool:
+    """Whether a module says `sys.path` anywhere: then folders of the package can be on it."""
+    return module.tree is not None and any(
+        isinstance(node, ast.Attribute)
+        and node.attr in _PATH_CHANGES
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("sys", "site")
+        for node in ast.walk(module.tree)
+    )
+
+
+def _named(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, ()) for alias in node.names)
+    elif node.level == 0 and node.module:
+        names = (alias.name for alias in node.names if alias.name != "*")
+        yield node.module, tuple(names)
+
+
+def _certain(module: SourceModule) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports of a module that nothing makes optional, also within functions."""
+    pending: list[ast.AST] = [module.tree] if module.tree is not None else []
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, ast.If) and _asks(node.test):
+            continue
+        elif isinstance(node, ast.Try) and any(map(_expects_none, node.handlers)):
+            pending.extend(node.finalbody)
+        elif isinstance(node, (ast.With, ast.AsyncWith)) and any(map(_suppresses, node.items)):
+            continue
+        elif not isinstance(node, ast.expr):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _asks(test: ast.expr) -> bool:
+    return any(_last_name(node) in _ASKED or _is_os_name(node) for node in ast.walk(test))
+
+
+def _is_os_name(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute) and node.attr == "name" and _last_name(node.value) == "os"
+    )
+
+
+def _expects_none(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler takes over where a module is not there."""
+    if handler.type is None:
+        return True
+    return any(_last_name(node) in _IMPORT_ERRORS for node in ast.walk(handler.type))
+
+
+def _suppresses(item: ast.withitem) -> bool:
+    call = item.context_expr
+    if not isinstance(call, ast.Call) or _last_name(call.func) != "suppress":
+        return False
+    return any(_last_name(argument) in _IMPORT_ERRORS for argument in call.args)
+
+
+def _last_name(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else None

@@ -1,0 +1,172 @@
+"""Facts about the package directory: its layout and the source of model_code, nothing imported."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import sys
+import tokenize
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_vcp.rulebook.violations import Location
+
+CODE = "model_code"
+DATA = "model_data"
+DIRECTORIES = (CODE, DATA)
+SPEC = "model_spec.py"
+FILES = (SPEC, "requirements.in", "requirements.txt")
+
+
+@dataclass(frozen=True)
+class MissingEntry:
+    """A name of the layout that is not there; `found` says what is, where something is."""
+
+    name: str
+    found: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceModule:
+    """One module of the package: its source parsed for the target Python, or why it can't be.
+
+    `certain` is false where the parser at hand is older than the target Python, so that what it
+    refuses may be newer syntax.
+    """
+
+    path: Path
+    name: str
+    where: Location
+    tree: ast.Module | None = field(repr=False)
+    problem: str | None = None
+    certain: bool = True
+
+    @property
+    def is_package(self) -> bool:
+        return self.path.name == "__init__.py"
+
+    def at(self, node: ast.AST) -> Location:
+        """The place of `node` in this module."""
+        return Location(self.where.path, getattr(node, "lineno", None))
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """What the package directory holds, as far as it can be told without running any of it."""
+
+    pkg_dir: Path
+    target_python: tuple[int, int]
+    missing: tuple[MissingEntry, ...]
+    is_package: bool
+    modules: tuple[SourceModule, ...]
+    spec_module: SourceModule | None = None
+
+    @property
+    def unparsed(self) -> tuple[SourceModule, ...]:
+        """The modules that do not parse, in the order of their names."""
+        return tuple(module for module in self.modules if module.problem is not None)
+
+    def lacks(self, name: str) -> bool:
+        """Whether this name of the layout is missing."""
+        return any(entry.name.rstrip("/") == name for entry in self.missing)
+
+
+def read_package(pkg_dir: Path, target_python: tuple[int, int]) -> ModelPackage:
+    """Read the layout and parse every module of model_code as `target_python` would."""
+    spec = pkg_dir / SPEC
+    return ModelPackage(
+        pkg_dir=pkg_dir,
+        target_python=target_python,
+        missing=tuple(_missing_entries(pkg_dir)),
+        is_package=(pkg_dir / CODE / "__init__.py").is_file(),
+        modules=tuple(
+            _read_module(path, pkg_dir, target_python) for path in _module_files(pkg_dir / CODE)
+        ),
+        spec_module=_read_module(spec, pkg_dir, target_python) if spec.is_file() else None,
+    )
+
+
+def _missing_entries(pkg_dir: Path) -> Iterator[MissingEntry]:
+    by_lower = {entry.lower(): entry for entry in sorted(os.listdir(pkg_dir))}
+    for name in DIRECTORIES + FILES:
+        path, is_directory = pkg_dir / name, name in DIRECTORIES
+        if path.is_dir() if is_directory else path.is_file():
+            continue
+        shown = f"{name}/" if is_directory else name
+        if path.exists():
+            yield MissingEntry(shown, "a file" if is_directory else "a directory")
+        elif path.is_symlink():
+            yield MissingEntry(shown, "a link that leads nowhere")
+        else:
+            # A name in other letters is found by the author's file system and not by the hub's.
+            yield MissingEntry(shown, by_lower.get(name.lower()))
+
+
+def _module_files(code: Path) -> Iterator[Path]:
+    """Every module below `code`, also in folders without `__init__.py` and behind links."""
+    seen = set()
+    for folder, names, files in os.walk(code, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back to a folder above
+            names.clear()
+            continue
+        seen.add(real)
+        # Hidden folders and byte-code are litter of editors and interpreters, not modules.
+        names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
+        for file in sorted(files):
+            if file.endswith(".py") and not file.startswith("."):
+                yield Path(folder, file)
+
+
+def _read_module(path: Path, pkg_dir: Path, target: tuple[int, int]) -> SourceModule:
+    parts = path.relative_to(pkg_dir).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    where = Location.within(pkg_dir, path)
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        return SourceModule(path, name, where, None, f"can't be read: {error.strerror}")
+    try:
+        _require_decodable(source)
+        return SourceModule(path, name, where, _parse(source, path, target))
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        problem = f"byte 0x{source[error.start]:02x} is not {error.encoding}"
+        return SourceModule(path, name, Location(where.path, line), None, problem)
+    except SyntaxError as error:
+        problem, where = error.msg, Location(where.path, error.lineno)
+    except (ValueError, RecursionError, MemoryError) as error:
+        # Python before 3.12 refuses null bytes with a ValueError.
+        problem = str(error) or "nested too deeply for the parser"
+    certain = target <= sys.version_info[:2]
+    return SourceModule(path, name, where, None, problem, certain)
+
+
+def _parse(source: bytes, path: Path, target: tuple[int, int]) -> ast.Module:
+    """Parse bytes, so that Python itself applies the declared encoding and the line ends.
+
+    `feature_version` refuses statements newer than the target as far as CPython checks them
+    (`except*`, `type X = …`, type parameters). Some newer expressions it lets through, such as
+    quotes reused within an f-string: for those, only the import in the environment tells.
+    """
+    with warnings.catch_warnings():
+        # An invalid escape is a warning; under -W error it would look like a syntax error.
+        warnings.simplefilter("ignore")
+        return ast.parse(source, filename=str(path), feature_version=target)
+
+
+def _require_decodable(source: bytes) -> None:
+    """Refuse bytes outside the declared encoding (UTF-8 if none is), also within comments.
+
+    Some releases of CPython overlook them there; others, and every tool that shows the source,
+    do not.
+    """
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    except SyntaxError:
+        source.decode("utf-8")  # says where and which byte; an unknown encoding is told as it is
+        raise
+    source.decode(encoding)

@@ -1,0 +1,136 @@
+"""The arguments of the platform's packager, as a metadata file holds them: one text per variant.
+
+What the values mean is for the settings to read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pytest_vcp.settings.values import nearest
+from pytest_vcp.source.shell_words import OpenQuote, Word, short, split
+
+_SCRIPT = "mlflow_packager.py"
+_JSON_FLAG = "--model-config-json"
+_REPEATABLE = {"--artifact": "NAME=PATH", "--model-tag": "KEY=VALUE"}
+_SINGLE = ("--model-class", _JSON_FLAG, "--json-payload-filepath", "--artifact-dir-path")
+_SWITCH = "--skip-inference"
+FLAGS = (*_SINGLE, *_REPEATABLE, _SWITCH)
+
+
+@dataclass(frozen=True)
+class VariantArguments:
+    """The values of the packager's options, as they were written; None where one is not given."""
+
+    model_class: str | None = None
+    artifacts: tuple[str, ...] = ()
+    model_config_json: str | None = None
+    model_tags: tuple[str, ...] = ()
+    json_payload_filepath: str | None = None
+    artifact_dir_path: str | None = None
+    skip_inference: bool = False
+
+
+class NotArguments(ValueError):
+    """A text that the packager would not take: `what` completes "found ..."."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}; {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+def read_arguments(text: str) -> VariantArguments:
+    """Read ``--flag value`` and ``--flag=value``. Raises NotArguments."""
+    given = _Given()
+    try:
+        words = split(text)
+    except OpenQuote as problem:
+        raise NotArguments(f"a quote that is not closed: {problem.rest}", "close it") from None
+    left = iter(words)
+    for word in left:
+        flag, separator, value = word.text.partition("=")
+        if not flag.startswith("--"):
+            raise _unexpected(word.text, given.last)
+        if flag not in FLAGS:
+            hint = nearest(flag, FLAGS) or f"the packager knows {', '.join(FLAGS[:3])} and others"
+            raise NotArguments(f"the unknown argument {short(flag)}", hint)
+        if flag == _SWITCH:
+            if separator:
+                raise NotArguments(f"{_SWITCH} with a value", f"write {_SWITCH} alone")
+            given.skip_inference = True
+        else:
+            following = Word(value, word.json_fault) if separator else _following(flag, left)
+            given.take(flag, following)
+    return given.frozen()
+
+
+@dataclass
+class _Given:
+    """What was read so far; `last` is the option that was read last."""
+
+    single: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, list[str]] = field(default_factory=lambda: {f: [] for f in _REPEATABLE})
+    skip_inference: bool = False
+    last: str = ""
+
+    def take(self, flag: str, value: Word) -> None:
+        self.last = flag
+        if flag == _JSON_FLAG:
+            _require_whole(value)
+        if flag in self.repeated:
+            self.repeated[flag].append(value.text)
+        elif flag in self.single:
+            raise NotArguments(f"{flag} given twice", "delete one of the two")
+        else:
+            self.single[flag] = value.text
+
+    def frozen(self) -> VariantArguments:
+        return VariantArguments(
+            model_class=self.single.get("--model-class"),
+            artifacts=tuple(self.repeated["--artifact"]),
+            model_config_json=self.single.get(_JSON_FLAG),
+            model_tags=tuple(self.repeated["--model-tag"]),
+            json_payload_filepath=self.single.get("--json-payload-filepath"),
+            artifact_dir_path=self.single.get("--artifact-dir-path"),
+            skip_inference=self.skip_inference,
+        )
+
+
+def _following(flag: str, left: Iterator[Word]) -> Word:
+    value = next(left, None)
+    if value is None or value.text.startswith("--"):
+        raise NotArguments(f"{flag} without a value", f"write its value after {flag}, or delete it")
+    return value
+
+
+def _require_whole(value: Word) -> None:
+    """Refuse unquoted JSON with a fault: nobody can tell where it ends."""
+    if value.json_fault is None:
+        return
+    try:
+        json.loads(value.text)  # it was quoted for a shell, as {\"key\":1}
+    except (ValueError, RecursionError):
+        raise NotArguments(
+            f"JSON with a fault: {value.json_fault}",
+            'write it as {"key": 1}, with double quotes around names and texts',
+        ) from None
+
+
+def _unexpected(word: str, last: str) -> NotArguments:
+    if not word.strip() or word.lstrip() != word:
+        return NotArguments(
+            "a backslash before a space", "delete the backslashes at the ends of the lines"
+        )
+    found = f"{short(word)!r} where an option was expected"
+    if word.rpartition("/")[2] == _SCRIPT or word.startswith("python"):
+        remedy = f"keep only what follows {_SCRIPT} on the command line"
+    elif last in _REPEATABLE:
+        remedy = f"write {last} before each {_REPEATABLE[last]}"
+    elif last == _JSON_FLAG:
+        remedy = "leave nothing between the JSON and the next option"
+    else:
+        remedy = "write each value after its option, such as --model-class MODULE:CLASS"
+    return NotArguments(found, remedy)

@@ -1,0 +1,222 @@
+"""Facts about the model class, found in the source of model_code without importing it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.source.bindings import (
+    UNDECIDED,
+    Doubt,
+    Foreign,
+    InnerClass,
+    InnerModule,
+    Names,
+    NoClass,
+    Target,
+)
+from pytest_vcp.source.methods import Ancestry, FunctionNode, Method, Methods
+from pytest_vcp.source.package import SourceModule
+
+if TYPE_CHECKING:
+    from pytest_vcp.settings.values import ModelClass
+
+ENTRY_POINTS = ("load_context", "predict")
+HOOKS = (*ENTRY_POINTS, "_get_input", "_forward")
+_CATCHES_OPEN_HOOK = {"NotImplementedError", "RuntimeError", "Exception", "BaseException"}
+
+
+@dataclass(frozen=True)
+class OpenHook:
+    """A method that is used but was left for the author to fill in."""
+
+    method: Method
+    raises: bool
+
+
+@dataclass(frozen=True)
+class WrapperFacts:
+    """The model class as MLflow will meet it.
+
+    `load_context` and `predict` are None where the class has none, and `UNDECIDED` where a
+    base from a library may supply it. `is_python_model` is None where that can't be told.
+    """
+
+    where: Location
+    load_context: Method | Doubt | None
+    predict: Method | Doubt | None
+    call: Method | Doubt | None
+    is_python_model: bool | None
+    open_hooks: tuple[OpenHook, ...]
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """The name leads to no class: `what` completes "found ..." and names near misses follow."""
+
+    what: str
+    where: Location | None
+    near: tuple[str, ...]
+
+
+def find_class(modules: Sequence[SourceModule], model_class: ModelClass) -> WrapperFacts | NotFound:
+    """Find the class that `--vcp-model-class` names, defined in its module or re-exported there."""
+    names = Names(modules)
+    module = names.modules.get(model_class.module)
+    near = tuple(near_misses(modules, model_class))
+    if module is None:
+        return NotFound(f"no module {model_class.module}", None, near)
+    target = names.attribute(model_class.module, model_class.name)
+    if isinstance(target, (InnerClass, Foreign, Doubt)):
+        where = target.where if isinstance(target, InnerClass) else module.where
+        return _facts(target, where, Methods(names))
+    return _not_a_class(target, module, model_class.name, near)
+
+
+def _not_a_class(
+    target: Target | None, module: SourceModule, name: str, near: tuple[str, ...]
+) -> NotFound:
+    if isinstance(target, NoClass):
+        return NotFound(f"{name} is {target.what}", target.where, near)
+    if isinstance(target, InnerModule):
+        return NotFound(f"{name} is the module {target.name}", module.where, near)
+    return NotFound(f"no {name} in {module.where.path}", module.where, near)
+
+
+def near_misses(modules: Sequence[SourceModule], model_class: ModelClass) -> list[str]:
+    """Classes of model_code that may have been meant, as MODULE:Class, the likeliest first."""
+    known = {
+        f"{module.name}:{node.name}": node.name
+        for module in modules
+        if module.tree is not None
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    elsewhere = [full for full, name in known.items() if name == model_class.name]
+    # Only the names of the classes are compared: the module's is long and often the right one,
+    # so that with it any two classes of one module would look alike.
+    alike = difflib.get_close_matches(model_class.name, dict.fromkeys(known.values()), n=3)
+    near = [full for wanted in alike for full, name in known.items() if name == wanted]
+    return [full for full in dict.fromkeys([*elsewhere, *near]) if full != str(model_class)]
+
+
+def _facts(target: InnerClass | Foreign | Doubt, where: Location, methods: Methods) -> WrapperFacts:
+    ancestry = methods.ancestry(target)
+    found = {name: methods.find(ancestry, name) for name in (*ENTRY_POINTS, "__call__")}
+    return WrapperFacts(
+        where=where,
+        load_context=found["load_context"],
+        predict=found["predict"],
+        call=found["__call__"],
+        is_python_model=ancestry.is_python_model,
+        open_hooks=tuple(_open_hooks(ancestry, methods)),
+    )
+
+
+def _open_hooks(ancestry: Ancestry, methods: Methods) -> Iterator[OpenHook]:
+    """The hooks that MLflow's calls end up in and that were left open.
+
+    Followed from load_context and predict through `self.method` and `super().method`: a hook
+    that is overridden below, or that nothing refers to, harms nobody.
+    """
+    start: tuple[str, ...] = ("__init__", *ENTRY_POINTS)
+    if methods.find(ancestry, "predict") is UNDECIDED:
+        start += HOOKS  # a library's predict may call any of them
+    queue = [methods.find(ancestry, name) for name in start]
+    seen: set[tuple[str, Location]] = set()
+    while queue:
+        method = queue.pop(0)
+        if not isinstance(method, Method) or (method.name, method.where) in seen:
+            continue
+        seen.add((method.name, method.where))
+        is_hook = method.name in HOOKS or method.abstract
+        if is_hook and (left := _left_open(method)) is not None:
+            yield left
+        for name, through_super in _references(method.node):
+            after = method.owner if through_super else None
+            queue.append(methods.find(ancestry, name, after))
+
+
+def _left_open(method: Method) -> OpenHook | None:
+    node = method.node
+    if isinstance(node, ast.Lambda):
+        return None
+    body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+    if body and _is_not_implemented(body[-1]) and not _returns(node):
+        return OpenHook(method, raises=True)
+    # A model may have nothing to load; a prediction, an input or a forward pass is never nothing.
+    empty = all(isinstance(s, ast.Pass) or _is_ellipsis(s) for s in body)
+    return OpenHook(method, raises=False) if empty and method.name != "load_context" else None
+
+
+def _is_not_implemented(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Raise) or statement.exc is None:
+        return False
+    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+
+
+def _is_ellipsis(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and statement.value.value is Ellipsis
+    )
+
+
+def _returns(node: FunctionNode) -> bool:
+    """Whether the function itself has a way out other than its last statement."""
+    pending: list[ast.AST] = list(ast.iter_child_nodes(node))
+    while pending:
+        inner = pending.pop()
+        if isinstance(inner, (ast.Return, ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            pending.extend(ast.iter_child_nodes(inner))
+    return False
+
+
+def _references(node: FunctionNode) -> list[tuple[str, bool]]:
+    """The attributes of its own object that a method uses: name, and whether through super()."""
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    own = arguments[0].arg if arguments else None
+    body: Iterable[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else node.body
+    found: list[tuple[str, bool]] = []
+    for part in body:
+        for inner in _unguarded(part):
+            if isinstance(inner, ast.Attribute):
+                if isinstance(inner.value, ast.Name) and inner.value.id == own:
+                    found.append((inner.attr, False))
+                elif _is_super(inner.value):
+                    found.append((inner.attr, True))
+    return found
+
+
+def _unguarded(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below, save what runs under a handler that expects an open hook."""
+    yield node
+    skipped = node.body if isinstance(node, ast.Try) and _expects_open_hook(node) else []
+    for child in ast.iter_child_nodes(node):
+        if child not in skipped:
+            yield from _unguarded(child)
+
+
+def _expects_open_hook(node: ast.Try) -> bool:
+    for handler in node.handlers:
+        caught = handler.type
+        if caught is None:
+            return True
+        kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+        if any(isinstance(kind, ast.Name) and kind.id in _CATCHES_OPEN_HOOK for kind in kinds):
+            return True
+    return False
+
+
+def _is_super(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+    )

@@ -1,0 +1,1 @@
+"""One variant's way from source to artifact to prediction."""

@@ -1,0 +1,56 @@
+"""Requests to workers: each is sent once, waited for when its answer is wanted, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.worker.client import Call, Worker, WorkerFailure
+
+
+class Attempts:
+    """What was asked so far, by a key of the asker's choice."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._calls: dict[str, Call] = {}
+        self._answers: dict[str, Attempt] = {}
+
+    def send(
+        self, key: str, worker: Worker, method: str, params: Mapping[str, Any], doing: str
+    ) -> None:
+        """Send a request ahead, unless it was sent before."""
+        if key not in self._calls:
+            self._calls[key] = worker.submit(method, dict(params), doing=doing)
+
+    def finish(self, key: str) -> Attempt:
+        """Wait for a request that was sent. Raises ToolError for a full disk."""
+        if key not in self._answers:
+            self._answers[key] = self._waited(self._calls[key])
+        return self._answers[key]
+
+    def ask(
+        self, key: str, worker: Worker, method: str, params: Mapping[str, Any], doing: str
+    ) -> Attempt:
+        """Send a request and wait for it."""
+        self.send(key, worker, method, params, doing)
+        return self.finish(key)
+
+    def answered(self, key: str) -> Attempt | None:
+        """The answer, where somebody has waited for it."""
+        return self._answers.get(key)
+
+    def _waited(self, call: Call) -> Attempt:
+        with self._progress.step(call.doing):
+            try:
+                return Attempt(call.result())
+            except WorkerFailure as failure:
+                if failure.disk_problem is not None:
+                    raise ToolError(
+                        f"{failure.disk_problem} while {call.doing}",
+                        "free space where the artifact goes, and in the temporary directory",
+                    ) from None
+                return Attempt(None, failure)

@@ -1,0 +1,132 @@
+"""A finished artifact that is judged by itself: a gatekeeper's and a consumer's view."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_vcp.artifact.artifact import EXPECTED, ModelArtifact, read_artifact
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.environment import interpreters
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.payload import Payload, inputs
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.trial import Trial
+from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.trial.workshop import described, request_for
+
+_EXAMPLES = ("input_example.json", "serving_input_example.json")
+
+
+class Finished:
+    """The artifact, and the workers that try it once there is an environment."""
+
+    def __init__(self, settings: Settings, digests: FileDigests, progress: Progress) -> None:
+        assert settings.artifact_only is not None
+        self.settings = settings
+        self.path = settings.artifact_only
+        self.trial: Trial | None = None
+        self._digests = digests
+        self._progress = progress
+        self._places: Workplaces | None = None
+        self._attempts = Attempts(progress)
+
+    @property
+    def name(self) -> str:
+        return self.settings.variant
+
+    @cached_property
+    def artifact(self) -> ModelArtifact:
+        """The artifact. Raises OSError or ValueError where it can't be read."""
+        with self._progress.step("digesting the artifact"):
+            return read_artifact(self.path, self._digests)
+
+    def missing_files(self) -> tuple[str, ...]:
+        """What it lacks. Without a package to compare with, that it has weights is not known."""
+        return tuple(name for name in EXPECTED if not (self.path / name).exists())
+
+    @cached_property
+    def payload(self) -> Payload | None:
+        """The request for the forward pass; None where an input that it names is not at hand."""
+        request = request_for(self.settings, self.path, self.settings.pkg_dir)
+        uris = inputs(request, self.settings.policy.input_column)
+        return request if all(":" in uri or os.path.exists(uri) for uri in uris) else None
+
+    def open_trial(self, python: Path) -> Trial:
+        """Start the workers."""
+        if self.trial is None:
+            self._places = Workplaces(self.settings, self.path, self.path, python)
+            self._tester = self._places.packager()
+            self._tester.start()
+            self.trial = Trial(self.settings, self.path, self._places, self._tester, self._progress)
+            if not self.settings.skip_inference:
+                self.trial.warm_up()
+        return self.trial
+
+    def describe_spec(self) -> Attempt:
+        """Describe the signature and the example as the artifact has them."""
+        doing = "reading the signature and the example"
+        params = {"artifact": str(self.path)}
+        return described(
+            self._attempts.ask(doing, self._tester, "spec.describe_artifact", params, doing)
+        )
+
+    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        """Ask for something that rests on that description."""
+        described = self.describe_spec()
+        if described.failure is not None:
+            return described
+        return self._attempts.ask(doing, self._tester, method, params, doing)
+
+    def end_processes(self) -> None:
+        """End the workers, and remove the scratch directory."""
+        if self.trial is None or self._places is None:
+            return
+        with contextlib.ExitStack() as ends:
+            ends.callback(shutil.rmtree, self._places.scratch, ignore_errors=True)
+            ends.callback(self.trial.close)
+            ends.callback(self._tester.close)
+
+    close = end_processes
+
+
+def on_its_python(settings: Settings) -> Settings:
+    """The settings with the Python that the artifact names, unless one was asked for."""
+    assert settings.artifact_only is not None
+    named = _named_python(settings.artifact_only)
+    if settings.python is not None or named is None:
+        return settings
+    version = tuple(map(int, named.split(".")[:2]))
+    target = (version[0], version[1])
+    return replace(settings, python=_at_hand(named, target), target_python=target)
+
+
+def _named_python(path: Path) -> str | None:
+    """The version in python_env.yaml; None where it has none that can be read."""
+    try:
+        named = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    return str(named) if re.fullmatch(r"3\.\d+(\.\d+)?", str(named)) else None
+
+
+def _at_hand(named: str, target: tuple[int, int]) -> str | None:
+    """The very version where there is one, else another release of the same minor version."""
+    if target == sys.version_info[:2]:
+        return None
+    try:
+        interpreters.find(named)
+    except interpreters.InterpreterNotFound:
+        return ".".join(map(str, target))
+    return named

@@ -1,0 +1,182 @@
+"""The process that loads the artifact and predicts first, and its successors where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.preimports import guessed_inputs, source_tree
+from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.lifting import Condition, Needs, Run, Trace, explain, read_trace, unmet
+from pytest_vcp.trial.payload import Payload, inputs
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.worker.client import Worker
+from pytest_vcp.worker.failure import WorkerFailure
+
+NOTHING: frozenset[Condition] = frozenset()
+
+
+class Loader:
+    """Owns the worker that loads: under all conditions, or under those that the model can bear.
+
+    `loads` and `passes` count what the model was made to do here.
+    """
+
+    def __init__(
+        self, settings: Settings, artifact: Path, workplaces: Workplaces, progress: Progress
+    ) -> None:
+        self.loads = 0
+        self.passes = 0
+        self._settings = settings
+        self._artifact = artifact
+        self._workplaces = workplaces
+        self._progress = progress
+        self._visible = guessed_inputs(settings)
+        self._worker: Worker | None = None
+        self._peaks: list[int] = []
+        self._number = 0
+        self._payload: Payload | None = None
+        self._sent = Attempts(progress)
+        self._online: WorkerFailure | None = None
+        self._settled: tuple[Run, Needs] | None = None
+
+    @property
+    def worker(self) -> Worker:
+        """The process that holds the loaded model."""
+        assert self._worker is not None
+        return self._worker
+
+    def warm_up(self) -> None:
+        """Start the process; it begins with the imports that it will need."""
+        self._start(NOTHING)
+
+    def begin(self, payload: Payload | None) -> None:
+        """Load, and predict on the payload where there is one, without waiting for either."""
+        self._payload = payload
+        self._let_see(payload or {})
+        self._send()
+
+    def load_failed(self) -> bool:
+        """Wait for the first loading, and tell whether it failed."""
+        return self._sent.finish("load").failure is not None
+
+    def load(self) -> Attempt:
+        """The loading; where it failed, and has been explained, that of the last process."""
+        return self._sent.finish("load") if self._settled is None else self._settled[0].load
+
+    def predict(self) -> Attempt:
+        """The first forward pass, once settled; neither reply nor failure without a payload."""
+        assert self._settled is not None
+        return self._settled[0].predict or Attempt(None)
+
+    def settle(self, free: Callable[[], Attempt] | None) -> Needs:
+        """Wait for loading and predicting, and find out what the model needs where they fail.
+
+        `free` tells what became of the same request under no condition at all.
+        """
+        if self._settled is None:
+            first = self._finished()
+            self._settled = first, Needs()
+            if first.failure is not None:
+                failure = None if free is None else free().failure
+                self._settled = self._explained(first, failure)
+        return self._settled[1]
+
+    def answered(self) -> tuple[Attempt | None, Attempt | None]:
+        """Loading and the first forward pass, as far as somebody has waited for them."""
+        if self._settled is not None:
+            return self._settled[0].load, self._settled[0].predict
+        return self._sent.answered("load"), None
+
+    def peak_rss_bytes(self) -> int | None:
+        """The most memory that one of the processes held."""
+        now = self._worker.peak_rss_bytes if self._worker is not None else None
+        return max([*self._peaks, *([now] if now else [])], default=None)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def _start(self, lifted: frozenset[Condition]) -> None:
+        self._number += 1
+        self._worker = self._workplaces.started_loader(self._visible, lifted, self._number)
+
+    def _let_see(self, payload: Payload) -> None:
+        """Start anew where the guess was wrong about what the process may see.
+
+        Inputs inside the package stay readable while the source tree around them does not, and
+        which they are had to be guessed before model_spec.py was imported: it may compute their
+        names, or name files that are no inputs.
+        """
+        wanted = tuple(Path(uri) for uri in inputs(payload, self._settings.policy.input_column))
+        hidden = source_tree(self._settings)
+        anyway = tuple(path for path in wanted if not _lies_in(path, hidden))
+        seen = (*self._visible, *anyway)
+        unseen = any(not _lies_in(path, seen) and path.exists() for path in wanted)
+        others = (path for path in self._visible if _lies_in(path, hidden))
+        if unseen or not all(_lies_in(path, wanted) for path in others):
+            self.worker.close(grace=0)
+            self._visible = wanted
+            self._start(NOTHING)
+
+    def _send(self) -> None:
+        self._sent = Attempts(self._progress)
+        artifact = {"artifact": str(self._artifact)}
+        self._sent.send("load", self.worker, "forward.load", artifact, "loading the artifact")
+        if self._payload is not None:
+            payload = {"payload": self._payload}
+            self._sent.send("predict", self.worker, "forward.predict", payload, "predicting")
+
+    def _finished(self) -> Run:
+        """Wait for what was sent, and count it."""
+        load = self._sent.finish("load")
+        self.loads += 1
+        predict = None
+        if self._payload is not None:
+            predict = self._sent.finish("predict")
+            self.passes += load.failure is None
+        run = Run(load, predict)
+        if run.failure is None:
+            return run
+        places = {str(self._artifact): self._settings.artifact_dir.name, self._home: "~"}
+        return Run(load, predict, self._trace(), places)
+
+    @property
+    def _home(self) -> str:
+        return str(self._workplaces.home(self._number))
+
+    def _trace(self) -> Trace | None:
+        try:
+            reply = self.worker.call("probe.observed", doing="asking what was refused")
+        except WorkerFailure:
+            return None
+        return read_trace(reply, self._home)
+
+    def _explained(self, first: Run, free: WorkerFailure | None) -> tuple[Run, Needs]:
+        """What came of milder conditions; `free` is the failure of a process under none at all."""
+        if free is not None:
+            # The conditions are not what it fails by, or nobody has a network here.
+            return first, unmet(first, Needs(), free)
+        run, needs = explain(first, self._again)
+        return run, unmet(run, needs, self._online)
+
+    def _again(self, lifted: frozenset[Condition]) -> Run:
+        """Load and predict in a fresh process; the one before gives its memory back first."""
+        if self.worker.peak_rss_bytes:
+            self._peaks.append(self.worker.peak_rss_bytes)
+        self.worker.close(grace=0)
+        self._start(lifted)
+        self._send()
+        run = self._finished()
+        if "network" in lifted:
+            self._online = run.failure
+        return run
+
+
+def _lies_in(path: Path, roots: tuple[Path, ...]) -> bool:
+    real = path.resolve()
+    return any(real.is_relative_to(root.resolve()) for root in roots)

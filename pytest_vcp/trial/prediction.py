@@ -1,0 +1,150 @@
+"""What came back from the forward pass, as facts. The arrays themselves stay in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_vcp.worker.failure import WorkerFailure
+
+
+@dataclass(frozen=True)
+class Output:
+    """One array of a prediction, or what stands in its place.
+
+    `type` is the Python type; the rest is filled for numpy arrays only. `dtype` is numpy's name,
+    `bytes` the size of the array. `digest` is the SHA-256 over dtype, shape and bytes: equal
+    arrays have equal digests. `not_finite` counts the values that are NaN or infinite;
+    `first_not_finite` is the index and the value of the first one. `range` is minimum, maximum
+    and mean of the finite values, None where there is none. `alike` is "values" or "rows" where
+    all of them are the same.
+    """
+
+    is_array: bool
+    type: str
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    bytes: int = 0
+    digest: str = ""
+    not_finite: int = 0
+    first_not_finite: tuple[tuple[int, ...], str] | None = None
+    range: tuple[float, float, float] | None = None
+    alike: str | None = None
+
+
+@dataclass(frozen=True)
+class DeviceUse:
+    """GPUs that the worker saw through torch, and the memory that was allocated there, in bytes.
+
+    `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
+    """
+
+    gpus: tuple[str, ...]
+    peak_bytes: int
+    added_bytes: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The result of one forward pass.
+
+    `outputs` goes by name; the array of a plain output goes by the empty name. `type` is the Python
+    type of what predict returned, `seconds` the time of the call.
+    """
+
+    type: str
+    is_dict: bool
+    outputs: Mapping[str, Output]
+    seconds: float
+    device: DeviceUse
+
+    @property
+    def output(self) -> Output:
+        """The only output. Raises ValueError, naming them, where there are several or none."""
+        if len(self.outputs) != 1:
+            there = ", ".join(map(repr, self.outputs)) or "none"
+            raise ValueError(f"there is no single output; there is {there}")
+        return next(iter(self.outputs.values()))
+
+    @property
+    def is_arrays(self) -> bool:
+        """Whether it is one numpy array, or a dict that holds nothing else."""
+        return bool(self.outputs) and all(entry.is_array for entry in self.outputs.values())
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A step in a worker: its reply, or why there is none."""
+
+    reply: Mapping[str, Any] | None
+    failure: WorkerFailure | None = None
+
+
+@dataclass(frozen=True)
+class Packaging:
+    """What packaging came to: its failure, the files it left out, why the rest can't be read."""
+
+    failure: WorkerFailure | None
+    missing: tuple[str, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What loading came to: its failure, and processes that a worker left behind at its end."""
+
+    failure: WorkerFailure | None
+    leftovers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the example took: seconds to load and to predict, peak resident memory in bytes."""
+
+    load_seconds: float | None
+    forward_seconds: float | None
+    peak_rss_bytes: float | None
+
+
+@dataclass(frozen=True)
+class Observations:
+    """One input of the example: whether it is AnnData, and how many observations it holds.
+
+    `problem` says why an AnnData input could not be counted.
+    """
+
+    uri: str
+    is_anndata: bool
+    observations: int | None
+    problem: str | None
+
+
+def read_prediction(reply: Mapping[str, Any]) -> Prediction:
+    """Type the reply of the worker's ``forward.predict``."""
+    summary = reply["summary"]
+    return Prediction(
+        type=summary["type"],
+        is_dict=summary["is_dict"],
+        outputs={name: _output(entry) for name, entry in summary["entries"].items()},
+        seconds=reply["seconds"],
+        device=read_device(reply),
+    )
+
+
+def read_device(reply: Mapping[str, Any]) -> DeviceUse:
+    """Type what the same reply says about GPUs."""
+    device = reply["device"]
+    return DeviceUse(tuple(device["gpus"]), device["peak_bytes"], device["added_bytes"])
+
+
+def _output(entry: Mapping[str, Any]) -> Output:
+    values = dict(entry)
+    if "shape" in values:
+        values["shape"] = tuple(values["shape"])
+    if values.get("range"):
+        values["range"] = tuple(values["range"])
+    if values.get("first_not_finite"):
+        index, value = values["first_not_finite"]
+        values["first_not_finite"] = (tuple(index), value)
+    return Output(**values)

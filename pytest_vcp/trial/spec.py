@@ -1,0 +1,200 @@
+"""What model_spec.py declares, as facts: the worker's description in typed form."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.worker.failure import WorkerFailure
+
+FILE = "model_spec.py"
+
+# How numpy writes the dtypes of text and of bytes of no particular length.
+_NO_LENGTH = ("<U0", "|S0")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input or output of the signature.
+
+    `type` is MLflow's type name for a column ("string", "long"), numpy's dtype name for a tensor
+    ("float32"). `shape` is that of a tensor, -1 for a free dimension, and None for a column; a
+    dimension that is no integer is kept as text. `json_problem` says why arrays of a tensor's
+    dtype can't travel as JSON, None where they can.
+    """
+
+    name: str | None
+    is_tensor: bool
+    type: str
+    required: bool
+    shape: tuple[int | str, ...] | None
+    json_problem: str | None = None
+
+    def admits_dtype(self, dtype: str) -> bool:
+        """Whether an array of this numpy dtype is as declared.
+
+        MLflow takes strings without a length only (``<U0``), and every array of them has one.
+        """
+        return dtype == self.type or (self.type in _NO_LENGTH and dtype[:2] == self.type[:2])
+
+
+def uri_column(name: str) -> Field:
+    """The input in which a platform that calls it `name` receives the location of the data."""
+    return Field(name=name, is_tensor=False, type="string", required=True, shape=None)
+
+
+@dataclass(frozen=True)
+class Param:
+    """One param of the signature.
+
+    `type` is MLflow's type name, `default` the default as Python writes it; `problem` says why
+    the default is not of the type, None where it is.
+    """
+
+    name: str
+    type: str
+    default: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """MODEL_SIGNATURE.
+
+    `declared` is whether the name is there, `type` the Python type of what it names, and
+    `is_signature` whether that is a ModelSignature; if not, the rest is empty. `document` is the
+    JSON form, the same for equal signatures, and `problem` why MLflow reads another signature from
+    it; one of the two is None. `where` is the line of the assignment.
+    """
+
+    declared: bool
+    type: str
+    is_signature: bool
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    params: tuple[Param, ...]
+    document: Mapping[str, Any] | None
+    problem: str | None
+    where: Location
+
+
+@dataclass(frozen=True)
+class Example:
+    """INPUT_EXAMPLE.
+
+    `declared` is whether the name is there, `type` the Python type of what it names, and
+    `is_example` whether that is a pair of DataFrame and dict. `rows` counts the rows of the frame,
+    `records` holds its string cells row by row, and `params` the names of the params.
+    """
+
+    declared: bool
+    type: str
+    is_example: bool
+    rows: int
+    columns: tuple[str, ...]
+    records: tuple[Mapping[str, str], ...]
+    params: tuple[str, ...]
+    where: Location
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """What MLflow's own checks say of a request; None and empty where nothing is wrong."""
+
+    frame: str | None
+    params: str | None
+    unknown_params: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """What the way through serving JSON and back does to the example, and the JSON on the way."""
+
+    problem: str | None
+    differences: tuple[str, ...]
+    payload: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All facts about model_spec.py. `enforcement` and `round_trip` need a usable pair."""
+
+    signature: Signature
+    example: Example
+    enforcement: Enforcement | None
+    round_trip: RoundTrip | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the worker made of model_spec.py: the facts, or why there are none."""
+
+    spec: ModelSpec | None
+    failure: WorkerFailure | None = None
+
+
+def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
+    """Type the reply of the worker's ``spec.describe``; `declared_in` is the file described."""
+    lines = _assignments(declared_in) if declared_in.suffix == ".py" else {}
+    file = declared_in.name
+    signature, example = dict(reply["signature"]), dict(reply["example"])
+    enforcement, round_trip = reply["enforcement"], reply["round_trip"]
+    signature["inputs"] = tuple(_field(entry) for entry in signature["inputs"])
+    signature["outputs"] = tuple(_field(entry) for entry in signature["outputs"])
+    signature["params"] = tuple(_param(entry) for entry in signature["params"])
+    for key in ("columns", "records", "params"):
+        example[key] = tuple(example[key])
+    return ModelSpec(
+        signature=Signature(**signature, where=Location(file, lines.get("MODEL_SIGNATURE"))),
+        example=Example(**example, where=Location(file, lines.get("INPUT_EXAMPLE"))),
+        enforcement=enforcement and read_enforcement(enforcement),
+        round_trip=round_trip
+        and RoundTrip(
+            round_trip["problem"], tuple(round_trip["differences"]), round_trip["payload"]
+        ),
+    )
+
+
+def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
+    """Type what the worker says of the example, or of another request."""
+    return Enforcement(reply["frame"], reply["params"], tuple(reply["unknown_params"]))
+
+
+def typed(attempt: Attempt, declared_in: Path) -> Description:
+    """Type the answer to the request for a description."""
+    if attempt.reply is None:
+        return Description(None, attempt.failure)
+    return Description(read_spec(attempt.reply, declared_in))
+
+
+def _field(entry: Mapping[str, Any]) -> Field:
+    shape = entry["shape"]
+    return Field(**{**entry, "shape": None if shape is None else tuple(shape)})
+
+
+def _param(entry: Mapping[str, Any]) -> Param:
+    return Param(entry["name"], entry["type"], entry["default"], entry["problem"])
+
+
+def _assignments(path: Path) -> dict[str, int]:
+    """Line of the last top-level assignment of each name."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    lines = {}
+    for node in tree.body:
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                lines[target.id] = node.lineno
+    return lines

@@ -1,0 +1,263 @@
+"""The trial of a finished artifact: loaded where nothing but the artifact is to be had, and run.
+
+A second worker, the tester, sends the same request through MLflow's validate_serving_input at the
+same time, as the hub's packager does. A passing run loads the model twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.settings.policy import Tolerance
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.lifting import Needs
+from pytest_vcp.trial.loader import Loader
+from pytest_vcp.trial.payload import Payload, inputs
+from pytest_vcp.trial.prediction import Attempt, Observations
+from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.worker.client import Worker
+
+# A process that loaded a model may take its time to end: libraries tear down devices and pools.
+_EXIT_SECONDS = 15.0
+
+
+class Trial:
+    """Owns the worker that loads the artifact; borrows the one that tests it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        artifact: Path,
+        workplaces: Workplaces,
+        tester: Worker,
+        progress: Progress,
+    ) -> None:
+        self.settings = settings
+        self.artifact = artifact
+        self.payload: Payload = {}
+        self._loads = 0
+        self._passes = 0
+        self._progress = progress
+        self._workplaces = workplaces
+        self._tester = tester
+        self._attempts = Attempts(progress)
+        self._loader = Loader(settings, artifact, workplaces, progress)
+        self._files: dict[str, tuple[int, int]] = {}
+        self._leftovers: tuple[str, ...] | None = None
+        self._errands: list[str] = []
+
+    @property
+    def scratch(self) -> Path:
+        """A temporary directory of the run, which the loading worker can read."""
+        return self._workplaces.scratch
+
+    def warm_up(self) -> None:
+        """Start the worker that will load; it begins with the imports that it will need."""
+        self._loader.warm_up()
+
+    def begin(self, payload: Payload | None) -> None:
+        """Load in the one worker and validate in the other, without waiting for either.
+
+        `payload` is the request for the forward pass, its inputs absolute; without one, the
+        artifact is loaded and nothing more.
+        """
+        self._files = _listing(self.artifact)
+        self._loader.begin(payload)
+        if payload is None:
+            return
+        self.payload = payload
+        self._attempts.send(
+            "validate",
+            self._tester,
+            "packaging.validate",
+            {"artifact": str(self.artifact), "payload": payload, "keep": str(self._kept)},
+            "validating the serving example",
+        )
+
+    @property
+    def _kept(self) -> Path:
+        return self.scratch / "other-process.npz"
+
+    # Steps, each asked for once; the reply is kept.
+
+    def load(self) -> Attempt:
+        """Load the artifact where nothing but the artifact is to be had."""
+        if self._loader.load_failed():
+            self.needs()
+        return self._loader.load()
+
+    def predict(self) -> Attempt:
+        """The first forward pass."""
+        self.needs()
+        return self._loader.predict()
+
+    def needs(self) -> Needs:
+        """What the model can't do without; the trial goes on with what it needs."""
+        # A finished artifact is tested under conditions, too.
+        is_free = self.payload and self.settings.artifact_only is None
+        return self._loader.settle(self.validate if is_free else None)
+
+    def changed_files(self) -> tuple[str, ...]:
+        """Files of the artifact that have come, gone or changed since its trial began."""
+        if self.payload:
+            self.validate()
+        now = _listing(self.artifact)
+        both = sorted({*self._files, *now})
+        return tuple(name for name in both if self._files.get(name) != now.get(name))
+
+    def validate(self) -> Attempt:
+        """The serving payload through MLflow's validate_serving_input, in the testing worker."""
+        if self._attempts.answered("validate") is None:
+            self._loads += 1
+            self._passes += 1
+        return self._attempts.finish("validate")
+
+    def also(self, method: str, params: Mapping[str, Any], doing: str) -> None:
+        """Have the testing worker do something else after that, while the other one predicts."""
+        self._attempts.send(method, self._tester, method, params, doing)
+        self._errands.append(method)
+
+    def done(self, method: str) -> Attempt:
+        """What came of it."""
+        return self._attempts.finish(method)
+
+    def sees_gpu(self) -> bool:
+        """Whether the process of the first forward pass had a GPU before or after it."""
+        load, predict = self.load().reply, self.predict().reply
+        return bool((load and load["gpu"]) or (predict and predict["device"]["gpus"]))
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Processes that the model left running in a worker that loaded it and has ended."""
+        if self._leftovers is None:
+            if self.payload:
+                self.validate()
+            for method in self._errands:
+                self.done(method)
+            self._leftovers = tuple(self._tester.close(grace=_EXIT_SECONDS))
+        return self._leftovers
+
+    def repeat(self) -> Attempt:
+        """The forward pass again, after one with other params."""
+        tolerance = asdict(self.settings.policy.repeat_tolerance)
+        return self.ask(
+            "forward.repeat",
+            {"payload": self.payload, "tolerance": tolerance},
+            "repeating the forward pass",
+        )
+
+    def compare_processes(self) -> Attempt:
+        """The result here against the one of the testing worker."""
+        tolerance = asdict(self.settings.policy.repeat_tolerance)
+        return self.ask(
+            "forward.compare_kept",
+            {"path": str(self._kept), "tolerance": tolerance},
+            "comparing two processes",
+        )
+
+    def as_json(self) -> Attempt:
+        """The result through MLflow's JSON and back."""
+        tolerance = asdict(self.settings.policy.json_tolerance)
+        return self.ask(
+            "forward.as_json", {"tolerance": tolerance}, "sending the prediction as JSON"
+        )
+
+    def observations(self) -> tuple[Observations, ...]:
+        """The observations of each input."""
+        uris = inputs(self.payload, self.settings.policy.input_column)
+        attempt = self.ask("forward.observations", {"inputs": uris}, "counting observations")
+        if attempt.reply is None:
+            problem = str(attempt.failure)
+            return tuple(Observations(uri, True, None, problem) for uri in uris)
+        counts = attempt.reply["counts"]
+        return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
+
+    def ask(self, method: str, params: Mapping[str, Any], doing: str) -> Attempt:
+        """Ask the worker that loaded the artifact, once for each method, and keep the answer.
+
+        A reply that tells its number of `passes` has them counted.
+        """
+        known = self._attempts.answered(method)
+        if known is not None:
+            return known
+        attempt = self._attempts.ask(method, self._loader.worker, method, params, doing)
+        self._passes += (attempt.reply or {}).get("passes", 0)
+        return attempt
+
+    def vary(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
+        """Ask how the model takes another request than the example.
+
+        Raises Unverified where the process ended under an earlier request.
+        """
+        column = self.settings.policy.input_column
+        params: dict[str, Any] = {
+            "payload": self.payload,
+            "column": column,
+            "inputs": inputs(self.payload, column),
+        }
+        if tolerance is not None:
+            params["tolerance"] = asdict(tolerance)
+        attempt = self.ask(method, params, doing)
+        if attempt.failure is not None and not attempt.failure.reached:
+            raise Unverified("the model's process ended before this could be tried")
+        return attempt
+
+    def ask_model(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One more question to the loaded model. Raises WorkerFailure."""
+        with self._progress.step("asking the model"):
+            return self._loader.worker.call(
+                f"forward.{method}", dict(params), doing="asking the model"
+            )
+
+    def figures(self) -> dict[str, float | int | None]:
+        """What the trial cost: seconds, bytes, loads of the model and forward passes."""
+        load, predict = self._loader.answered()
+        peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
+        return {
+            "load_seconds": _seconds(load),
+            "forward_seconds": _seconds(predict),
+            "peak_rss_bytes": max(filter(None, peaks), default=None),
+            "model_loads": self._loads + self._loader.loads,
+            "forward_passes": self._passes + self._loader.passes,
+        }
+
+    def outputs(self) -> dict[str, dict[str, object]] | None:
+        """What the first forward pass returned: each array's shape, dtype, digest and range."""
+        _, attempt = self._loader.answered()
+        if attempt is None or attempt.reply is None:
+            return None
+        return {
+            name: {
+                "shape": entry["shape"],
+                "dtype": entry["dtype"],
+                "sha256": entry["digest"],
+                "range": entry["range"],
+            }
+            for name, entry in attempt.reply["summary"]["entries"].items()
+            if entry["is_array"]
+        }
+
+    def close(self) -> None:
+        """End the worker that loaded."""
+        self._loader.close()
+
+
+def _seconds(attempt: Attempt | None) -> float | None:
+    return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
+
+
+def _listing(root: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of the last change, in nanoseconds, of each file by its path below `root`."""
+    found = {}
+    for parent, _, names in os.walk(root):
+        for name in names:
+            path = Path(parent, name)
+            state = path.lstat()
+            found[path.relative_to(root).as_posix()] = state.st_size, state.st_mtime_ns
+    return found

@@ -1,0 +1,134 @@
+"""One variant of a package: its settings, its place for the artifact, its workers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from pytest_vcp.artifact.artifact import ModelArtifact, read_artifact
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.artifact.staging import Staging
+from pytest_vcp.artifact.weights import Code, Weights, code_snapshot, snapshot
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
+from pytest_vcp.source.package import ModelPackage
+from pytest_vcp.source.preimports import preimports
+from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
+from pytest_vcp.trial.trial import Trial
+from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.trial.workshop import Workshop
+
+
+class Variant:
+    """What belongs to one variant alone; the package and its environment are shared."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        package: Callable[[], ModelPackage],
+        digests: FileDigests,
+        progress: Progress,
+    ) -> None:
+        self.settings = settings
+        self.workshop: Workshop | None = None
+        self.spare: Workshop | None = None
+        self._staging = Staging(settings.artifact_dir)
+        self._spare_staging = Staging(settings.artifact_dir)
+        self._package = package
+        self._digests = digests
+        self._progress = progress
+
+    @property
+    def name(self) -> str:
+        return self.settings.variant
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial of what was packaged, once the workers have been started."""
+        return self.workshop.trial if self.workshop else None
+
+    @cached_property
+    def sources(self) -> tuple[ArtifactSource, ...]:
+        return read_artifacts(self.settings.pkg_dir, self.settings.artifacts)
+
+    @cached_property
+    def wrapper(self) -> WrapperFacts | NotFound:
+        return find_class(self._package().modules, self.settings.model_class)
+
+    @cached_property
+    def weights(self) -> Weights:
+        return snapshot(self.sources)
+
+    @cached_property
+    def code(self) -> Code:
+        return code_snapshot(self.settings.pkg_dir)
+
+    def prepare_staging(self) -> None:
+        """Make the place where the artifact grows. Raises ToolError where that can't be."""
+        self._staging.create()
+
+    def open_workshop(self, environment: Environment) -> Workshop:
+        """Start the workers, and digest the weights while they do their imports."""
+        if self.workshop is None:
+            if not self._staging.root.exists():
+                self._staging.create()
+            _ = self.weights, self.code  # As they are before any of the author's code has run.
+            self.workshop = self._new_workshop(self.settings, self._staging, environment.python)
+            self.workshop.start()
+            self._digests.read_ahead(self.weights.paths)
+        return self.workshop
+
+    def package_without_gpu(self, environment: Environment) -> Workshop | None:
+        """The model packaged and loaded once more, with no GPU visible; None where that fails.
+
+        It tells whether a forward pass fails on the GPU alone. Nothing of it is published.
+        """
+        assert self.spare is None
+        logs = self.settings.report_dir / "without-gpu"
+        settings = replace(self.settings, device="cpu", report_dir=logs)
+        self._spare_staging.create()
+        self.spare = self._new_workshop(settings, self._spare_staging, environment.python)
+        self.spare.start()
+        steps = (self.spare.import_sources, self.spare.describe_spec, self.spare.package)
+        return self.spare if all(step().failure is None for step in steps) else None
+
+    def _new_workshop(self, settings: Settings, staging: Staging, python: Path) -> Workshop:
+        workplaces = Workplaces(
+            settings=settings,
+            artifact=staging.artifact,
+            protected=staging.root,
+            python=python,
+            preimports=preimports(self._package()),
+            tmp=staging.tmp,
+        )
+        return Workshop(settings, workplaces, self._progress)
+
+    @cached_property
+    def artifact(self) -> ModelArtifact:
+        """The staged artifact. Raises OSError or ValueError where it can't be read."""
+        with self._progress.step("digesting the artifact"):
+            return read_artifact(self._staging.artifact, self._digests)
+
+    def publish(self) -> None:
+        """Put the verified artifact in its place. Raises DestinationTaken and OSError."""
+        self._staging.publish()
+
+    def end_processes(self) -> None:
+        """End the workers; the artifact stays staged."""
+        with contextlib.ExitStack() as ends:
+            # Each whatever becomes of the other.
+            for workshop in (self.workshop, self.spare):
+                if workshop is not None:
+                    ends.callback(workshop.close)
+
+    def close(self) -> None:
+        """End the workers, and remove everything that is not to stay."""
+        with contextlib.ExitStack() as ends:
+            for staging in (self._staging, self._spare_staging):
+                ends.callback(staging.discard)
+            ends.callback(self.end_processes)

@@ -1,0 +1,102 @@
+"""Where the two workers of a variant work, and under which conditions."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.preimports import source_tree
+from pytest_vcp.trial.lifting import Condition
+from pytest_vcp.worker.client import Conditions, Worker
+
+# Directories that every system has for temporary files, besides the one that TMPDIR names.
+_TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
+
+
+def _scratch() -> Path:
+    return Path(tempfile.mkdtemp(prefix="vcp-"))
+
+
+@dataclass(frozen=True)
+class Workplaces:
+    """Makes the workers of one variant, in the environment of the interpreter `python`.
+
+    `artifact` is what is tried, `protected` the directory around it that nobody may write to
+    while it is, `preimports` are libraries that are imported ahead of loading. `tmp` is what the
+    packager may use on the way, and lies on the file system of the artifact, so that weights can
+    be linked and moved. `scratch` is a temporary directory of the variant.
+    """
+
+    settings: Settings
+    artifact: Path
+    protected: Path
+    python: Path
+    preimports: tuple[str, ...] = ()
+    tmp: Path | None = None
+    scratch: Path = field(default_factory=_scratch)
+
+    def packager(self) -> Worker:
+        """The worker that sees the source tree, where there is one; not started yet."""
+        sources = () if self.settings.artifact_only else (self.settings.pkg_dir,)
+        conditions = Conditions(
+            cwd=sources[0] if sources else self.scratch / "packager",
+            home=self.scratch / "packager-home",
+            tmp=self.tmp or self.scratch / "packager-tmp",
+            path=sources,
+            # What somebody else has made is not ours to change.
+            read_only=() if sources else (self.protected,),
+            environ=self._device_variables(),
+        )
+        return self._worker("packager", conditions)
+
+    def started_loader(
+        self, visible: tuple[Path, ...], lifted: frozenset[Condition], number: int
+    ) -> Worker:
+        """The worker that sees the artifact and, inside the package, only what is `visible`.
+
+        `lifted` are the conditions that it is spared; `number` tells the processes of one variant
+        apart, each of which has empty directories of its own.
+        """
+        place, home = self.scratch / f"loader-{number}", self.home(number)
+        own = (place / "elsewhere", place / "tmp", *_TEMPORARY)
+        at_home = (home,) if "home" in lifted else ()
+        conditions = Conditions(
+            cwd=place / "elsewhere",
+            home=home,
+            tmp=place / "tmp",
+            network="on" if "network" in lifted else "off",
+            read_only=(
+                *(self.protected,) * (self.settings.artifact_only is not None),
+                *(() if "elsewhere" in lifted else (self.protected,)),
+                *(() if "home" in lifted else (home,)),
+            ),
+            writable=None if "elsewhere" in lifted else (*own, *at_home),
+            hidden=source_tree(self.settings),
+            # The scratch too: TMPDIR may lie inside the package.
+            visible=(*visible, self.scratch),
+            environ=self._device_variables(),
+        )
+        loader = self._worker("loader", conditions)
+        loader.start()
+        loader.submit("probe.preimport", {"names": ["mlflow.pyfunc", *self.preimports]})
+        return loader
+
+    def home(self, number: int) -> Path:
+        """The home directory of a loading worker."""
+        return self.scratch / f"loader-{number}" / "home"
+
+    def _worker(self, name: str, conditions: Conditions) -> Worker:
+        settings = self.settings
+        return Worker(
+            self.python,
+            name=name,
+            conditions=conditions,
+            timeout=settings.timeout,
+            log_file=settings.report_dir / "logs" / f"{settings.variant}-{name}.log",
+            source_roots=(settings.pkg_dir, self.artifact / "code"),
+        )
+
+    def _device_variables(self) -> dict[str, str]:
+        return {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}

@@ -1,0 +1,129 @@
+"""Where one variant is packaged, and then tried. The workers are started early and asked late."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.artifact.artifact import missing_files
+from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
+from pytest_vcp.report.progress import Progress
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.payload import Payload, read_payload, resolved
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.trial import Trial
+from pytest_vcp.trial.workplaces import Workplaces
+
+SECOND = "again.save_again"
+
+
+class Workshop:
+    """Owns the workers and the scratch directory of one variant.
+
+    The packaging worker goes on as the tester of the trial: it has imported the sources by then.
+    """
+
+    def __init__(self, settings: Settings, workplaces: Workplaces, progress: Progress) -> None:
+        self.settings = settings
+        self.artifact = workplaces.artifact
+        self._workplaces = workplaces
+        self._packager = workplaces.packager()
+        self._attempts = Attempts(progress)
+        self.trial = Trial(settings, self.artifact, workplaces, self._packager, progress)
+
+    def start(self) -> None:
+        """Start the workers; the one that loads begins with the imports it will need."""
+        self._packager.start()
+        if not self.settings.skip_inference:
+            self.trial.warm_up()
+
+    def import_sources(self) -> Attempt:
+        """Import model_code's wrapper module and model_spec where the model is packaged."""
+        for name in (self.settings.model_class.module, "model_spec"):
+            attempt = self._once(f"importing {name}", "probe.import_module", {"name": name})
+            if attempt.failure is not None:
+                break
+        return attempt
+
+    def describe_spec(self) -> Attempt:
+        """Describe model_spec.py, which was imported before.
+
+        Raises ToolError for an exception that didn't come through the author's code.
+        """
+        return described(self._once("reading model_spec.py", "spec.describe", {}))
+
+    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        """Ask for something that rests on the description of model_spec.py."""
+        described = self.describe_spec()
+        return described if described.failure else self._once(doing, method, params)
+
+    def package(self) -> Attempt:
+        """Save the model, and begin its trial where that succeeds."""
+        settings = self.settings
+        # With several variants, the spec may have been judged in the workshop of another.
+        for step in (self.import_sources, self.describe_spec):
+            attempt = step()
+            if attempt.failure is not None:
+                return attempt
+        saving = {
+            "module": settings.model_class.module,
+            "name": settings.model_class.name,
+            "config": settings.model_config,
+            "metadata": {MADE_BY: SIGNATURE_OF_OURS, **_tags(settings)},
+        }
+        place = {"artifacts": dict(settings.artifacts), "destination": str(self.artifact)}
+        attempt = self._once("packaging the model", "packaging.save", {**saving, **place})
+        if attempt.failure is None and not self.missing_files():
+            if not settings.skip_inference:
+                self.trial.begin(request_for(settings, self.artifact, settings.pkg_dir))
+            doing = "packaging the model a second time"
+            self.trial.also(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
+        return attempt
+
+    def package_again(self) -> Attempt:
+        """What came of packaging a second time."""
+        return self.trial.done(SECOND)
+
+    def missing_files(self) -> tuple[str, ...]:
+        """What the staged artifact lacks."""
+        return missing_files(self.artifact, dict(self.settings.artifacts))
+
+    def close(self) -> None:
+        """End the workers, and remove the scratch directory."""
+        try:
+            self._packager.close()
+            self.trial.close()
+        finally:
+            shutil.rmtree(self._workplaces.scratch, ignore_errors=True)
+
+    def _once(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+        return self._attempts.ask(doing, self._packager, method, params, doing)
+
+
+def described(attempt: Attempt) -> Attempt:
+    """A description of a spec; ToolError for a failure that is not the author's."""
+    failure = attempt.failure
+    if failure is not None and failure.kind == "raised" and failure.where is None:
+        raise ToolError(
+            f"model_spec.py could not be described: {failure.summary}",
+            "report this as a bug of pytest-vcp, with model_spec.py",
+        )
+    return attempt
+
+
+def request_for(settings: Settings, artifact: Path, root: Path) -> Payload:
+    """The request for the forward pass: as given, or the example; relative inputs below `root`."""
+    given = (
+        read_payload(settings.payload)
+        if settings.payload is not None
+        else json.loads((artifact / "serving_input_example.json").read_text(encoding="utf-8"))
+    )
+    return resolved(given, settings.policy.input_column, root)
+
+
+def _tags(settings: Settings) -> dict[str, Any]:
+    return {"model_tags": dict(settings.model_tags)} if settings.model_tags else {}

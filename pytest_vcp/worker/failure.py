@@ -1,0 +1,170 @@
+"""How a call to a worker can go wrong, told in one line, with the place in the author's code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_vcp.rulebook.violations import Location
+
+Kind = Literal["raised", "exited", "signal", "timeout", "leftover"]
+
+_SIGNALS = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGABRT: "abort",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "arithmetic error",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGKILL: "out of memory, or ended from outside",
+    signal.SIGTERM: "ended from outside",
+}
+
+_STACK_FRAME = re.compile(r'^\s*File "(?P<file>.+)", line (?P<line>\d+|\?\?\?) in ', re.MULTILINE)
+_MAX_SUMMARY = 500
+
+
+class WorkerFailure(Exception):
+    """A call that got no result.
+
+    `summary` is one line for people, `where` the innermost place inside the source roots (None
+    where it is not known), `log_tail` the last lines that the process printed, `traceback` the
+    whole story. `exception` is the type's name where the model raised one. `reached` is false where
+    the process had ended before it got to the call.
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        method: str,
+        summary: str,
+        where: Location | None = None,
+        log_tail: str = "",
+        traceback: str = "",
+        exception: str | None = None,
+        message: str = "",
+        reached: bool = True,
+    ) -> None:
+        super().__init__(summary)
+        self.kind = kind
+        self.method = method
+        self.summary = summary
+        self.where = where
+        self.log_tail = log_tail
+        self.traceback = traceback
+        self.exception = exception
+        self.message = message
+        self.reached = reached
+
+    @property
+    def disk_problem(self) -> str | None:
+        """What is wrong with the disk, if it was that: no fault of the package."""
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            if self.kind == "raised" and f"[Errno {number}]" in self.message:
+                return os.strerror(number)
+        return None
+
+    def instead_of(self, method: str) -> WorkerFailure:
+        """The same failure for a method that was never reached because of it."""
+        return WorkerFailure(
+            kind=self.kind,
+            method=method,
+            summary=self.summary,
+            where=self.where,
+            log_tail=self.log_tail,
+            traceback=self.traceback,
+            exception=self.exception,
+            message=self.message,
+            reached=False,
+        )
+
+
+def describe_raised(raised: Mapping[str, Any]) -> str:
+    """One line for an exception that the model raised."""
+    if raised["type"] == "SystemExit":
+        code = raised.get("code", "")
+        return f"sys.exit({code if isinstance(code, int) else repr(code)}) was called"
+    summary = _type_and_message(raised)
+    causes = raised.get("causes", ())
+    if causes and raised["type"].startswith("mlflow."):
+        # MLflow says what it was doing, and advises; what went wrong is in the cause.
+        summary = f"{summary.partition('. ')[0]}, because of {_type_and_message(causes[0])}"
+    return summary if len(summary) <= _MAX_SUMMARY else summary[:_MAX_SUMMARY] + "…"
+
+
+def _type_and_message(raised: Mapping[str, Any]) -> str:
+    lines = [line.strip() for line in str(raised["message"]).splitlines() if line.strip()]
+    return f"{raised['type']}: {lines[0]}" if lines else str(raised["type"])
+
+
+def describe_end(status: int, seconds: float, doing: str) -> tuple[Kind, str]:
+    """Kind and one line for a process that ended without an answer (`status` as Popen has it)."""
+    moment = f"after {seconds:.1f} s while {doing}"
+    if status < 0:
+        number = -status
+        name = signal.Signals(number).name if number in _numbers() else f"signal {number}"
+        meaning = _SIGNALS.get(signal.Signals(number)) if number in _numbers() else None
+        return "signal", f"the process was killed by {name}{_bracket(meaning)} {moment}"
+    hint = "os._exit?" if status == 0 else None
+    line = f"the process ended with exit status {status} without an answer{_bracket(hint)} {moment}"
+    return "exited", line
+
+
+def describe_timeout(seconds: float, doing: str) -> str:
+    """One line for a call that took too long."""
+    return f"no answer within {seconds:g} s while {doing}"
+
+
+def place_of_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Location | None:
+    """The innermost frame inside `roots`; of the causes where the exception itself has none."""
+    for entry in (raised, *raised.get("causes", ())):
+        frames = [(file, line) for file, line, _ in entry["frames"]]
+        place = _innermost(reversed(frames), roots)
+        if place is not None:
+            return place
+    return None
+
+
+def place_of_stack(stack: str, roots: Sequence[Path]) -> Location | None:
+    """The innermost frame inside `roots` of the last thread dump that faulthandler wrote.
+
+    The thread that serves the request is looked at first: another one may only be waiting.
+    """
+    threads = re.split(r"\n(?=(?:Current thread|Thread|Fatal|Stack) )", stack)
+    serving = [thread for thread in threads if "server.py" in thread]
+    for thread in (*reversed(serving), *threads):
+        frames = [
+            (found["file"], int(found["line"]) if found["line"].isdigit() else None)
+            for found in _STACK_FRAME.finditer(thread)
+        ]
+        place = _innermost(frames, roots)
+        if place is not None:
+            return place
+    return None
+
+
+def _innermost(frames: Iterable[tuple[str, int | None]], roots: Sequence[Path]) -> Location | None:
+    spellings = {path for root in roots for path in (root.absolute(), root.resolve())}
+    # The staged artifact lies inside the package directory: the nearest root names the file.
+    nearest_first = sorted(spellings, key=lambda path: len(path.parts), reverse=True)
+    for file, line in frames:
+        for root in nearest_first:
+            if Path(file).is_relative_to(root):
+                # An environment inside the package directory is not the author's code.
+                if "site-packages" in Path(file).relative_to(root).parts:
+                    break
+                return Location.within(root, Path(file), line)
+    return None
+
+
+def _numbers() -> frozenset[int]:
+    return frozenset(int(member) for member in signal.Signals)
+
+
+def _bracket(meaning: str | None) -> str:
+    return f" ({meaning})" if meaning else ""
