@@ -10,18 +10,18 @@ import pytest
 from pytest_vcp import session, suite, termination
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
+from pytest_vcp.progress import Progress
 from pytest_vcp.report.distribution import Distribution
-from pytest_vcp.report.progress import Progress
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import TerminalReport
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.settings.resolved import Settings, resolve
 from pytest_vcp.settings.values import refusal
-from pytest_vcp.settings.variants import resolve_variants
 from pytest_vcp.source.package import CODE, read_package
 from pytest_vcp.source.preimports import guessed_inputs
 from pytest_vcp.source.wrapper import NotFound, find_class
 from pytest_vcp.trial.finished import on_its_python
+from pytest_vcp.trial.variants import resolve_variants
 
 # What says how to package, and so has no meaning for what is packaged already.
 _OF_A_PACKAGE = (

@@ -29,9 +29,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     asked: str | None = config.getoption(RULES_KEY)
     if asked is None:
         return None
-    from pytest_vcp.rulebook import table
+    from pytest_vcp.report import rules_table
 
-    return table.show(asked)
+    return rules_table.show(asked)
 
 
 def is_active(config: pytest.Config) -> bool:

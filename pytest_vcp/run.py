@@ -14,7 +14,7 @@ from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
-from pytest_vcp.report.progress import Progress
+from pytest_vcp.progress import Progress
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings

@@ -15,11 +15,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
+from pytest_vcp import processes
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.interpreters import clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.rulebook.violations import ToolError
-from pytest_vcp.worker import processes
 
 Progress = Callable[[str], None]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.artifact.pickles import PickleFacts, read_pickle
-from pytest_vcp.artifact.repackaging import Repackaging, read_repackaging
 from pytest_vcp.artifact.weight_pickles import WeightPickle, read_weight_pickles
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.spec import SpecFacts
 from pytest_vcp.trial.prediction import Packaging
+from pytest_vcp.trial.repackaging import Repackaging, read_repackaging
 
 
 class PackagingFacts(SpecFacts):

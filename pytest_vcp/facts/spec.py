@@ -7,8 +7,8 @@ from typing import Any
 from pytest_vcp.facts.environment import EnvironmentFacts
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.source.payload import read_payload
 from pytest_vcp.trial.example_inputs import ExampleInput, Opening, read_inputs, read_openings
-from pytest_vcp.trial.payload import read_payload
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.package import ModelPackage
-from pytest_vcp.trial.payload import inputs, read_payload, refusal, resolve_uri
+from pytest_vcp.source.payload import inputs, read_payload, refusal, resolve_uri
 
 
 def source_tree(settings: Settings) -> tuple[Path, ...]:

@@ -17,10 +17,10 @@ import yaml
 from pytest_vcp.artifact.artifact import EXPECTED, ModelArtifact, read_artifact
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment import interpreters
-from pytest_vcp.report.progress import Progress
+from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.payload import Payload, inputs
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_vcp.report.progress import Progress
+from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.source.preimports import guessed_inputs, source_tree
 from pytest_vcp.trial.attempts import Attempts
 from pytest_vcp.trial.lifting import Condition, Needs, Run, Trace, explain, read_trace, unmet
-from pytest_vcp.trial.payload import Payload, inputs
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.worker.client import Worker

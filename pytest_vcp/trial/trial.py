@@ -12,14 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.report.progress import Progress
+from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.attempts import Attempts
 from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
-from pytest_vcp.trial.payload import Payload, inputs
 from pytest_vcp.trial.prediction import Attempt, Observations
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.worker.client import Worker

@@ -13,7 +13,7 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.staging import Staging
 from pytest_vcp.artifact.weights import Code, Weights, code_snapshot, snapshot
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.report.progress import Progress
+from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage

@@ -9,11 +9,11 @@ from typing import Any
 
 from pytest_vcp.artifact.artifact import missing_files
 from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
-from pytest_vcp.report.progress import Progress
+from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.payload import Payload, read_payload, resolved
 from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.payload import Payload, read_payload, resolved
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces

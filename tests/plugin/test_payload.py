@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.trial.payload import inputs, resolve_uri, resolved
+from pytest_vcp.source.payload import inputs, resolve_uri, resolved
 
 COLUMN = "input_uri"
 ROOT = Path("/srv/mlflow_pkg")

@@ -17,8 +17,8 @@ from pytest_vcp.inside.packaging import construct
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.settings.values import ModelClass
 from pytest_vcp.source.package import read_package
+from pytest_vcp.source.payload import inputs, resolved
 from pytest_vcp.source.preimports import preimports
-from pytest_vcp.trial.payload import inputs, resolved
 from tests.static.judging import StaticSettings, violated
 from tests.strangers.building import Stranger
 from tests.strangers.test_strangers import STRANGERS

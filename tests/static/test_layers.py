@@ -1,0 +1,67 @@
+"""The layers of docs/architecture.md: each imports from those above it, never from those below."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pytest_vcp"
+# The server of the workers runs elsewhere, and imports nothing of the rest.
+APART = ("inside", "worker_main")
+
+
+def _layers() -> dict[str, int]:
+    """The place of each module or folder in the table."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Layers\n")[2].partition("\n## ")[0]
+    rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]
+    return {
+        name: place
+        for place, cell in enumerate(rows)
+        for name in re.findall(r"`(\w+)/?`", cell)
+        if name not in APART
+    }
+
+
+def _imports(file: Path) -> Iterator[tuple[str, int]]:
+    """What a module imports of the package when it is itself imported: top names, and lines."""
+    pending: list[ast.AST] = [ast.parse(file.read_bytes())]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_vcp"):
+            parts = (node.module or "").split(".")
+            for name in parts[1:2] or [alias.name for alias in node.names]:
+                yield name, node.lineno
+        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not (is_for_types or isinstance(node, ast.FunctionDef)):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        top = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if top not in (*APART, "__init__"):
+            yield top, file
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {top for top, _ in _modules()} == _layers().keys()
+
+
+def test_imports_lead_upwards() -> None:
+    layers = _layers()
+    downwards = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for top, file in _modules()
+        for name, line in _imports(file)
+        if name in layers and layers[name] > layers[top]
+    ]
+    assert downwards == []
+
+
+def test_the_server_imports_nothing_of_the_plugin() -> None:
+    files = [PACKAGE / "worker_main.py", *(PACKAGE / "inside").glob("*.py")]
+    assert [(file.name, name) for file in files for name, _ in _imports(file)] == []
