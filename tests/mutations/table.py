@@ -11,6 +11,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.mutations import ALL
@@ -30,6 +31,14 @@ This table is made by running them: `python -m tests.mutations.table`.
 """
 
 
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant, and what its author was told was found."""
+
+    word: str
+    found: str = ""
+
+
 def main() -> int:
     """Run the corpus, write the page; the exit code of the tests."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -40,33 +49,41 @@ def main() -> int:
     return done.returncode
 
 
-def read_results(path: Path) -> dict[str, str]:
+def read_results(path: Path) -> dict[str, Result]:
     """What became of each test, by the id of its parameter."""
     found = {}
     for case in ElementTree.parse(path).getroot().iter("testcase"):
         name = case.get("name", "").partition("[")[2].removesuffix("]")
-        skipped = case.find("skipped")
-        if skipped is not None:
-            found[name] = f"not run: {skipped.get('message')}"
-        else:
-            broken = case.find("failure") is not None or case.find("error") is not None
-            found[name] = "NOT REJECTED AS IT SHOULD BE" if broken else "rejected by it alone"
+        found[name] = _result(case)
     return found
 
 
-def page(results: Mapping[str, str]) -> str:
+def _result(case: ElementTree.Element) -> Result:
+    skipped = case.find("skipped")
+    if skipped is not None:
+        return Result(f"not run: {skipped.get('message')}")
+    if case.find("failure") is not None or case.find("error") is not None:
+        return Result("NOT REJECTED AS IT SHOULD BE")
+    said = {entry.get("name"): entry.get("value", "") for entry in case.iter("property")}
+    where = f" ({said['where']})" if said.get("where") else ""
+    return Result("rejected by it alone", f"{said.get('received', '')}{where}")
+
+
+def page(results: Mapping[str, Result]) -> str:
     """The page as Markdown."""
     return "\n".join([_INTRODUCTION, *_rows(results)]) + "\n"
 
 
-def _rows(results: Mapping[str, str]) -> Iterator[str]:
-    yield "| rule | mutant | package | result |"
-    yield "|---|---|---|---|"
+def _rows(results: Mapping[str, Result]) -> Iterator[str]:
+    yield "| rule | mutant | package | result | found |"
+    yield "|---|---|---|---|---|"
     for rule in RULES:
         for mutation in (entry for entry in ALL if entry.rule == rule.id):
-            result = results.get(f"{rule.id}-{mutation.name}", "not run")
+            result = results.get(f"{rule.id}-{mutation.name}", Result("not run"))
             link = f"[{rule.id}](rules/{rule.id}.md)"
-            yield f"| {link} | {mutation.name.replace('_', ' ')} | {mutation.package} | {result} |"
+            name = mutation.name.replace("_", " ")
+            found = result.found.replace("|", "\\|")
+            yield f"| {link} | {name} | {mutation.package} | {result.word} | {found} |"
 
 
 if __name__ == "__main__":

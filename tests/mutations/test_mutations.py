@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ from fixtures.mutations import (
 from fixtures.references import PACKAGES, REFERENCES, Reference
 from pytest_vcp.rules import BY_ID
 from tests.mutations.judging import ARTIFACT, assert_accepted, assert_rejected, entries
-from tests.runs import run_vcp
+from tests.runs import Run, run_vcp
+
+Recorder = Callable[[str, object], None]
 
 # Rules of the build itself: their mutants never get an environment.
 BUILD_RULES = ("VCP207", "VCP208", "VCP302")
@@ -40,8 +43,16 @@ def parameter(mutation: Mutation) -> ParameterSet:
     return pytest.param(mutation, marks=marks, id=title(mutation))
 
 
+def record_message(run: Run, rule: str, record_property: Recorder) -> None:
+    """Keep what the author reads, for the page that `table` writes."""
+    for part in ("expected", "received", "where", "remedy"):
+        record_property(part, run.variant["rules"][rule].get(part, ""))
+
+
 @pytest.mark.parametrize("mutation", [parameter(mutation) for mutation in MUTATIONS])
-def test_a_mutant_is_rejected_by_its_rule_alone(mutation: Mutation, tmp_path: Path) -> None:
+def test_a_mutant_is_rejected_by_its_rule_alone(
+    mutation: Mutation, tmp_path: Path, record_property: Recorder
+) -> None:
     _skip_unless_it_can_run(mutation)
     package = reference(mutation).copy(tmp_path)
     mutation.apply(package)
@@ -55,6 +66,7 @@ def test_a_mutant_is_rejected_by_its_rule_alone(mutation: Mutation, tmp_path: Pa
     run = run_vcp(package, options(mutation), *extra, env=environ(mutation))
 
     assert_rejected(run, mutation.rule)
+    record_message(run, mutation.rule, record_property)
     assert entries(package) - before == set(mutation.leaves), run.output
     if BY_ID[mutation.rule].stage == "static":
         assert not (cache / "environments").exists(), "building began before the files were right"
@@ -63,7 +75,7 @@ def test_a_mutant_is_rejected_by_its_rule_alone(mutation: Mutation, tmp_path: Pa
 
 @pytest.mark.parametrize("mutation", ENVIRONMENT_MUTATIONS, ids=title)
 def test_an_altered_environment_is_rejected_by_its_rule_alone(
-    mutation: EnvironmentMutation, tmp_path: Path
+    mutation: EnvironmentMutation, tmp_path: Path, record_property: Recorder
 ) -> None:
     package = reference(mutation).copy(tmp_path)
     before = entries(package)
@@ -78,6 +90,7 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
     run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}", *extra)
 
     assert_rejected(run, mutation.rule)
+    record_message(run, mutation.rule, record_property)
     assert entries(package) == before, run.output
     shutil.rmtree(cache)  # It has tens of thousands of files; pytest would keep three of each.
 
