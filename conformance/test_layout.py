@@ -11,6 +11,7 @@ from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.calls import load_context_problem, predict_problem
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.package import CODE, DATA, ModelPackage
+from pytest_vcp.source.readable import require_code, require_data, require_parsed
 from pytest_vcp.source.wrapper import NotFound, OpenHook, WrapperFacts
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def test_vcp101_the_directory_holds_what_the_packager_looks_for(vcp_package: Mod
 @rule("VCP102")
 def test_vcp102_every_module_parses(vcp_package: ModelPackage) -> None:
     """model_code is a package, and each of its modules parses on the target Python."""
-    _require_code(vcp_package)
+    require_code(vcp_package)
     target = ".".join(map(str, vcp_package.target_python))
     if not vcp_package.is_package:
         raise Violation(
@@ -69,7 +70,7 @@ def test_vcp103_the_model_class_is_found(
     vcp_settings: Settings, vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """The module that --vcp-model-class names holds the class, defined there or re-exported."""
-    _require_parsed(vcp_package)
+    require_parsed(vcp_package)
     if not vcp_settings.model_class.module:
         raise Blocked("VCP109")
     if isinstance(vcp_wrapper, NotFound):
@@ -86,7 +87,7 @@ def test_vcp104_mlflow_can_call_the_finished_wrapper(
     vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """The model class has load_context and predict, finished, and callable as MLflow calls them."""
-    _require_parsed(vcp_package)
+    require_parsed(vcp_package)
     if isinstance(vcp_wrapper, NotFound):
         raise Blocked("VCP103")
     _require_methods(vcp_wrapper)
@@ -101,7 +102,7 @@ def test_vcp105_every_artifact_lies_in_model_data(
     vcp_package: ModelPackage, vcp_sources: tuple[ArtifactSource, ...]
 ) -> None:
     """Each artifact is a relative path in model_data/ that exists and does not lead outside."""
-    _require_data(vcp_package)
+    require_data(vcp_package)
     outside = [source for source in vcp_sources if not source.lies_inside]
     if outside:
         raise _not_inside(outside[0], and_others(len(outside)))
@@ -112,7 +113,7 @@ def test_vcp106_every_artifact_holds_weights(
     vcp_package: ModelPackage, vcp_sources: tuple[ArtifactSource, ...]
 ) -> None:
     """No artifact holds a pointer file, a Git LFS pointer, or nothing at all."""
-    _require_data(vcp_package)
+    require_data(vcp_package)
     found = [stand_in for source in vcp_sources for stand_in in source.stand_ins]
     if found:
         first = found[0]
@@ -162,24 +163,6 @@ def _layout_remedy(name: str, found: str | None) -> str:
     if found and found.rstrip("/").lower() == name.rstrip("/").lower():
         return f"rename {found} to {name}"
     return f"create {name}; the packaging instructions say what it holds"
-
-
-def _require_code(package: ModelPackage) -> None:
-    if package.lacks(CODE):
-        raise Blocked("VCP101")
-
-
-def _require_data(package: ModelPackage) -> None:
-    if package.lacks(DATA):
-        raise Blocked("VCP101")
-
-
-def _require_parsed(package: ModelPackage) -> None:
-    _require_code(package)
-    if any(not module.certain for module in package.unparsed):
-        raise Unverified("a module of model_code is in syntax newer than the Python that looks")
-    if package.unparsed:
-        raise Blocked("VCP102")
 
 
 def _require_methods(wrapper: WrapperFacts) -> None:

@@ -13,6 +13,8 @@ from pytest_vcp.source.code_files import NoCode
 from pytest_vcp.source.config_use import ConfigUse
 from pytest_vcp.source.credentials import Credentials
 from pytest_vcp.source.fixed_devices import FixedDevice
+from pytest_vcp.source.package import ModelPackage
+from pytest_vcp.source.readable import require_code, require_parsed
 from pytest_vcp.source.shadows import Shadow
 from pytest_vcp.source.shell_words import short
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
 
 
 @rule("VCP110")
-def test_vcp110_no_path_of_the_authors_machine(vcp_author_paths: tuple[AuthorPath, ...]) -> None:
+def test_vcp110_no_path_of_the_authors_machine(
+    vcp_package: ModelPackage, vcp_author_paths: tuple[AuthorPath, ...]
+) -> None:
     """No text in the code is a path below somebody's home directory, or on a drive of theirs."""
+    require_parsed(vcp_package)
     if vcp_author_paths:
         first = vcp_author_paths[0]
         raise Violation(
@@ -36,8 +41,11 @@ def test_vcp110_no_path_of_the_authors_machine(vcp_author_paths: tuple[AuthorPat
 
 
 @rule("VCP111")
-def test_vcp111_no_device_is_hard_coded(vcp_fixed_devices: tuple[FixedDevice, ...]) -> None:
+def test_vcp111_no_device_is_hard_coded(
+    vcp_package: ModelPackage, vcp_fixed_devices: tuple[FixedDevice, ...]
+) -> None:
     """No device is used without a check that it is there."""
+    require_parsed(vcp_package)
     if vcp_fixed_devices:
         first = vcp_fixed_devices[0]
         raise Violation(
@@ -63,9 +71,10 @@ def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> No
 
 @rule("VCP113")
 def test_vcp113_model_code_holds_code(
-    vcp_settings: Settings, vcp_no_code: tuple[NoCode, ...]
+    vcp_settings: Settings, vcp_package: ModelPackage, vcp_no_code: tuple[NoCode, ...]
 ) -> None:
     """No file in model_code is binary, of weights, or larger than code is."""
+    require_code(vcp_package)
     if vcp_no_code:
         first = vcp_no_code[0]
         most = vcp_settings.policy.code_file_bytes / 1e6
@@ -94,9 +103,13 @@ def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
 
 @rule("VCP116")
 def test_vcp116_every_config_key_is_read(
-    vcp_model_config: object, vcp_wrapper: WrapperFacts | NotFound, vcp_config_use: ConfigUse
+    vcp_package: ModelPackage,
+    vcp_model_config: object,
+    vcp_wrapper: WrapperFacts | NotFound,
+    vcp_config_use: ConfigUse,
 ) -> None:
     """Every key of the model config stands somewhere in model_code."""
+    require_parsed(vcp_package)
     if isinstance(vcp_wrapper, NotFound):
         raise Blocked("VCP103")
     if not isinstance(vcp_model_config, dict):

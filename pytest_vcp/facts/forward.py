@@ -163,6 +163,9 @@ class ForwardFacts(PackagingFacts):
 
     def _varied(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
         _ = self.prediction
+        if tolerance is not None:
+            # What is another each time can't be told from what the variation did.
+            self._gates.hold(self, "VCP710")
         return self.judged.vary(method, doing, tolerance)
 
     def _is_anndata(self) -> bool:
