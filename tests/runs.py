@@ -15,6 +15,7 @@ from fixtures.environments import CACHE_VARIABLE
 
 # Ends a run that hangs; no test measures time with it.
 HANG_SECONDS = 900
+_BYTE_CODE = Path(__file__).parents[1] / ".tox" / "byte-code"
 REPORT_DIR = "--vcp-report-dir"
 
 
@@ -83,8 +84,11 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     # pytest keeps its cache where tox says, which is not where the run is.
     foreign = ("PYTEST", "TOX_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    # A width at which pytest cuts no line that a test wants to read.
-    return {**inherited, "COLUMNS": "200", **(env or {})}
+    # A width at which pytest cuts no line that a test wants to read; and byte-code kept from run
+    # to run, as it is where the plugin was installed, but out of the checkout.
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    own = {"COLUMNS": "200", "PYTHONPYCACHEPREFIX": str(_BYTE_CODE)}
+    return {**inherited, **own, **(env or {})}
 
 
 def _report_file(pkg_dir: Path, arguments: list[str]) -> Path:
