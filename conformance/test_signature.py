@@ -22,7 +22,7 @@ def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> 
             expected=expected,
             received=str(failure),
             remedy="build it from ModelSignature, Schema, ColSpec and TensorSpec",
-            where=(failure and failure.where) or Location("model_spec.py"),
+            where=(failure and failure.where) or Location(vcp_description.file),
         )
     signature = spec.signature
     received = None

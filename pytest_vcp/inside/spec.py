@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import types
 from typing import Any
 
@@ -47,9 +48,14 @@ def describe_artifact(state: Reply, params: Reply) -> Reply:
 
     path = params["artifact"]
     model = Model.load(path)
-    frame = model.load_input_example(path)
-    given = model.load_input_example_params(path)
     holder = types.SimpleNamespace(MODEL_SIGNATURE=model.signature)
+    try:
+        frame = model.load_input_example(path)
+        given = model.load_input_example_params(path)
+    except Exception:  # noqa: BLE001 - whatever MLflow can't read is no example
+        with open(os.path.join(path, "input_example.json"), encoding="utf-8") as file:
+            holder.INPUT_EXAMPLE = json.load(file)
+        return _described(state, holder)
     if frame is not None:
         holder.INPUT_EXAMPLE = (frame, given or {})
     return _described(state, holder)

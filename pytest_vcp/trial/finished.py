@@ -24,7 +24,7 @@ from pytest_vcp.trial.attempts import Attempts
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
-from pytest_vcp.trial.workshop import described, request_for
+from pytest_vcp.trial.workshop import request_for
 
 _EXAMPLES = ("input_example.json", "serving_input_example.json")
 
@@ -75,12 +75,13 @@ class Finished:
         return self.trial
 
     def describe_spec(self) -> Attempt:
-        """Describe the signature and the example as the artifact has them."""
+        """Describe the signature and the example as the artifact has them.
+
+        MLflow alone reads them: where it can't, the artifact is at fault.
+        """
         doing = "reading the signature and the example"
         params = {"artifact": str(self.path)}
-        return described(
-            self._attempts.ask(doing, self._tester, "spec.describe_artifact", params, doing)
-        )
+        return self._attempts.ask(doing, self._tester, "spec.describe_artifact", params, doing)
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
         """Ask for something that rests on that description."""

@@ -132,10 +132,11 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Description:
-    """What the worker made of model_spec.py: the facts, or why there are none."""
+    """What the worker made of model_spec.py, or of an artifact's `file`: facts, or why none."""
 
     spec: ModelSpec | None
     failure: WorkerFailure | None = None
+    file: str = FILE
 
 
 def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
@@ -168,8 +169,8 @@ def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
 def typed(attempt: Attempt, declared_in: Path) -> Description:
     """Type the answer to the request for a description."""
     if attempt.reply is None:
-        return Description(None, attempt.failure)
-    return Description(read_spec(attempt.reply, declared_in))
+        return Description(None, attempt.failure, declared_in.name)
+    return Description(read_spec(attempt.reply, declared_in), file=declared_in.name)
 
 
 def _field(entry: Mapping[str, Any]) -> Field:
