@@ -31,7 +31,7 @@ def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence)
             if vcp_licence.near
             else "no licence file",
             remedy=near or f"write the licence of the code and the weights into {wanted}",
-            where=Location(wanted),
+            where=Location(vcp_licence.near[0] if vcp_licence.near else wanted),
         )
     for file in vcp_licence.files:
         if file.is_empty:
@@ -67,8 +67,8 @@ def test_vcp109_every_variant_can_be_packaged(
     if not vcp_metadata.variants:
         raise Violation(
             expected="at least one variant",
-            received="none",
-            remedy=f"write variants:, below it NAME: >-, and below that {_EXAMPLE}",
+            received="a file without variants",
+            remedy=f"add, below a line variants:, NAME: {_EXAMPLE}",
             where=vcp_metadata.where,
         )
     for entry in vcp_metadata.variants:
@@ -89,13 +89,15 @@ def test_vcp109_every_variant_can_be_packaged(
 def _require_usable(entry: VariantEntry) -> None:
     said = entry.arguments
     if entry.is_placeholder:
-        found, remedy = "the template's", f"name it, and give it arguments such as {_EXAMPLE}"
+        found = "the placeholder of the template"
+        remedy = f"name the variant, and write what it needs: {_EXAMPLE}"
     elif entry.problem is not None:
         found, remedy = entry.problem, entry.remedy
     elif said.model_class is None:
         found, remedy = "no --model-class", "add --model-class MODULE:CLASS"
     elif not said.artifacts:
-        found, remedy = "no --artifact", "add --artifact NAME=PATH, the path inside model_data/"
+        found = "no --artifact"
+        remedy = "add --artifact NAME=PATH; PATH begins below model_data/, as in weights=pcs50"
     else:
         return
     raise Violation(

@@ -17,6 +17,12 @@ from pytest_vcp.source.wrapper import NotFound, OpenHook, WrapperFacts
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
 
+_HOLDS = {
+    "model_code/": "with __init__.py and the wrapper class",
+    "model_data/": "with the weights",
+    "model_spec.py": "with MODEL_SIGNATURE and INPUT_EXAMPLE",
+    "requirements.in": "with the platform's line first, and then what the model needs",
+}
 _JSON_KINDS = {
     "list": "a list",
     "str": "a string",
@@ -60,7 +66,9 @@ def test_vcp102_every_module_parses(vcp_package: ModelPackage) -> None:
         raise Violation(
             expected=f"source that parses on Python {target}",
             received=f"{first.problem}{and_others(len(vcp_package.unparsed))}",
-            remedy=f"correct this line; check with python{target} -m py_compile {first.where.path}",
+            remedy="save the file as UTF-8"
+            if first.problem and first.problem.startswith("byte ")
+            else f"correct this line; check with python{target} -m py_compile {first.where.path}",
             where=first.where,
         )
 
@@ -77,7 +85,8 @@ def test_vcp103_the_model_class_is_found(
         raise Violation(
             expected=f"the model class {vcp_settings.model_class}",
             received=vcp_wrapper.what,
-            remedy=f"{did_you_mean(vcp_wrapper.near)}name the class in --vcp-model-class",
+            remedy=vcp_wrapper.remedy
+            or f"{did_you_mean(vcp_wrapper.near)}name the class in --vcp-model-class",
             where=vcp_wrapper.where,
         )
 
@@ -120,7 +129,7 @@ def test_vcp106_every_artifact_holds_weights(
         raise Violation(
             expected="the weights themselves",
             received=f"{first.kind}{and_others(len(found))}",
-            remedy="download the real files into model_data/ (git lfs pull for Git LFS)",
+            remedy="put the real file there (git lfs pull for Git LFS); delete what is not needed",
             where=first.where,
         )
 
@@ -135,6 +144,7 @@ def test_vcp108_the_model_config_is_one_object(vcp_model_config: object) -> None
             expected='one JSON object, such as {"n_components": 50}',
             received=kind,
             remedy="give --vcp-model-config-json an object in braces; {} for an empty one",
+            where=Location("--vcp-model-config-json"),
         )
 
 
@@ -152,7 +162,7 @@ def test_vcp115_no_two_artifacts_share_a_base_name(
             raise Violation(
                 expected="artifacts of different base names",
                 received=f"{earlier.name}={earlier.declared} and {source.name}={source.declared}",
-                remedy=f"rename one {source.base_name}, or declare the directory that holds both",
+                remedy=f"rename one; MLflow copies both to artifacts/{source.base_name}",
                 where=source.where,
             )
 
@@ -162,7 +172,7 @@ def _layout_remedy(name: str, found: str | None) -> str:
         return "pin all that requirements.in needs: pip-compile requirements.in (pip-tools)"
     if found and found.rstrip("/").lower() == name.rstrip("/").lower():
         return f"rename {found} to {name}"
-    return f"create {name}; the packaging instructions say what it holds"
+    return f"create {name}, {_HOLDS[name]}"
 
 
 def _require_methods(wrapper: WrapperFacts) -> None:
@@ -180,7 +190,7 @@ def _require_python_model(wrapper: WrapperFacts) -> None:
     if wrapper.is_python_model is False:
         raise Violation(
             expected="a class derived from mlflow.pyfunc.PythonModel",
-            received="a class that is not",
+            received="a class whose bases do not lead there",
             remedy="derive the model class from mlflow.pyfunc.PythonModel",
             where=wrapper.where,
         )
@@ -211,7 +221,7 @@ def _require_callable(wrapper: WrapperFacts) -> None:
             raise Violation(
                 expected="load_context(self, context)",
                 received=problem,
-                remedy="MLflow passes one argument named context; take exactly that",
+                remedy="name the parameter context: MLflow passes it by this name, and no other",
                 where=wrapper.load_context.where,
             )
     if isinstance(wrapper.predict, Method):
@@ -220,7 +230,7 @@ def _require_callable(wrapper: WrapperFacts) -> None:
             raise Violation(
                 expected="predict(self, [context,] model_input, params=None)",
                 received=problem,
-                remedy="take the parameters that MLflow passes, in this order",
+                remedy="take what MLflow passes, in this order; give any other parameter a default",
                 where=wrapper.predict.where,
             )
 

@@ -19,7 +19,7 @@ from pytest_vcp.rules import rule
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
 
-LOCK_AGAIN = "compile requirements.txt from requirements.in again"
+LOCK_AGAIN = "compile requirements.txt again: pip-compile requirements.in"
 
 
 @rule("VCP201")
@@ -55,7 +55,7 @@ def test_vcp202_every_requirement_is_an_exact_pin(vcp_lock: Lock) -> None:
         raise Violation(
             expected="every requirement pinned as NAME==VERSION",
             received=f"{loose[0].short}{and_others(len(loose))}",
-            remedy=f"pin it with ==, or {LOCK_AGAIN}",
+            remedy=f"write NAME==VERSION, without a star or range; or {LOCK_AGAIN}",
             where=loose[0].where,
         )
 
@@ -69,8 +69,8 @@ def test_vcp203_another_machine_can_fetch_everything(vcp_lock: Lock) -> None:
         line, why = found[0]
         raise Violation(
             expected="releases from an index, or a URL with a commit or a hash",
-            received=f"{why}: {line.short}{and_others(len(found))}",
-            remedy="publish the dependency and pin its release, or name a commit or a hash",
+            received=f"{why.what}: {line.short}{and_others(len(found))}",
+            remedy=why.remedy,
             where=line.where,
         )
 
@@ -90,7 +90,8 @@ def test_vcp204_local_versions_come_with_their_index(vcp_lock: Lock) -> None:
                 expected="a line --extra-index-url URL that can serve "
                 f"+{local[0].local_version}; pypi.org can't",
                 received=f"{local[0].short}{and_others(len(local))}, and no such line",
-                remedy=f"add the index that has it, or drop +{local[0].local_version}",
+                remedy="add --extra-index-url with the index that has it, or drop "
+                f"+{local[0].local_version}",
                 where=local[0].where,
             )
 
@@ -107,9 +108,8 @@ def test_vcp205_no_distribution_is_pinned_twice(vcp_settings: Settings, vcp_lock
             if _apply_at_once(earlier, line, vcp_settings.target_python):
                 raise Violation(
                     expected=f"{line.name} pinned once",
-                    received=f"{earlier.short} (line {earlier.where.line}) and {line.short}",
-                    remedy="delete one of the two lines, or give them markers that exclude "
-                    "each other",
+                    received=f"it twice: {earlier.short} (line {earlier.where.line}), {line.short}",
+                    remedy="delete the wrong line (case, '-', '_' and '.' make no other name)",
                     where=line.where,
                 )
         seen[line.name].append(line)
@@ -150,7 +150,7 @@ def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
         raise Violation(
             expected="no user name, password or token in a URL",
             received=f"{revealing[0].short}{and_others(len(revealing))}",
-            remedy="take it out, and withdraw it: whoever had the package may know it",
+            remedy="use a URL without a login, and revoke the token or password that stood here",
             where=revealing[0].where,
         )
     bending = [
@@ -162,7 +162,7 @@ def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
     if bending:
         line, name = bending[0]
         raise Violation(
-            expected="pins that pip's resolver alone decides on",
+            expected="no option that changes which versions pip picks",
             received=f"the option {name}{and_others(len(bending))}",
             remedy=f"delete it, and {LOCK_AGAIN}",
             where=line.where,
@@ -179,13 +179,23 @@ def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
     options = {option.name for line in vcp_lock.pinned for option in options_of(line)}
     bare = [line for line in lines if not line.is_hashed]
     if bare and (asking or "--require-hashes" in options):
-        reason = f"{len(asking)} lines have one" if asking else "--require-hashes is given"
-        raise Violation(
-            expected="a hash on every line, or on none",
-            received=f"none at {bare[0].short}{and_others(len(bare))}, while {reason}",
-            remedy="compile with hashes (pip-compile --generate-hashes), or remove them all",
-            where=bare[0].where,
-        )
+        raise _half_hashed(asking, bare)
+
+
+def _half_hashed(asking: list[RequirementLine], bare: list[RequirementLine]) -> Violation:
+    """What is the exception: the lines with a hash, or those without."""
+    odd, has = (asking, "a hash") if 0 < len(asking) < len(bare) else (bare, "no hash")
+    remedy = "compile with pip-compile --generate-hashes, or delete every --hash"
+    if not asking:
+        remedy = "delete --require-hashes, or compile with pip-compile --generate-hashes"
+    elif any(line.kind == "vcs" for line in bare):
+        remedy = "delete every --hash, since a repository can have none; or pin a release of it"
+    return Violation(
+        expected="a hash on every line, or on none",
+        received=f"{has} at {odd[0].short}{and_others(len(odd))}, unlike the others",
+        remedy=remedy,
+        where=odd[0].where,
+    )
 
 
 def _require(lock: Lock, name: str) -> None:

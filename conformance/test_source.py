@@ -62,9 +62,9 @@ def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> No
     if vcp_shadows:
         first = vcp_shadows[0]
         raise Violation(
-            expected="modules beside model_code whose names are theirs alone",
+            expected="no module beside model_code named like Python's or a pinned package",
             received=f"{first.name}, which hides {first.of}{and_others(len(vcp_shadows))}",
-            remedy="rename it, or move it into model_code/, where any name is fine",
+            remedy="move it into model_code/ and import it from there; or delete or rename it",
             where=first.where,
         )
 
@@ -81,7 +81,7 @@ def test_vcp113_model_code_holds_code(
         raise Violation(
             expected=f"code and small texts in model_code, no file over {most:.6g} MB",
             received=f"{first.kind}{and_others(len(vcp_no_code))}",
-            remedy="move it to model_data/ and name it with --vcp-artifact",
+            remedy="move it to model_data/, declare it (--vcp-artifact), use context.artifacts",
             where=first.where,
         )
 
@@ -94,7 +94,7 @@ def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
         raise Violation(
             expected="no token, key or password in the package",
             received=f"{first.kind}{and_others(len(vcp_credentials.found))}",
-            remedy="take it out, and withdraw it: whoever had the package may know it",
+            remedy="delete it here, and revoke it where it was issued: others may have it by now",
             where=first.where,
         )
     if not vcp_credentials.complete:
@@ -120,10 +120,10 @@ def test_vcp116_every_config_key_is_read(
     if vcp_wrapper.is_python_model is None:
         raise Unverified("the model class has a base outside model_code, which may read the config")
     first = unread[0]
-    hint = nearest(first[-1], sorted(vcp_config_use.keys))
+    meant = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",
         received=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
-        remedy=hint or "correct the key, or leave it out of --vcp-model-config-json",
+        remedy=f"{meant} " * bool(meant) + "correct it in --vcp-model-config-json, or leave it out",
         where=vcp_wrapper.where,
     )

@@ -19,6 +19,7 @@ from pytest_vcp.source.packager_arguments import NotArguments, VariantArguments,
 if TYPE_CHECKING:
     from pytest_vcp.settings.policy import Placeholders, Policy
 
+_STANDARD = "tag:yaml.org,2002:"
 _TEXT = "tag:yaml.org,2002:str"
 _KINDS = {
     _TEXT: "a text",
@@ -145,7 +146,8 @@ def _syntax_error(problem: yaml.MarkedYAMLError) -> _Unreadable:
         return _Unreadable(
             "a tab, which YAML does not take for a blank", "indent with spaces", line
         )
-    return _Unreadable(f"no YAML: {problem.problem}", "correct this line, or the one above", line)
+    fault = f"a fault in the YAML: {problem.problem}"
+    return _Unreadable(fault, "correct this line, or the one above", line)
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def _require_usable(name: str, entry: _Entry) -> None:
 
 
 def _kind(node: yaml.Node) -> str:
-    return _KINDS.get(node.tag, f"a value with the tag {node.tag}")
+    return _KINDS.get(node.tag, f"a value with the tag {node.tag.replace(_STANDARD, '!!')}")
 
 
 def _line(node: yaml.Node) -> int:

@@ -114,7 +114,7 @@ def _require_whole(value: Word) -> None:
         json.loads(value.text)  # it was quoted for a shell, as {\"key\":1}
     except (ValueError, RecursionError):
         raise NotArguments(
-            f"JSON with a fault: {value.json_fault}",
+            f"{_JSON_FLAG} with a fault: {value.json_fault}",
             'write it as {"key": 1}, with double quotes around names and texts',
         ) from None
 

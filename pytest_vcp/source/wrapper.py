@@ -56,11 +56,15 @@ class WrapperFacts:
 
 @dataclass(frozen=True)
 class NotFound:
-    """The name leads to no class: `what` completes "found ..." and names near misses follow."""
+    """The name leads to no class: `what` completes "found ..." and names near misses follow.
+
+    `remedy` is what to do where the name is right and something else bears it.
+    """
 
     what: str
     where: Location | None
     near: tuple[str, ...]
+    remedy: str = ""
 
 
 def find_class(modules: Sequence[SourceModule], model_class: ModelClass) -> WrapperFacts | NotFound:
@@ -81,7 +85,8 @@ def _not_a_class(
     target: Target | None, module: SourceModule, name: str, near: tuple[str, ...]
 ) -> NotFound:
     if isinstance(target, NoClass):
-        return NotFound(f"{name} is {target.what}", target.where, near)
+        remedy = f"delete or rename what stands there: it takes the place of the class {name}"
+        return NotFound(f"{name} is {target.what}", target.where, near, remedy)
     if isinstance(target, InnerModule):
         return NotFound(f"{name} is the module {target.name}", module.where, near)
     return NotFound(f"no {name} in {module.where.path}", module.where, near)
