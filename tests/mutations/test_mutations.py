@@ -43,10 +43,11 @@ def parameter(mutation: Mutation) -> ParameterSet:
     return pytest.param(mutation, marks=marks, id=title(mutation))
 
 
-def record_message(run: Run, rule: str, record_property: Recorder) -> None:
-    """Keep what the author reads, for the page that `table` writes."""
+def record_message(run: Run, rule: str, package: Path, record_property: Recorder) -> None:
+    """Keep what the author reads, for the page that `table` writes, with paths in the package."""
     for part in ("expected", "received", "where", "remedy"):
-        record_property(part, run.variant["rules"][rule].get(part, ""))
+        text = run.variant["rules"][rule].get(part, "")
+        record_property(part, text.replace(f"{package}/", "").replace(str(package), "."))
 
 
 @pytest.mark.parametrize("mutation", [parameter(mutation) for mutation in MUTATIONS])
@@ -69,7 +70,7 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
     run = run_vcp(package, options(mutation), *extra, env=environ(mutation))
 
     assert_rejected(run, mutation.rule)
-    record_message(run, mutation.rule, record_property)
+    record_message(run, mutation.rule, package, record_property)
     assert entries(package) - before == set(mutation.leaves), run.output
     if ends_early:
         assert not (cache / "environments").exists(), "building began before the files were right"
@@ -93,7 +94,7 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
     run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}", *extra)
 
     assert_rejected(run, mutation.rule)
-    record_message(run, mutation.rule, record_property)
+    record_message(run, mutation.rule, package, record_property)
     assert entries(package) == before, run.output
     shutil.rmtree(cache)  # It has tens of thousands of files; pytest would keep three of each.
 
