@@ -39,7 +39,7 @@ def test_a_version_for_another_python(build: Builder, shelf: Shelf) -> None:
     shelf.wheel("lower", "1.5", python="<3.5")
     built = build("lower==1.5\n")
     assert built.failure is not None
-    assert built.failure.kind == "unavailable"
+    assert (built.failure.kind, built.failure.rule) == ("python", "VCP207")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_an_index_that_answers_gives_a_verdict(
         monkeypatch.setenv("PIP_INDEX_URL", url)
         built = build("lower==1.5\n")
     assert built.failure is not None
-    assert built.failure.kind == "unavailable"
+    assert (built.failure.kind, built.failure.rule) == ("python", "VCP207")
 
 
 def test_a_build_requirement_out_of_reach_is_an_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,9 @@ def record_message(run: Run, rule: str, package: Path, record_property: Recorder
     """Keep what the author reads, for the page that `table` writes, with paths in the package."""
     for part in ("expected", "received", "where", "remedy"):
         text = run.variant["rules"][rule].get(part, "")
-        record_property(part, text.replace(f"{package}/", "").replace(str(package), "."))
+        text = text.replace(f"{package}/", "").replace(str(package), ".")
+        text = text.replace(f"{package.parents[1]}/", "../")
+        record_property(part, re.sub(r"\S+/environments/\w+/\w+/", "ENVIRONMENT/", text))
 
 
 @pytest.mark.parametrize("mutation", [parameter(mutation) for mutation in MUTATIONS])
