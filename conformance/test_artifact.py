@@ -104,7 +104,7 @@ def test_vcp606_metadata_has_no_local_path(
             raise Violation(
                 expected="no absolute path of the machine that packages",
                 received=f"{path} in {place}",
-                remedy="take it out of the config, tag or example; find files by context.artifacts",
+                remedy="take it out of config, tag, example or param; use context.artifacts",
                 where=Location(place.split(":")[0]),
             )
 
@@ -127,7 +127,7 @@ def test_vcp610_config_and_tags_are_recorded(
             raise Violation(
                 expected=f"{place} as given: {brief(one)}",
                 received=brief(other),
-                remedy="don't change the config that the constructor is given, nor MLflow itself",
+                remedy="let model_code change neither its config, nor tags, nor MLflow itself",
                 where=Location("MLmodel"),
             )
 

@@ -34,7 +34,7 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
     if changed:
         raise Violation(
             expected="the artifact is after a prediction what it was before",
-            received=f"{changed[0]}, changed by the model where it may{and_others(len(changed))}",
+            received=f"{changed[0]}, which the model changed{and_others(len(changed))}",
             remedy="write into a directory from the tempfile module",
         )
 

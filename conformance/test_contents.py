@@ -82,6 +82,6 @@ def test_vcp607_links_stay_inside(vcp_artifact: ModelArtifact) -> None:
         raise Violation(
             expected="files, or relative links to files in the artifact",
             received=f"a link to {strays[0].target}{and_others(len(strays))}",
-            remedy="put the file itself in the place of the link",
+            remedy="put what the link points to in its place, in the package, and package again",
             where=Location(strays[0].path),
         )

@@ -51,7 +51,7 @@ def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
         raise Violation(
             expected=f"Python {dotted(least)} or newer",
             received=f"Python {dotted(target)}",
-            remedy=f"make the model run on it and set --vcp-python {dotted(least)} or newer",
+            remedy=f"set --vcp-python to {dotted(least)} or newer, and compile the lock for it",
         )
 
 

@@ -123,8 +123,8 @@ def test_vcp506_example_inputs_are_small(
     if total > most:
         largest = max(vcp_inputs, key=lambda entry: entry.bytes)
         raise Violation(
-            expected=f"inputs of at most {most / 1e6:.6g} MB",
-            received=f"{total / 1e6:.6g} MB, most of it in {largest.uri}",
+            expected=f"inputs of at most {most:,} bytes",
+            received=f"{total:,} bytes, most of them in {largest.uri}",
             remedy="keep a few observations that show what the model does",
             where=vcp_spec.example.where,
         )
@@ -221,5 +221,5 @@ def uri_problem(uri: str, pkg_dir: Path, placeholder: str) -> str | None:
     if place == package:
         return "it is the package itself"
     if not place.is_relative_to(package):
-        return "it leads out of the package"
+        return "a link on the way leads out of the package"
     return None

@@ -11,6 +11,9 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.trial.prediction import Attempt, Figures, Loading, Observations, Output, Prediction
 from pytest_vcp.trial.spec import Field, ModelSpec
 
+# What an author may declare in place of converting; other dtypes fail the rules on signatures.
+_DECLARABLE = ("float32", "float64", "int32", "int64", "bool", "str")
+
 
 @rule("VCP701")
 def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
@@ -85,7 +88,8 @@ def test_vcp706_output_has_the_declared_dtype(
             raise Violation(
                 expected=f"dtype {declared.type}{of(declared)}",
                 received=f"dtype {output.dtype}",
-                remedy=f"end predict with .astype('{declared.type}'), or declare {output.dtype}",
+                remedy=f"end predict with .astype('{declared.type}')"
+                + f", or declare {output.dtype}" * (output.dtype in _DECLARABLE),
                 where=vcp_spec.signature.where,
             )
 
@@ -195,6 +199,8 @@ def returned_instead(
     if strange:
         under = f" under {strange[0]!r}" if summary["is_dict"] else ""
         remedy = "convert at the end of predict: tensor.cpu().numpy(), frame.to_numpy()"
+        if kinds[strange[0]] == "NoneType":
+            remedy = "return the array on every way through predict; one without return gives None"
         return f"a {kinds[strange[0]]}{under}", remedy
     if summary["is_dict"] and set(kinds) != set(names):
         keys = ", ".join(map(repr, kinds))

@@ -38,7 +38,7 @@ def test_vcp717_observations_are_independent(vcp_halved: Attempt | None) -> None
     received = found["problem"] or (found["difference"] and found["difference"]["what"])
     if received:
         raise Violation(
-            expected="the same output for the observations that stay",
+            expected="the same output where half of the other observations are left out",
             received=received,
             remedy="use statistics of the training data, not of the input at hand",
         )

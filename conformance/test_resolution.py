@@ -177,5 +177,5 @@ def _where_it_comes_from(entry: Imported, environment: Environment, pins: Pins) 
     if of_that_name:
         return f"{pin} is imported as {of_that_name[0]}"
     hint = nearest(entry.top, list(by_pins))
-    add = f"add what provides it to {DECLARED} and compile again"
+    add = f"add its package to {DECLARED} and compile; move it into model_code if it is yours"
     return f"{hint} Otherwise {add}" if hint else add
