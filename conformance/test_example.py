@@ -221,5 +221,5 @@ def uri_problem(uri: str, pkg_dir: Path, placeholder: str) -> str | None:
     if place == package:
         return "it is the package itself"
     if not place.is_relative_to(package):
-        return "a link on the way leads out of the package"
+        return "it leads out of the package, by .. or by a link"
     return None
