@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.package import CODE
+from pytest_vcp.source.package import CODE, files_below
 from pytest_vcp.source.texts import is_binary
 
 _WEIGHTS = frozenset(
@@ -35,22 +33,9 @@ def files_that_are_no_code(pkg_dir: Path, most_bytes: int) -> tuple[NoCode, ...]
     """Look at every file in model_code, litter of editors and interpreters aside."""
     return tuple(
         NoCode(kind, Location.within(pkg_dir, path))
-        for path in files_below(pkg_dir / CODE)
+        for path in filter(Path.is_file, files_below(pkg_dir / CODE))
         if not path.name.startswith(".") and (kind := _kind(path, most_bytes)) is not None
     )
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and behind its links, without hidden folders and byte-code."""
-    seen = set()
-    for inner, names, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(inner)
-        if real in seen:  # a link back to a folder above
-            names.clear()
-            continue
-        seen.add(real)
-        names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
-        yield from (path for name in sorted(files) if (path := Path(inner, name)).is_file())
 
 
 def _kind(path: Path, most_bytes: int) -> str | None:

@@ -10,8 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.code_files import files_below
-from pytest_vcp.source.package import CODE, DATA, ModelPackage, SourceModule
+from pytest_vcp.source.package import CODE, DATA, ModelPackage, SourceModule, files_below
 from pytest_vcp.source.secret_shapes import is_secret, mask, tokens
 from pytest_vcp.source.texts import decode, is_binary
 
@@ -65,8 +64,9 @@ def _files(pkg_dir: Path, metadata_files: tuple[str, ...]) -> Iterator[Path]:
     for path in sorted(pkg_dir.iterdir()):
         if path.is_file() and (path.name in metadata_files or _AT_THE_TOP.fullmatch(path.name)):
             yield path
-    yield from files_below(pkg_dir / CODE)
-    for path in files_below(pkg_dir / DATA):
+    # Reading a named pipe would not end.
+    yield from filter(Path.is_file, files_below(pkg_dir / CODE))
+    for path in filter(Path.is_file, files_below(pkg_dir / DATA)):
         if (path.suffix or path.name).lower() in _DATA_SUFFIXES:  # `.env` is all name
             yield path
 

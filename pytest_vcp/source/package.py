@@ -105,20 +105,27 @@ def _missing_entries(pkg_dir: Path) -> Iterator[MissingEntry]:
             yield MissingEntry(shown, by_lower.get(name.lower()))
 
 
-def _module_files(code: Path) -> Iterator[Path]:
-    """Every module below `code`, also in folders without `__init__.py` and behind links."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and behind its links, without hidden folders and byte-code.
+
+    Those are litter of editors and interpreters. A link that leads nowhere is among the files.
+    """
     seen = set()
-    for folder, names, files in os.walk(code, followlinks=True):
-        real = os.path.realpath(folder)
+    for inner, names, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(inner)
         if real in seen:  # a link back to a folder above
             names.clear()
             continue
         seen.add(real)
-        # Hidden folders and byte-code are litter of editors and interpreters, not modules.
         names[:] = sorted(n for n in names if not n.startswith(".") and n != "__pycache__")
-        for file in sorted(files):
-            if file.endswith(".py") and not file.startswith("."):
-                yield Path(folder, file)
+        yield from (Path(inner, name) for name in sorted(files))
+
+
+def _module_files(code: Path) -> Iterator[Path]:
+    """Every module below `code`, also in folders without `__init__.py` and behind links."""
+    for path in files_below(code):
+        if path.name.endswith(".py") and not path.name.startswith("."):
+            yield path
 
 
 def _read_module(path: Path, pkg_dir: Path, target: tuple[int, int]) -> SourceModule:
