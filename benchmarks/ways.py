@@ -56,10 +56,11 @@ def by_hand(package: Path, reference: Reference, python: Path) -> Run:
             *("--output-path", "test_output.json", "--env-manager", "local"),
         ],
     ]
-    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    environ = _environ(package)
+    path = os.pathsep.join([str(python.parent), environ["PATH"]])
     start = time.perf_counter()
     for step in steps:
-        _run(step, package, {**os.environ, "PATH": path})
+        _run(step, package, {**environ, "PATH": path})
     seconds = time.perf_counter() - start
     assert "predictions" in json.loads((package / "test_output.json").read_text())
     return Run(seconds)
@@ -68,8 +69,9 @@ def by_hand(package: Path, reference: Reference, python: Path) -> Run:
 def by_plugin(package: Path, reference: Reference, python: Path) -> Run:
     """One pytest run with all rules."""
     command = [sys.executable, "-m", "pytest", *reference.options]
+    environ = _environ(package)
     start = time.perf_counter()
-    _run(command, package, dict(os.environ))
+    _run(command, package, environ)
     seconds = time.perf_counter() - start
     report = json.loads((package / ".vcp" / "report.json").read_text())
     assert report["verdict"] == "conformant"
@@ -81,8 +83,11 @@ def static_failure(scratch: Path, reference: Reference) -> float:
     package = reference.copy(scratch)
     (package / "requirements.in").unlink()
     command = [sys.executable, "-m", "pytest", *reference.options]
+    environ = _environ(package)
     start = time.perf_counter()
-    found = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        command, cwd=package, env=environ, capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - start
     assert found.returncode == 1, found.stdout
     return seconds
@@ -94,6 +99,14 @@ def import_milliseconds() -> float:
         [sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=True
     )
     return float(found.stdout)
+
+
+def _environ(package: Path) -> dict[str, str]:
+    """The same for every way: byte-code is kept, as where things are installed, out of the copy."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
+    return {**inherited, "PYTHONPYCACHEPREFIX": str(package.parents[2] / "byte-code")}
 
 
 def _run(command: list[str], directory: Path, environ: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from pytest_vcp import session, suite, termination
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
 from pytest_vcp.progress import Progress
+from pytest_vcp.report import brief
 from pytest_vcp.report.distribution import Distribution
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import TerminalReport
@@ -57,6 +58,7 @@ def switch_on(config: pytest.Config) -> None:
     termination.as_interrupt(config)
     config.pluginmanager.register(session, "vcp-session")
     config.pluginmanager.register(session.suite_fixtures(), "vcp-facts")
+    config.pluginmanager.register(brief, "vcp-brief")
     recorder = Recorder(config, run)
     config.pluginmanager.register(recorder, "vcp-recorder")
     if not worker:
