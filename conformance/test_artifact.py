@@ -19,6 +19,7 @@ from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.trial.prediction import Packaging
 from pytest_vcp.trial.spec import ModelSpec
+from pytest_vcp.worker.client import WorkerFailure
 
 
 @rule("VCP601")
@@ -32,7 +33,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging, vcp_settings: Setti
         raise Violation(
             expected="MLflow saves the model",
             received=failure.summary,
-            remedy="make the constructor work with the given config, and keep plain values on self",
+            remedy=failure.remedy or unsaved(failure),
             where=failure.where,
         )
     if vcp_packaging.missing:
@@ -152,6 +153,15 @@ def test_vcp612_example_is_the_declared_one(
                     remedy="change INPUT_EXAMPLE nowhere but in model_spec.py",
                     where=Location(file),
                 )
+
+
+def unsaved(failure: WorkerFailure) -> str:
+    """What to do about a model object that can't be made, or not be written down."""
+    if "missing" in failure.message and "argument" in failure.message:
+        return "take self and config alone in the constructor; give anything else a default"
+    if "pickle" in failure.summary or "serialize" in failure.summary:
+        return "make in load_context what can't be pickled; keep plain values on self until then"
+    return "make the constructor work with the given config; weights are for load_context to read"
 
 
 def request(document: Any) -> dict[str, object]:

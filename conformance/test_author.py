@@ -88,10 +88,12 @@ def test_vcp109_every_variant_can_be_packaged(
 
 def _require_usable(entry: VariantEntry) -> None:
     said = entry.arguments
+    expected = f"a class and at least one artifact for the variant {short(entry.name)}"
     if entry.is_placeholder:
         found = "the placeholder of the template"
         remedy = f"name the variant, and write what it needs: {_EXAMPLE}"
     elif entry.problem is not None:
+        expected = f"arguments that the packager can read, for the variant {short(entry.name)}"
         found, remedy = entry.problem, entry.remedy
     elif said.model_class is None:
         found, remedy = "no --model-class", "add --model-class MODULE:CLASS"
@@ -101,7 +103,7 @@ def _require_usable(entry: VariantEntry) -> None:
     else:
         return
     raise Violation(
-        expected=f"a class and at least one artifact for the variant {short(entry.name)}",
+        expected=expected,
         received=found,
         remedy=remedy,
         where=entry.where,

@@ -15,7 +15,7 @@ def test_vcp702_model_needs_no_network(vcp_network_need: Need | None) -> None:
         raise Violation(
             expected="the artifact loads and predicts with the network off",
             received=told(vcp_network_need, "asked for"),
-            remedy="put what is downloaded into model_data/ and name it with --vcp-artifact",
+            remedy="put what is downloaded into model_data/ and declare it as an artifact",
             where=vcp_network_need.where,
         )
 

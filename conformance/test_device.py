@@ -8,6 +8,8 @@ from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial.prediction import Attempt, read_device
 from pytest_vcp.trial.spec import ModelSpec
 
+ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
+
 
 @rule("VCP902")
 def test_vcp902_forward_pass_runs_on_the_gpu(vcp_gpu_pass: Attempt) -> None:
@@ -29,9 +31,12 @@ def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Attempt, vcp_spec: Model
     """The output computed on a GPU is on the host, of the declared rank, shape and dtype."""
     problem = unlike_declared(vcp_gpu_pass, vcp_spec)
     if problem is not None:
+        remedy = problem.remedy
+        if failure := vcp_gpu_pass.failure:
+            remedy = failure.remedy or ON_ONE_DEVICE
         raise Violation(
             expected=f"{problem.expected}, where a GPU is visible too",
             received=problem.received,
-            remedy="keep model and batches on one device; end predict with .float().cpu().numpy()",
+            remedy=remedy,
             where=problem.where,
         )

@@ -143,10 +143,10 @@ def test_vcp306_code_imports_in_the_environment(vcp_imports: Attempt) -> None:
     failure = vcp_imports.failure
     if failure is None:
         return
-    if failure.exception == "ModuleNotFoundError":
-        remedy = "move it into model_code, or add what provides it to requirements.in and compile"
-    elif failure.exception == "SystemExit":
+    if failure.exception == "SystemExit":
         remedy = "let the module end without sys.exit; it is imported, not run"
+    elif failure.remedy is not None:
+        remedy = failure.remedy
     elif (failure.exception or "").startswith("mlflow."):
         remedy = "correct this line as MLflow says"
     else:

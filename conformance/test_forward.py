@@ -10,6 +10,7 @@ from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.trial.prediction import Attempt, Figures, Loading, Observations, Output, Prediction
 from pytest_vcp.trial.spec import Field, ModelSpec
+from pytest_vcp.worker.client import WorkerFailure
 
 # What an author may declare in place of converting; other dtypes fail the rules on signatures.
 _DECLARABLE = ("float32", "float64", "int32", "int64", "bool", "str")
@@ -23,7 +24,7 @@ def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
         raise Violation(
             expected="the artifact loads with its own code and weights, in another folder",
             received=failure.summary,
-            remedy="use only model_code, context.artifacts and pinned libraries",
+            remedy=failure.remedy or told_by_type(failure, "make load_context work"),
             where=failure.where,
         )
     if vcp_loading.leftovers:
@@ -48,7 +49,7 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Attempt, vcp_spec: ModelS
         raise Violation(
             expected=f"{expected} from predict",
             received=failure.summary,
-            remedy="make predict work on the input example, from the artifact alone",
+            remedy=failure.remedy or told_by_type(failure, "make predict work on the example"),
             where=failure.where,
         )
     assert vcp_first_pass.reply is not None
@@ -160,7 +161,7 @@ def test_vcp710_prediction_repeats(
             raise Violation(
                 expected="the same output for the same input",
                 received=f"{attempt.failure.summary} ({when})",
-                remedy="keep no state from call to call in the wrapper",
+                remedy=attempt.failure.remedy or "keep no state from call to call in the wrapper",
                 where=attempt.failure.where,
             )
         difference = attempt.reply and attempt.reply["difference"]
@@ -188,6 +189,13 @@ def test_vcp716_example_stays_within_budget(vcp_figures: Figures, vcp_settings: 
                 received=f"{found / scale:.3g} {unit}",
                 remedy="take a smaller input for the example, or make the model load less",
             )
+
+
+def told_by_type(failure: WorkerFailure, task: str) -> str:
+    """What to do about an exception that comes up where only the artifact is there."""
+    if failure.exception in ("FileNotFoundError", "NotADirectoryError"):
+        return "put the file into model_data/, and take its path from context.artifacts"
+    return f"{task} with the artifact's own code, weights and config, and nothing else"
 
 
 def returned_instead(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others, did_you_mean
+from pytest_vcp.rulebook.wording import and_others, did_you_mean, listed
 from pytest_vcp.rules import rule
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.calls import load_context_problem, predict_problem
@@ -85,8 +85,7 @@ def test_vcp103_the_model_class_is_found(
         raise Violation(
             expected=f"the model class {vcp_settings.model_class}",
             received=vcp_wrapper.what,
-            remedy=vcp_wrapper.remedy
-            or f"{did_you_mean(vcp_wrapper.near)}name the class in --vcp-model-class",
+            remedy=vcp_wrapper.remedy or _other_class(vcp_wrapper, vcp_settings),
             where=vcp_wrapper.where,
         )
 
@@ -135,16 +134,19 @@ def test_vcp106_every_artifact_holds_weights(
 
 
 @rule("VCP108")
-def test_vcp108_the_model_config_is_one_object(vcp_model_config: object) -> None:
+def test_vcp108_the_model_config_is_one_object(
+    vcp_settings: Settings, vcp_model_config: object
+) -> None:
     """The model config is one JSON object."""
     if not isinstance(vcp_model_config, dict):
         kind = type(vcp_model_config).__name__
         kind = _JSON_KINDS.get(kind, kind)
+        place = vcp_settings.given("model-config-json", "").place
         raise Violation(
             expected='one JSON object, such as {"n_components": 50}',
             received=kind,
-            remedy="give --vcp-model-config-json an object in braces; {} for an empty one",
-            where=Location("--vcp-model-config-json"),
+            remedy=f"give {place} an object in braces; {{}} for an empty one",
+            where=Location(place),
         )
 
 
@@ -173,6 +175,14 @@ def _layout_remedy(name: str, found: str | None) -> str:
     if found and found.rstrip("/").lower() == name.rstrip("/").lower():
         return f"rename {found} to {name}"
     return f"create {name}, {_HOLDS[name]}"
+
+
+def _other_class(wrapper: NotFound, settings: Settings) -> str:
+    place = settings.given("model-class", settings.model_class).place
+    there = did_you_mean(wrapper.near)
+    if not there and wrapper.classes:
+        there = f"there is {listed(wrapper.classes)}; "
+    return f"{there}name the class in {place}"
 
 
 def _require_methods(wrapper: WrapperFacts) -> None:

@@ -22,31 +22,34 @@ from pytest_vcp.source.imported import Imported
 
 if TYPE_CHECKING:
     from pytest_vcp.environment.pip_report import Chosen
+    from pytest_vcp.settings.resolved import Settings
 
 Pins = Mapping[str, RequirementLine]
 
 COMPILE_AGAIN = "change requirements.in and compile requirements.txt again"
 # pip-compile leaves these out, because virtual environments used to have them.
 LEFT_OUT_BY_COMPILERS = ("pip", "setuptools", "distribute")
+# Beyond every Python that there will be for a while.
+_LAST = 30
 
 
 @rule("VCP207")
 def test_vcp207_every_pin_admits_the_python(
-    vcp_environment_build: Environment, vcp_lock: Lock
+    vcp_environment_build: Environment, vcp_lock: Lock, vcp_settings: Settings
 ) -> None:
     """The Requires-Python of each pin, upper bound included, admits the target Python."""
     failure = vcp_environment_build.failure
     if failure is not None and failure.refused is not None:
         name, wanted = failure.refused.name, failure.refused.requires_python
         lines = applying(vcp_lock.pinned_as(name), vcp_environment_build)
-        raise _other_python(name, wanted, vcp_environment_build, lines)
+        raise _other_python(name, wanted, vcp_environment_build, lines, vcp_settings)
     if failure is not None and not failure.resolved:
         raise Blocked(failure.rule)
     for line in applying(vcp_lock.pinned, vcp_environment_build):
         for entry in vcp_environment_build.installed:
             wanted = entry.requires_python or ""
             if entry.name == line.name and not _admits(wanted, vcp_environment_build.version):
-                raise _other_python(entry.name, wanted, vcp_environment_build, [line])
+                raise _other_python(entry.name, wanted, vcp_environment_build, [line], vcp_settings)
 
 
 @rule("VCP209")
@@ -147,15 +150,30 @@ def _admits(requires_python: str, version: str) -> bool:
 
 
 def _other_python(
-    name: str, wanted: str, environment: Environment, lines: list[RequirementLine]
+    name: str,
+    wanted: str,
+    environment: Environment,
+    lines: list[RequirementLine],
+    settings: Settings,
 ) -> Violation:
     shown = lines[0].short if lines else name
+    fitting = _nearest_python(wanted, settings)
     return Violation(
         expected=f"{name} in a release for Python {environment.version}",
         received=f"{shown}, which requires Python {wanted}",
-        remedy=f"choose a Python that fits with --vcp-python, or {COMPILE_AGAIN}",
+        remedy=f"package on Python {fitting} (--vcp-python), or {COMPILE_AGAIN}"
+        if fitting
+        else COMPILE_AGAIN,
         where=lines[0].where if lines else None,
     )
+
+
+def _nearest_python(requires_python: str, settings: Settings) -> str | None:
+    """The admitted Python nearest to the target, of those that the platform runs."""
+    _, least = settings.policy.least_python
+    fitting = [minor for minor in range(least, _LAST) if _admits(requires_python, f"3.{minor}")]
+    _, target = settings.target_python
+    return f"3.{min(fitting, key=lambda minor: abs(minor - target))}" if fitting else None
 
 
 def _named(entry: Imported) -> str:

@@ -129,7 +129,9 @@ def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
             raise Violation(
                 expected=f"a default of type {param.type} for the param {param.name!r}",
                 received=f"{param.default}: {param.problem}",
-                remedy="give the value that the model uses when the request names none",
+                remedy="declare a wider type, such as long, or give a default within the range"
+                if "beyond the range" in param.problem
+                else "give the value that the model uses when the request names none",
                 where=signature.where,
             )
 

@@ -34,7 +34,7 @@ def test_vcp110_no_path_of_the_authors_machine(
         raise Violation(
             expected="paths that come from context.artifacts or from the input",
             received=f"{first.text}{and_others(len(vcp_author_paths))}",
-            remedy="put the file into model_data/, name it with --vcp-artifact, and take its path "
+            remedy="put the file into model_data/, declare it as an artifact, and take its path "
             "from context.artifacts",
             where=first.where,
         )
@@ -81,7 +81,7 @@ def test_vcp113_model_code_holds_code(
         raise Violation(
             expected=f"code and small texts in model_code, no file over {most:.6g} MB",
             received=f"{first.kind}{and_others(len(vcp_no_code))}",
-            remedy="move it to model_data/, declare it (--vcp-artifact), use context.artifacts",
+            remedy="move it to model_data/, declare it as an artifact, use context.artifacts",
             where=first.where,
         )
 
@@ -103,6 +103,7 @@ def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
 
 @rule("VCP116")
 def test_vcp116_every_config_key_is_read(
+    vcp_settings: Settings,
     vcp_package: ModelPackage,
     vcp_model_config: object,
     vcp_wrapper: WrapperFacts | NotFound,
@@ -120,10 +121,11 @@ def test_vcp116_every_config_key_is_read(
     if vcp_wrapper.is_python_model is None:
         raise Unverified("the model class has a base outside model_code, which may read the config")
     first = unread[0]
+    place = vcp_settings.given("model-config-json", "").place
     meant = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",
         received=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
-        remedy=f"{meant} " * bool(meant) + "correct it in --vcp-model-config-json, or leave it out",
+        remedy=f"{meant} " * bool(meant) + f"correct it in {place}, or leave it out",
         where=vcp_wrapper.where,
     )

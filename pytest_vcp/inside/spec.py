@@ -181,7 +181,11 @@ def _overflow(dtype: Any, value: Any) -> str | None:
         return None
     limits = numpy.iinfo(dtype.to_numpy())
     outside = [item for item in numpy.ravel(value).tolist() if not limits.min <= item <= limits.max]
-    return f"{outside[0]} is beyond the range of {dtype.name}" if outside else None
+    if not outside:
+        return None
+    # A single value stands before this already.
+    which = "" if outside == [value] else f"{outside[0]} is "
+    return f"{which}beyond the range of {dtype.name}, {limits.min} to {limits.max}"
 
 
 def _example(module: Any, example: Any) -> Reply:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, NoReturn
 import pytest
 
 from pytest_vcp.options import Option
+from pytest_vcp.rulebook.wording import listed
 
 Source = Literal["option", "ini", "metadata", "default"]
 # Characters of a wrong value that are shown: a path fits, a long JSON need not.
@@ -82,7 +83,9 @@ def artifact(given: Given, data: Path) -> tuple[str, str]:
     if data.is_dir() and not (data / pure).exists() and not (data / pure).is_symlink():
         there = _siblings(data, pure)
         near = difflib.get_close_matches(str(pure), there, n=1)
-        hint = f"did you mean {name}={near[0]}?" if near else f"there is: {_listing(there)}"
+        hint = f"there is: {listed(there) or 'nothing'}"
+        if near:
+            hint = f"did you mean {name}={near[0]}?"
         raise refusal(given, f"model_data/{pure} does not exist; {hint}")
     return name, pure.as_posix()
 
@@ -122,7 +125,7 @@ def choice(given: Given, known: Sequence[str]) -> str:
     """Read one of `known`, naming the nearest when it is none of them."""
     if given.text in known:
         return given.text
-    raise refusal(given, f"{nearest(given.text, known) or f'choose from {_listing(known)}'}")
+    raise refusal(given, f"{nearest(given.text, known) or f'choose from {listed(known, 5)}'}")
 
 
 def nearest(text: str, known: Sequence[str]) -> str:
@@ -138,8 +141,3 @@ def refusal(given: Given, remedy: str) -> pytest.UsageError:
     text = given.text
     shown = text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
     return pytest.UsageError(f"{given.place}: {shown!r} is not usable; {remedy}")
-
-
-def _listing(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown or "nothing"

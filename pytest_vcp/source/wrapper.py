@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vcp.rulebook.violations import Location
@@ -58,27 +58,30 @@ class WrapperFacts:
 class NotFound:
     """The name leads to no class: `what` completes "found ..." and names near misses follow.
 
-    `remedy` is what to do where the name is right and something else bears it.
+    `remedy` is what to do where the name is right and something else bears it; `classes` are those
+    that there are, as MODULE:Class.
     """
 
     what: str
     where: Location | None
     near: tuple[str, ...]
     remedy: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def find_class(modules: Sequence[SourceModule], model_class: ModelClass) -> WrapperFacts | NotFound:
     """Find the class that `--vcp-model-class` names, defined in its module or re-exported there."""
     names = Names(modules)
     module = names.modules.get(model_class.module)
-    near = tuple(near_misses(modules, model_class))
+    near, classes = tuple(near_misses(modules, model_class)), tuple(_classes(modules))
     if module is None:
-        return NotFound(f"no module {model_class.module}", None, near)
+        return NotFound(f"no module {model_class.module}", None, near, classes=classes)
     target = names.attribute(model_class.module, model_class.name)
     if isinstance(target, (InnerClass, Foreign, Doubt)):
         where = target.where if isinstance(target, InnerClass) else module.where
         return _facts(target, where, Methods(names))
-    return _not_a_class(target, module, model_class.name, near)
+    found = _not_a_class(target, module, model_class.name, near)
+    return replace(found, classes=classes)
 
 
 def _not_a_class(
@@ -94,19 +97,24 @@ def _not_a_class(
 
 def near_misses(modules: Sequence[SourceModule], model_class: ModelClass) -> list[str]:
     """Classes of model_code that may have been meant, as MODULE:Class, the likeliest first."""
-    known = {
-        f"{module.name}:{node.name}": node.name
-        for module in modules
-        if module.tree is not None
-        for node in module.tree.body
-        if isinstance(node, ast.ClassDef)
-    }
+    known = _classes(modules)
     elsewhere = [full for full, name in known.items() if name == model_class.name]
     # Only the names of the classes are compared: the module's is long and often the right one,
     # so that with it any two classes of one module would look alike.
     alike = difflib.get_close_matches(model_class.name, dict.fromkeys(known.values()), n=3)
     near = [full for wanted in alike for full, name in known.items() if name == wanted]
     return [full for full in dict.fromkeys([*elsewhere, *near]) if full != str(model_class)]
+
+
+def _classes(modules: Sequence[SourceModule]) -> dict[str, str]:
+    """The classes at the top of modules, as MODULE:Class, with their own names."""
+    return {
+        f"{module.name}:{node.name}": node.name
+        for module in modules
+        if module.tree is not None
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def _facts(target: InnerClass | Foreign | Doubt, where: Location, methods: Methods) -> WrapperFacts:

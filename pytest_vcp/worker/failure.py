@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.worker.advice import advice
 
-Kind = Literal["raised", "exited", "signal", "timeout", "leftover"]
+Kind = Literal["raised", "exited", "signal", "timeout"]
 
 _SIGNALS = {
     signal.SIGSEGV: "segmentation fault",
@@ -60,6 +61,11 @@ class WorkerFailure(Exception):
         self.exception = exception
         self.message = message
         self.reached = reached
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do, where the kind of failure alone tells; a rule knows what it was about."""
+        return advice(self.kind, self.exception, self.message or self.summary)
 
     @property
     def disk_problem(self) -> str | None:

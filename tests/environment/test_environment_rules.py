@@ -9,9 +9,10 @@ from typing import cast
 import pytest
 
 from conformance import test_environment as suite
+from conformance import test_resolution as resolution
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.inspection import Installed, MlflowFacts
-from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind
+from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind, Refused
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.settings.policy import load_policy
@@ -99,6 +100,28 @@ def test_a_manager_that_the_platform_does_not_use_is_unverified() -> None:
     other = cast(Settings, _Settings(policy=replace(load_policy(), env_managers=("conda",))))
     with pytest.raises(Unverified, match="builds with conda, not with virtualenv"):
         suite.test_vcp302_environment_builds(SOUND, other)
+
+
+@pytest.mark.parametrize(
+    ("requires", "advised"),
+    [
+        ("<3.11,>=3.8", "package on Python 3.10 (--vcp-python), or"),
+        (">=3.13", "package on Python 3.13 (--vcp-python), or"),
+        ("<3.10", "change requirements.in"),
+        (">=3.99", "change requirements.in"),
+    ],
+)
+def test_a_python_that_207_advises_is_one_that_301_accepts(
+    tmp_path: Path, requires: str, advised: str
+) -> None:
+    failure = BuildFailure(
+        "python", "headline", (), Path("pip.log"), refused=Refused("torch", requires)
+    )
+    broken = replace(SOUND, failure=failure, installed=(), broken=None)
+    pins = lock(tmp_path, "torch==2.1.0\n")
+    with pytest.raises(Violation) as caught:
+        resolution.test_vcp207_every_pin_admits_the_python(broken, pins, settings())
+    assert caught.value.remedy.startswith(advised)
 
 
 def test_an_old_python_fails_301() -> None:

@@ -13,7 +13,8 @@ from conformance import test_author, test_layout, test_requirements, test_source
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
 from pytest_vcp.settings.policy import Policy, load_policy
-from pytest_vcp.settings.values import ModelClass
+from pytest_vcp.settings.reading import BY_NAME
+from pytest_vcp.settings.values import Given, ModelClass
 from pytest_vcp.source.artifact_sources import read_artifacts
 from pytest_vcp.source.author_paths import author_paths
 from pytest_vcp.source.code_files import files_that_are_no_code
@@ -42,6 +43,10 @@ class StaticSettings:
     target_python: tuple[int, int] = sys.version_info[:2]
     policy: Policy = field(default_factory=load_policy)
     metadata_problems: tuple[tuple[str, str], ...] = ()
+
+    def given(self, name: str, default: object) -> Given:
+        """The value as on a command line."""
+        return Given(str(default), BY_NAME[name], "option")
 
 
 def facts(settings: StaticSettings) -> dict[str, Any]:

@@ -226,6 +226,9 @@ def test_what_is_found_instead(source: str, what: str, write_modules: WriteModul
     assert found.what == what
 
 
+OTHER = "model_code.other:Net"
+
+
 def test_near_misses_are_named_in_full(write_modules: WriteModules) -> None:
     folder = write_modules(m="class PcaModl: ...", other="class PcaModel: ...\nclass Net: ...")
     found = _find(folder, "model_code.m:PcaModel")
@@ -237,6 +240,7 @@ def test_near_misses_are_named_in_full(write_modules: WriteModules) -> None:
     missing = _find(folder, "model_code.no:PcaModel")
     assert isinstance(missing, NotFound)
     assert missing.near[0] == "model_code.other:PcaModel"
+    assert missing.classes == ("model_code.m:PcaModl", "model_code.other:PcaModel", OTHER)
 
 
 # What MLflow 3.1.0 itself did with these parameters: it saved, loaded and predicted; or it failed,

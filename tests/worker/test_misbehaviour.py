@@ -29,6 +29,8 @@ def test_a_segmentation_fault_is_named_and_placed(worker: Worker, write_model: W
     assert "SIGSEGV (segmentation fault)" in failure.summary
     assert "while importing the model" in failure.summary
     assert str(failure.where) == "model.py:3"
+    assert failure.remedy is not None
+    assert "compiled code has crashed" in failure.remedy
 
 
 def test_abort_is_named(worker: Worker, write_model: WriteModel) -> None:
@@ -45,6 +47,31 @@ def test_os_exit_is_an_end_without_an_answer(
     assert failure.kind == "exited"
     assert f"exit status {status} without an answer" in failure.summary
     assert failure.log_tail == "goodbye"
+    assert failure.remedy is not None
+    assert "no os._exit" in failure.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("import a_helper_beside_it\n", "move it into model_code"),
+        ("import json.of_another_release\n", "the json that is installed has no such module"),
+        ("import sys\nsys.exit(2)\n", "in place of sys.exit"),
+        ("raise MemoryError\n", "hold less at a time"),
+    ],
+)
+def test_some_exceptions_have_one_remedy_everywhere(
+    worker: Worker, write_model: WriteModel, text: str, remedy: str
+) -> None:
+    write_model(text)
+    assert remedy in (failure_of(worker).remedy or "")
+
+
+def test_what_another_exception_needs_is_for_the_rule_to_say(
+    worker: Worker, write_model: WriteModel
+) -> None:
+    write_model("raise ValueError('nothing in particular')\n")
+    assert failure_of(worker).remedy is None
 
 
 def test_later_calls_tell_what_ended_the_worker(worker: Worker, write_model: WriteModel) -> None:
