@@ -41,6 +41,8 @@ class Run:
         self.progress = progress
         self.digests = FileDigests()
         self.environment: Environment | None = None
+        # The rules that this run judges, once they have been collected.
+        self.selected: frozenset[str] = frozenset()
         self.variants: dict[str, Variant | Finished] = {
             settings.variant: self._variant(settings) for settings in variants
         }

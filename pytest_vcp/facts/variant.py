@@ -8,28 +8,14 @@ stage raises `Blocked` while an earlier rule is broken.
 from __future__ import annotations
 
 from pytest_vcp.facts.fact import fact
-from pytest_vcp.facts.forward import ForwardFacts
+from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.trial.model import LoadedModel
 from pytest_vcp.trial.prediction import Attempt
 
 
-class Facts(ForwardFacts):
-    """The same, and what MLflow's own commands and a GPU make of it."""
-
-    @fact
-    def serving(self) -> Attempt:
-        """The serving example through MLflow's validate_serving_input."""
-        self._want_inference()
-        self._gates.enter(self, "serving")
-        return self.judged.validate()
-
-    @fact
-    def json(self) -> Attempt:
-        """The prediction through MLflow's JSON and back."""
-        self._want_inference()
-        self._gates.enter(self, "serving")
-        return self.judged.as_json()
+class Facts(ServingFacts):
+    """The same, and what a GPU makes of it."""
 
     @fact
     def gpu_pass(self) -> Attempt:

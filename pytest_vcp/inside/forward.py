@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 from . import device, outputs
+from .listening import listening
 from .mismatches import not_compared
 from .observations import count
+from .plain import first_line, strict_json
 
 Reply = dict[str, Any]
 
@@ -42,19 +44,23 @@ def predict(state: Reply, params: Reply) -> Reply:
 def repeat(state: Reply, params: Reply) -> Reply:
     """Predict with other params, then once more as before, and compare with the first result.
 
+    `printed` are the first lines on standard output meanwhile.
     A model may refuse the other values; only what it does afterwards counts.
     """
     frame, arguments = parsed(state["model"], params["payload"])
     changed = _other_params(state["model"], arguments)
     passes = 0
-    if changed is not None:
-        try:
-            state["model"].predict(frame, params=changed)
-        except Exception:  # noqa: BLE001 - a model may refuse values in any way
-            changed = None
-        passes += 1
-    again = state["model"].predict(parsed(state["model"], params["payload"])[0], params=arguments)
+    with listening() as printed:
+        if changed is not None:
+            try:
+                state["model"].predict(frame, params=changed)
+            except Exception:  # noqa: BLE001 - a model may refuse values in any way
+                changed = None
+            passes += 1
+        frame, _ = parsed(state["model"], params["payload"])
+        again = state["model"].predict(frame, params=arguments)
     return {
+        "printed": printed.lines,
         "passes": passes + 1,
         "other_params": changed is not None,
         "difference": outputs.compare(
@@ -73,6 +79,24 @@ def compare_kept(state: Reply, params: Reply) -> Reply:
 def as_json(state: Reply, params: Reply) -> Reply:
     """Whether the first result survives the way through MLflow's JSON."""
     return {"problem": outputs.through_json(state["prediction"], params["tolerance"])}
+
+
+def compare_answers(state: Reply, params: Reply) -> Reply:
+    """Compare the first result with answers in JSON, kept in files: the first that differs.
+
+    `params["answers"]` are pairs of when it was and the file; `difference` names both.
+    """
+    for when, path in params["answers"]:
+        try:
+            with open(path, encoding="utf-8") as file:
+                received = strict_json(file.read())["predictions"]
+        except (ValueError, KeyError, TypeError) as problem:
+            what: str | None = f"no predictions in strict JSON: {first_line(problem)}"
+        else:
+            what = outputs.against_json(state["prediction"], received, params["tolerance"])
+        if what is not None:
+            return {"difference": {"when": when, "what": what}}
+    return {"difference": None}
 
 
 def observations(state: Reply, params: Reply) -> Reply:

@@ -202,14 +202,21 @@ def through_json(prediction: Any, tolerance: Reply) -> str | None:
         received = strict_json(body.getvalue())["predictions"]
     except Exception as problem:  # noqa: BLE001 - encoders of any type are run
         return f"{type(problem).__name__}: {first_line(problem)}"
-    sent = arrays(prediction)
-    for name, array in sent.items():
+    for name, array in arrays(prediction).items():
         if masked := int(numpy.ma.count_masked(array)):
             return f"{_title(name)} has {masked} of {array.size} values masked: null in JSON"
-        part = received[name] if isinstance(prediction, dict) else received
+    return against_json(prediction, received, tolerance)
+
+
+def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None:
+    """How the `predictions` in an answer differ from a prediction; None where they agree."""
+    import numpy
+
+    for name, array in arrays(prediction).items():
         try:
+            part = received[name] if isinstance(prediction, dict) else received
             back = {name: numpy.array(part).astype(array.dtype).reshape(array.shape)}
-        except (ValueError, TypeError) as problem:
+        except (ValueError, TypeError, KeyError) as problem:
             return f"{_title(name)} comes back as something else: {first_line(problem)}"
         difference = compare({name: array}, back, tolerance)
         if difference is not None:

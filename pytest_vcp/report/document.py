@@ -46,6 +46,7 @@ def _variant(
         "artifact": facts.get("artifact"),
         "figures": facts.get("figures"),
         "outputs": facts.get("outputs"),
+        "commands": facts.get("commands") or [],
         "rules": {
             entry.id: _rule(entry.title, outcomes[entry.id])
             for entry in RULES

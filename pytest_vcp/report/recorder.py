@@ -90,6 +90,11 @@ class Recorder:
         items.sort(key=places.of)
         distribution.tell(self.config, items, places.group)
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the facts which rules are to be judged: what costs time is done for those alone."""
+        rules = (rule_of(item) for item in session.items)
+        self.run.selected = frozenset(rule for rule in rules if rule is not None)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
@@ -205,6 +210,7 @@ class Recorder:
         if trial is not None:
             self.facts[variant]["figures"] = trial.figures()
             self.facts[variant]["outputs"] = trial.outputs()
+            self.facts[variant]["commands"] = trial.commands_run()
 
     def _publish(self, variant: str) -> None:
         place = self.run.variants[variant]

@@ -39,10 +39,11 @@ class Placeholders:
 
 @dataclass(frozen=True)
 class Budget:
-    """Most that loading and one forward pass of the example may take."""
+    """Most that loading, one forward pass and the server's first answer may take."""
 
     load_seconds: float
     forward_seconds: float
+    answer_seconds: float
     peak_rss_bytes: int
 
 
@@ -157,6 +158,7 @@ class _Source:
             budget=Budget(
                 load_seconds=self._number("budget.load_seconds", budget["load_seconds"]),
                 forward_seconds=self._number("budget.forward_seconds", budget["forward_seconds"]),
+                answer_seconds=self._number("budget.answer_seconds", budget["answer_seconds"]),
                 peak_rss_bytes=int(self._number("budget.peak_rss_bytes", budget["peak_rss_bytes"])),
             ),
             repeat_tolerance=self._tolerance("tolerance.repeat", tolerance["repeat"]),

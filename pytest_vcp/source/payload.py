@@ -59,6 +59,11 @@ def inputs(payload: Payload, column: str) -> list[str]:
     return found
 
 
+def with_input(payload: Payload, column: str, value: object) -> Payload:
+    """A copy in which `value` stands in place of every input."""
+    return _map_inputs(payload, column, lambda uri: value)
+
+
 def resolve_uri(uri: str, root: Path) -> str:
     """An absolute path for a relative one; a URI with a scheme stays as it is."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
@@ -66,7 +71,7 @@ def resolve_uri(uri: str, root: Path) -> str:
     return str(root / uri)
 
 
-def _map_inputs(payload: Payload, column: str, change: Callable[[str], str]) -> Payload:
+def _map_inputs(payload: Payload, column: str, change: Callable[[str], object]) -> Payload:
     """A copy with `change` applied to the column; what has another form is for MLflow to refuse."""
     changed = copy.deepcopy(payload)
     split = changed.get("dataframe_split")
@@ -96,7 +101,7 @@ def _lists(value: Any) -> list[list[Any]]:
     return [entry for entry in _list(value) if isinstance(entry, list)]
 
 
-def _apply(value: Any, change: Callable[[str], str]) -> Any:
+def _apply(value: Any, change: Callable[[str], object]) -> Any:
     if isinstance(value, list):
         return [_apply(entry, change) for entry in value]
     return change(value) if isinstance(value, str) else value

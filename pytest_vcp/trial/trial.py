@@ -6,12 +6,14 @@ same time, as the hub's packager does. A passing run loads the model twice.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.commands.mlflow_commands import MlflowCommands
 from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.policy import Tolerance
@@ -52,6 +54,7 @@ class Trial:
         self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
+        self._commands: MlflowCommands | None = None
 
     @property
     def scratch(self) -> Path:
@@ -178,15 +181,22 @@ class Trial:
         counts = attempt.reply["counts"]
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
+    def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Attempt:
+        """Compare answers in JSON, each by when it was, with the result here; once for `asked`."""
+        tolerance = asdict(self.settings.policy.repeat_tolerance)
+        pairs = [[when, str(path)] for when, path in answers]
+        params = {"answers": pairs, "tolerance": tolerance}
+        return self.ask("forward.compare_answers", params, f"comparing the answers of {asked}")
+
     def ask(self, method: str, params: Mapping[str, Any], doing: str) -> Attempt:
-        """Ask the worker that loaded the artifact, once for each method, and keep the answer.
+        """Ask the worker that loaded the artifact, once for each thing to do, and keep the answer.
 
         A reply that tells its number of `passes` has them counted.
         """
-        known = self._attempts.answered(method)
+        known = self._attempts.answered(doing)
         if known is not None:
             return known
-        attempt = self._attempts.ask(method, self._loader.worker, method, params, doing)
+        attempt = self._attempts.ask(doing, self._loader.worker, method, params, doing)
         self._passes += (attempt.reply or {}).get("passes", 0)
         return attempt
 
@@ -227,6 +237,10 @@ class Trial:
             "forward_passes": self._passes + self._loader.passes,
         }
 
+    def commands_run(self) -> list[dict[str, object]]:
+        """The commands of MLflow that were run on the artifact."""
+        return self._commands.told() if self._commands else []
+
     def outputs(self) -> dict[str, dict[str, object]] | None:
         """What the first forward pass returned: each array's shape, dtype, digest and range."""
         _, attempt = self._loader.answered()
@@ -243,9 +257,17 @@ class Trial:
             if entry["is_array"]
         }
 
+    def commanded(self, commands: MlflowCommands) -> MlflowCommands:
+        """Take over commands that were given this artifact: they end with the trial."""
+        self._commands = commands
+        return commands
+
     def close(self) -> None:
-        """End the worker that loaded."""
-        self._loader.close()
+        """End the worker that loaded, and the commands."""
+        with contextlib.ExitStack() as ends:
+            ends.callback(self._loader.close)
+            if self._commands is not None:
+                ends.callback(self._commands.close)
 
 
 def _seconds(attempt: Attempt | None) -> float | None:

@@ -1,0 +1,101 @@
+"""The commands on one artifact: run side by side, each only where a rule asks what it came to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+
+from pytest_vcp.commands.place import CommandPlace
+from pytest_vcp.commands.predict import PredictCommand, Predicted
+from pytest_vcp.commands.server import Server
+from pytest_vcp.commands.visit import Visit, Visitor
+from pytest_vcp.progress import Progress
+
+PREDICT_RULE = "VCP803"
+CONCURRENT_RULE = "VCP805"
+# Each of these is judged by what the server answers.
+SERVER_RULES = ("VCP804", CONCURRENT_RULE, "VCP807")
+
+
+class MlflowCommands:
+    """Starts what the rules `wanted` need, and asks each command once."""
+
+    def __init__(self, place: CommandPlace, wanted: Collection[str], progress: Progress) -> None:
+        self._place = place
+        self._wanted = wanted
+        self._progress = progress
+        self._predict: PredictCommand | None = None
+        self._predicted: Predicted | None = None
+        self._server: Server | None = None
+        self._visit: Visit | None = None
+
+    def predicted(self) -> Predicted:
+        """What `mlflow models predict` came to. Raises Unverified where it can't be run here."""
+        if self._predicted is None:
+            command = self._predict or PredictCommand(self._place)
+            self._predict = command
+            command.start()
+            if set(SERVER_RULES) & set(self._wanted):
+                self._started_server()
+            anew = ", which builds an environment" if command.anew else ""
+            with self._progress.step(f"running mlflow models predict{anew}"):
+                self._predicted = command.finish()
+        return self._predicted
+
+    def visit(self) -> Visit:
+        """What `mlflow models serve` answered, until it was shut down."""
+        if self._visit is None:
+            with self._progress.step("asking mlflow models serve"):
+                self._visit = self._visited(self._started_server())
+        return self._visit
+
+    def told(self) -> list[dict[str, object]]:
+        """The commands that were run, for the report: seconds, and how their environment came."""
+        found: list[dict[str, object]] = []
+        if self._predicted is not None:
+            how = "built by the command" if self._predicted.anew else "packages from the cache"
+            found.append(_entry(self._predicted.command, self._predicted.seconds, how))
+        if self._visit is not None:
+            found.append(_entry(self._visit.command, self._visit.seconds, "the one that was built"))
+        return found
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        with contextlib.ExitStack() as ends:
+            for command in (self._predict, self._server):
+                if command is not None:
+                    ends.callback(command.close)
+
+    def _started_server(self) -> Server:
+        if self._server is None:
+            self._server = Server(self._place)
+            self._server.start()
+        return self._server
+
+    def _visited(self, server: Server) -> Visit:
+        place = self._place
+        visitor = Visitor(
+            server, dict(place.request), place.settings.policy.input_column, place.scratch
+        )
+        down = server.wait_until_up()
+        if down is not None:
+            return visitor.found(
+                command=server.shown,
+                seconds=server.seconds,
+                down=down,
+                left=server.shut_down(),
+            )
+        first, bad = visitor.first(), visitor.bad()
+        if CONCURRENT_RULE in self._wanted:
+            visitor.at_once()
+        return visitor.found(
+            command=server.shown,
+            first=first,
+            bad=bad,
+            left=server.shut_down(),
+            seconds=server.seconds,
+        )
+
+
+def _entry(command: str, seconds: float, environment: str) -> dict[str, object]:
+    return {"command": command, "seconds": round(seconds, 2), "environment": environment}

@@ -1,0 +1,70 @@
+"""Where commands run, and with which variables: a consumer's machine, not the author's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.worker.client import Conditions
+
+
+@dataclass(frozen=True)
+class CommandPlace:
+    """The artifact, its environment, the request, and a directory for what commands leave.
+
+    `interpreter` is the Python that the environment is based on; `request` is the serving example
+    with its inputs absolute.
+    """
+
+    settings: Settings
+    environment: Environment
+    interpreter: Path
+    artifact: Path
+    request: Mapping[str, Any]
+    scratch: Path
+
+    @property
+    def mlflow(self) -> str:
+        """The mlflow command of the environment."""
+        return str(self.environment.python.with_name("mlflow"))
+
+    @property
+    def directory(self) -> Path:
+        """The working directory of the commands; nothing of the package is there."""
+        return self.scratch / "elsewhere"
+
+    def log(self, name: str) -> Path:
+        """Where the output of a command is kept."""
+        settings = self.settings
+        return settings.report_dir / "logs" / f"{settings.variant}-mlflow-{name}.log"
+
+    def request_file(self) -> Path:
+        """The request, written to a file."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        path = self.scratch / "request.json"
+        path.write_text(json.dumps(self.request), encoding="utf-8")
+        return path
+
+    def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The caller's variables, cleaned as for a worker, `mlflow` found first; `more` is last."""
+        own = {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}
+        conditions = Conditions(
+            cwd=self.directory,
+            home=self.scratch / "home",
+            tmp=self.scratch / "tmp",
+            environ={**own, **(more or {})},
+        )
+        conditions.create_directories()
+        return conditions.environment(self.environment.python)
+
+
+def on_path(program: str, environ: Mapping[str, str]) -> bool:
+    """Whether a program is found by name."""
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    return any(os.access(Path(folder, program), os.X_OK) for folder in folders if folder)

@@ -1,0 +1,266 @@
+"""`mlflow models predict --env-manager virtualenv` on the artifact, as the platform runs it.
+
+The command makes an environment of its own from what the artifact says, and throws it away. Two
+things are arranged around it, and nothing in it is changed:
+
+- It asks pyenv for the interpreter under a new root, which would download and compile one. A
+  python-build definition says that the interpreter at hand is this version.
+- It starts with an empty pip cache. The first time, it finds what pip has downloaded already in a
+  folder (find-links) and installs it all anew. Once that has worked for a lock, the packages of
+  the cached environment, installed from the same lock, are on its PYTHONPATH: pip then finds each
+  line satisfied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+
+from pytest_vcp.commands import words
+from pytest_vcp.commands.place import CommandPlace, on_path
+from pytest_vcp.commands.running import Running
+from pytest_vcp.environment import pip_messages
+from pytest_vcp.environment.installer import pip_environ
+from pytest_vcp.rulebook.violations import Location, ToolError, Unverified
+
+# Building an environment is the index's and the disk's time, not the model's.
+_BUILD_SECONDS = 1800.0
+_DOWNLOAD_SECONDS = 900.0
+_RECORD = "built-by-mlflow.json"
+_FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the command came to.
+
+    `answer` is the file with its predictions; `problem` says why there is none, `where` in which
+    line of the artifact's code. `anew` is whether its environment was built from nothing.
+    """
+
+    command: str
+    seconds: float
+    anew: bool
+    answer: Path
+    problem: str | None = None
+    where: Location | None = None
+
+
+class PredictCommand:
+    """The command: started in one place, waited for in another."""
+
+    def __init__(self, place: CommandPlace) -> None:
+        self._place = place
+        self._answer = place.scratch / "predicted.json"
+        self._running: Running | None = None
+        manager = place.settings.env_manager
+        self._shown = f"mlflow models predict --env-manager {manager}"
+        self._needs(manager)
+        self.anew = not self._was_built()
+
+    def _needs(self, manager: str) -> None:
+        """Raise Unverified where the command could not even begin."""
+        if manager == "local":
+            raise Unverified("no environment is built with --vcp-env-manager local")
+        program = {"virtualenv": "pyenv"}.get(manager, "conda")
+        if not on_path(program, self._place.environ()):
+            raise Unverified(f"{self._shown} asks {program} for the Python, and finds no {program}")
+
+    def start(self) -> None:
+        """Start the command, once."""
+        if self._running is not None:
+            return
+        place = self._place
+        arguments = [
+            *("--model-uri", str(place.artifact), "--content-type", "json"),
+            *("--input-path", str(place.request_file()), "--output-path", str(self._answer)),
+            *("--env-manager", place.settings.env_manager),
+        ]
+        self._running = Running(
+            [place.mlflow, "models", "predict", *arguments],
+            place.directory,
+            place.environ(self._surroundings()),
+            place.log("predict"),
+            self._shown,
+        )
+
+    def finish(self) -> Predicted:
+        """Wait for the command. Raises ToolError where not the artifact is at fault."""
+        running, status = self._ended()
+        if status and not self.anew and not _made(running.output):
+            # Whatever was wrong with what was kept: it is no fault of the artifact.
+            self._record.unlink(missing_ok=True)
+            self.anew, self._running = True, None
+            running, status = self._ended()
+        seconds = time.monotonic() - running.started
+        problem = None
+        if status is None:
+            problem = f"no answer within {self._limit:g} s"
+        elif status != 0 or not self._answer.is_file():
+            problem = self._why(running.output, status)
+        elif self.anew:
+            self._note_built(seconds)
+        where = None
+        if problem is not None:
+            where = words.place(running.output, self._place.artifact / "code")
+        return Predicted(self._shown, seconds, self.anew, self._answer, problem, where)
+
+    @property
+    def _limit(self) -> float:
+        return self._place.settings.timeout + (_BUILD_SECONDS if self.anew else 0.0)
+
+    def _ended(self) -> tuple[Running, int | None]:
+        """The command, and its exit status; None where it took too long and was ended."""
+        self.start()
+        assert self._running is not None
+        status = self._running.wait(self._limit)
+        self._running.close()
+        return self._running, status
+
+    def close(self) -> None:
+        """End the command, whatever it is doing."""
+        if self._running is not None:
+            self._running.close()
+
+    def _why(self, output: str, status: int) -> str:
+        """What went wrong in the model. Raises ToolError where it was the surroundings."""
+        if _made(output):
+            return words.raised(output) or f"exit status {status}: {words.last_line(output)}"
+        log = self._place.log("predict")
+        pip = pip_messages.explain(output, log) if "ERROR: " in output else None
+        if pip is None or pip.kind in ("network", "machine"):
+            said = pip.headline if pip is not None else words.raised(output)
+            raise ToolError(
+                f"{said or 'something failed'} while {self._shown} made its environment",
+                "check the connection, the proxy and pip's index settings"
+                if pip is not None and pip.kind == "network"
+                else f"see the end of {log}",
+            )
+        return f"its environment can't be made: {pip.headline}"
+
+    # Its surroundings.
+
+    def _surroundings(self) -> dict[str, str]:
+        place = self._place
+        definitions = place.scratch / "python-build"
+        definitions.mkdir(parents=True, exist_ok=True)
+        (definitions / place.environment.version).write_text(
+            'mkdir -p "$PREFIX_PATH/bin"\n'
+            f'ln -s {shlex.quote(str(place.interpreter))} "$PREFIX_PATH/bin/python"\n',
+            encoding="utf-8",
+        )
+        known = os.environ.get("PYTHON_BUILD_DEFINITIONS")
+        sources = _pip_variables(place.environment.python)
+        packages = self._downloaded(sources) if self.anew else self._installed()
+        return {
+            **sources,
+            **packages,
+            # Where virtualenv keeps what it begins every environment with.
+            "VIRTUALENV_OVERRIDE_APP_DATA": str(place.settings.cache_dir / "virtualenv"),
+            "PYTHON_BUILD_DEFINITIONS": os.pathsep.join(filter(None, [str(definitions), known])),
+        }
+
+    @property
+    def _beginnings(self) -> Path:
+        """Where pip, setuptools and wheel are kept in the form in which they are installed."""
+        return self._place.environment.directory / "build-dependencies"
+
+    def _installed(self) -> dict[str, str]:
+        """The packages that were installed from the same lock."""
+        folders = [str(Path(entry.location).parent) for entry in self._place.environment.installed]
+        path = os.pathsep.join(dict.fromkeys(folders))
+        return {"PYTHONPATH": path, **_only_from(self._beginnings)}
+
+    def _downloaded(self, sources: Mapping[str, str]) -> dict[str, str]:
+        """Folders with all that has to be installed, out of pip's cache."""
+        distributions = self._place.scratch / "distributions"
+        all_there = self._download(
+            distributions, ["-r", "requirements.txt"], sources
+        ) and self._download(self._beginnings, self._build_dependencies(), sources)
+        # Where something is not there, the command will say so itself.
+        return _only_from(distributions, self._beginnings) if all_there else {}
+
+    def _download(self, folder: Path, wanted: list[str], sources: Mapping[str, str]) -> bool:
+        place = self._place
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [str(place.environment.python), "-I", "-m", "pip", "--no-input", "download"]
+        done = subprocess.run(
+            [*command, "--quiet", "--no-deps", "--dest", str(folder), *wanted],
+            cwd=place.artifact,
+            env={**place.environ(), **sources},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_DOWNLOAD_SECONDS,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def _build_dependencies(self) -> list[str]:
+        """What the artifact says that the environment begins with: pip, setuptools, wheel."""
+        try:
+            told = yaml.safe_load((self._place.artifact / "python_env.yaml").read_bytes())
+            return [str(line) for line in told["build_dependencies"]]
+        except (OSError, yaml.YAMLError, KeyError, TypeError):
+            return []
+
+    # What is known of earlier runs.
+
+    @property
+    def _record(self) -> Path:
+        return self._place.environment.directory / _RECORD
+
+    def _files(self) -> str:
+        """The digest of what MLflow makes the environment from."""
+        artifact = self._place.artifact
+        digest = sha256(self._place.settings.env_manager.encode())
+        for name in _FILES:
+            path = artifact / name
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        return digest.hexdigest()
+
+    def _was_built(self) -> bool:
+        try:
+            known = json.loads(self._record.read_bytes())
+            return known["files"] == self._files() and any(self._beginnings.iterdir())
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _note_built(self, seconds: float) -> None:
+        record = {
+            "files": self._files(),
+            "command": self._shown,
+            "seconds": round(seconds, 2),
+            "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        scratch = self._record.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        scratch.replace(self._record)
+
+
+def _made(output: str) -> bool:
+    """Whether the command got as far as to predict."""
+    return "_mlflow_pyfunc_backend_predict" in output
+
+
+def _only_from(*folders: Path) -> dict[str, str]:
+    """The variables with which pip takes what lies there, and asks no index where it need not."""
+    found = {"PIP_FIND_LINKS": " ".join(map(str, folders))}
+    # Without an index, what has to be built finds nothing to build it with.
+    wheels = all(path.suffix == ".whl" for folder in folders for path in folder.glob("*"))
+    return {**found, "PIP_NO_INDEX": "1"} if wheels else found
+
+
+def _pip_variables(python: Path) -> dict[str, str]:
+    """The user's sources of distributions, as variables that every pip reads."""
+    found = {key: value for key, value in pip_environ(python).items() if key.startswith("PIP_")}
+    # MLflow gives its pip a cache of its own.
+    return {key: value for key, value in found.items() if key != "PIP_CONFIG_FILE"}

@@ -1,0 +1,102 @@
+"""A command in a session of its own: its output in a log, and nothing left of it at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_vcp import processes
+from pytest_vcp.rulebook.violations import ToolError
+
+_TERMINATE_SECONDS = 5.0
+
+
+class Running:
+    """A started command. `shown` is how a user would type it.
+
+    Raises ToolError where it can't be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        shown: str,
+    ) -> None:
+        self.shown = shown
+        self.log = log
+        self.started = time.monotonic()
+        self._marker = processes.new_marker()
+        self._known: frozenset[processes.Process] = frozenset()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as ends, log.open("wb") as sink:
+            guard = processes.Guard(self._marker)
+            ends.callback(guard.dismiss)
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    cwd=directory,
+                    env={**environ, processes.MARKER_VARIABLE: self._marker},
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as problem:
+                raise ToolError(
+                    f"{shown} can't be started: {problem}",
+                    "see whether the environment has the mlflow command",
+                ) from problem
+            guard.watch(self._process.pid)
+            self._ends = ends.pop_all()
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def ended(self) -> int | None:
+        """Its exit status, as Popen has it; None while it runs."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end, at most so long; returns the exit status, None where it still runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(max(0.0, seconds))
+        return None
+
+    def interrupt(self, patience: float) -> tuple[str, ...]:
+        """End it as a supervisor does, with SIGTERM; returns what is left after `patience` seconds.
+
+        What is left is ended, too.
+        """
+        self._known = processes.descendants(self._process.pid)
+        if self.ended() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
+            self.wait(patience)
+        left = processes.wait_until_gone(self._others, 0 if self.ended() is None else 2.0)
+        told = tuple(str(process) for process in left)
+        self.close()
+        return told
+
+    def close(self) -> None:
+        """End whatever runs of it, and reap it."""
+        with self._ends:
+            processes.end(self._all, 0 if self.ended() is not None else _TERMINATE_SECONDS)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_TERMINATE_SECONDS)
+
+    def _all(self) -> list[processes.Process]:
+        return processes.leftovers(self._marker, self._process.pid, self._known)
+
+    def _others(self) -> list[processes.Process]:
+        """What runs, the command itself included where it has not ended."""
+        return self._all()

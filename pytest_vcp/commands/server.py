@@ -1,0 +1,184 @@
+"""`mlflow models serve` on the artifact: started, asked over HTTP, and shut down."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from pytest_vcp.commands import words
+from pytest_vcp.commands.place import CommandPlace
+from pytest_vcp.commands.running import Running
+from pytest_vcp.rulebook.violations import Location
+
+HOST = "127.0.0.1"
+_POLL_SECONDS = 0.05
+_PING_SECONDS = 5.0
+# How long a server may take to end what it is doing.
+_SHUT_DOWN_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request, in `seconds`.
+
+    `status` is the HTTP status, None where there was none, for the reason in `problem`. `document`
+    is the body as strict JSON, None where it is none.
+    """
+
+    status: int | None
+    seconds: float
+    body: bytes = b""
+    document: Any = None
+    problem: str | None = None
+
+    @property
+    def is_json_error(self) -> bool:
+        """Whether it is what a client can make something of: status 4xx, and a JSON object."""
+        client_error = self.status is not None and 400 <= self.status < 500
+        return client_error and isinstance(self.document, Mapping)
+
+    @property
+    def predictions(self) -> bool:
+        """Whether it is a prediction."""
+        found = self.document
+        return self.status == 200 and isinstance(found, Mapping) and "predictions" in found
+
+    def told(self) -> str:
+        """The answer in one line."""
+        if self.status is None:
+            return self.problem or "no answer"
+        said = ""
+        if isinstance(self.document, Mapping):
+            trace = str(self.document.get("stack_trace", ""))
+            said = words.raised(trace) or str(self.document.get("message", ""))
+        elif self.document is None:
+            said = f"a body that is no JSON: {self.body[:60].decode('utf-8', 'replace')!r}"
+        return f"HTTP {self.status}" + (f", {said}" if said else "")
+
+
+class Server:
+    """The server: one process of the command's own choice, on a free port of this machine."""
+
+    def __init__(self, place: CommandPlace) -> None:
+        self._place = place
+        self._running: Running | None = None
+        self.shown = "mlflow models serve --env-manager local"
+        self.port = 0
+
+    def start(self) -> None:
+        """Start the command, once; it is up when `ping` says so."""
+        if self._running is not None:
+            return
+        self.port = _free_port()
+        arguments = ["--model-uri", str(self._place.artifact), "--env-manager", "local"]
+        self._running = Running(
+            [
+                *(self._place.mlflow, "models", "serve", *arguments),
+                *("--host", HOST, "--port", str(self.port)),
+            ],
+            self._place.directory,
+            self._place.environ(),
+            self._place.log("serve"),
+            self.shown,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._running.started if self._running else 0.0
+
+    def wait_until_up(self) -> str | None:
+        """Wait until /ping answers; returns why it does not, None where it does."""
+        self.start()
+        assert self._running is not None
+        limit = self._place.settings.timeout
+        while self._running.ended() is None:
+            if self.ping():
+                return None
+            if time.monotonic() - self._running.started > limit:
+                return f"/ping did not answer within {limit:g} s"
+            time.sleep(_POLL_SECONDS)
+        output = self._running.output
+        said = words.raised(output) or words.last_line(output)
+        return f"it ended with exit status {self._running.ended()}: {said}"
+
+    def ping(self) -> bool:
+        """Whether /ping answers with status 200."""
+        return self._ask("GET", "/ping", None, "", _PING_SECONDS).status == 200
+
+    def invoke(self, body: bytes, content_type: str = "application/json") -> Answer:
+        """One request to /invocations."""
+        return self._ask("POST", "/invocations", body, content_type, self._place.settings.timeout)
+
+    def where(self, answer: Answer | None = None) -> Location | None:
+        """The line of the artifact's code in which a request failed; without one, the start."""
+        code = self._place.artifact / "code"
+        if answer is not None and isinstance(answer.document, Mapping):
+            return words.place(str(answer.document.get("stack_trace", "")), code)
+        return words.place(self._running.output, code) if self._running else None
+
+    def shut_down(self) -> tuple[str, ...]:
+        """End it as a supervisor does; returns what it leaves behind."""
+        if self._running is None:
+            return ()
+        left = self._running.interrupt(_SHUT_DOWN_SECONDS)
+        return (*left, *((f"port {self.port} is still taken",) if _taken(self.port) else ()))
+
+    def close(self) -> None:
+        """End it, whatever it is doing."""
+        if self._running is not None:
+            self._running.close()
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
+    ) -> Answer:
+        headers = {"Content-Type": content_type} if content_type else {}
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=seconds)
+        begun = time.monotonic()
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            received = response.read()
+        except (OSError, http.client.HTTPException) as problem:
+            took = time.monotonic() - begun
+            why = f"no answer: {type(problem).__name__} after {took:.1f} s"
+            return Answer(None, took, problem=why)
+        finally:
+            connection.close()
+        took = time.monotonic() - begun
+        return Answer(response.status, took, received, _strict_json(received))
+
+
+def _strict_json(body: bytes) -> Any:
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    def finite(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(f"{text} is beyond JSON's readers")
+        return number
+
+    try:
+        return json.loads(body, parse_constant=refuse, parse_float=finite)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0

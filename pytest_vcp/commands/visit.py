@@ -1,0 +1,141 @@
+"""What is asked of the server, one request after another and then at the same time.
+
+Only the example's own answers are compared with the prediction. What the bad requests come to is
+noted: a server must refuse what is no request at all, and outlive the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.commands.server import Answer, Server
+from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.source.payload import Payload, with_input
+
+CONCURRENT = 8
+_ABSENT = "no-such-folder/no-such-input"
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    """A request that no model can answer, in a few words, and what it came to.
+
+    `must_refuse` where MLflow itself has to refuse it. `alive` is whether the server answered
+    /ping afterwards.
+    """
+
+    what: str
+    must_refuse: bool
+    answer: Answer
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the server answered, in `seconds` from its start to its end.
+
+    `down` says why it did not come up. `first` is the answer to the first request. `answers` are
+    the files with the predictions for the example, by when it was asked; `failed` is the first of
+    these requests that got none, and `where` the line at fault. `left` is what the server left
+    behind at its end.
+    """
+
+    command: str
+    seconds: float
+    down: str | None = None
+    where: Location | None = None
+    first: Answer | None = None
+    failed: tuple[str, Answer] | None = None
+    answers: tuple[tuple[str, Path], ...] = ()
+    bad: tuple[BadRequest, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class Visitor:
+    """Asks one server, and keeps the predictions in files below `folder`."""
+
+    def __init__(self, server: Server, request: Payload, column: str, folder: Path) -> None:
+        self._server = server
+        self._request = request
+        self._column = column
+        self._folder = folder
+        self._answers: list[tuple[str, Path]] = []
+        self._failed: tuple[str, Answer] | None = None
+        self._where: Location | None = None
+
+    def first(self) -> Answer:
+        """The example, as the first request of all."""
+        answer = self._server.invoke(self._body(self._request))
+        self._keep("the first request", answer)
+        return answer
+
+    def bad(self) -> tuple[BadRequest, ...]:
+        """What is no request, or one that the model can't answer."""
+        found = []
+        for what, must_refuse, body in self._bad_bodies():
+            answer = self._server.invoke(body)
+            found.append(BadRequest(what, must_refuse, answer, self._server.ping()))
+            if not found[-1].alive:
+                return tuple(found)
+        self._keep("after bad requests", self._server.invoke(self._body(self._request)))
+        return tuple(found)
+
+    def at_once(self) -> None:
+        """The example several times at once, other requests around it where there can be any."""
+        examples = [self._body(self._request)] * (CONCURRENT // 2)
+        other = [self._body(other) for other in self._other()]
+        bodies = [*other, *examples, *other, *examples, *other]
+        with ThreadPoolExecutor(len(bodies)) as threads:
+            answers = list(threads.map(self._server.invoke, bodies))
+        asked = [answer for answer, body in zip(answers, bodies, strict=True) if body in examples]
+        for number, answer in enumerate(asked, 1):
+            self._keep(f"request {number} of {CONCURRENT} at once", answer)
+
+    def found(self, **more: Any) -> Visit:
+        """All that was found."""
+        where = self._where or (self._server.where() if more.get("down") else None)
+        return Visit(failed=self._failed, where=where, answers=tuple(self._answers), **more)
+
+    def _keep(self, when: str, answer: Answer) -> None:
+        if answer.predictions:
+            path = self._folder / f"answer-{len(self._answers)}.json"
+            path.write_bytes(answer.body)
+            self._answers.append((when, path))
+        elif self._failed is None:
+            self._failed, self._where = (when, answer), self._server.where(answer)
+
+    def _bad_bodies(self) -> Iterator[tuple[str, bool, bytes]]:
+        yield "a body that is cut off", True, self._body(self._request)[:-2]
+        yield "an empty body", True, b""
+        nameless = {"dataframe_split": {"columns": ["no_such_column"], "data": [["x"]]}}
+        yield "a column that the signature lacks", True, self._body(nameless)
+        params = {**dict(self._request.get("params") or {}), "no_such_param": 1}
+        yield (
+            "a param that the signature lacks",
+            False,
+            self._body({**self._request, "params": params}),
+        )
+        yield "a number for an input", False, self._body(with_input(self._request, self._column, 5))
+        absent = with_input(self._request, self._column, _ABSENT)
+        yield "an input that is not there", False, self._body(absent)
+
+    def _other(self) -> Iterator[Payload]:
+        """A request like the example with other params; what it comes to does not matter."""
+        params = self._request.get("params") or {}
+        turned = {name: _turned(value) for name, value in params.items()}
+        if turned != params:
+            yield {**self._request, "params": turned}
+
+    def _body(self, request: Mapping[str, Any]) -> bytes:
+        return json.dumps(request).encode()
+
+
+def _turned(value: object) -> object:
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, (int, float)) else value

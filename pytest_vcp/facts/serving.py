@@ -1,0 +1,70 @@
+"""Facts about what MLflow's own commands make of the artifact."""
+
+from __future__ import annotations
+
+from pytest_vcp.commands.mlflow_commands import MlflowCommands
+from pytest_vcp.commands.place import CommandPlace
+from pytest_vcp.commands.predict import Predicted
+from pytest_vcp.commands.visit import Visit
+from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.forward import ForwardFacts
+from pytest_vcp.trial.prediction import Attempt
+
+
+class ServingFacts(ForwardFacts):
+    """The same, and what comes of it behind MLflow's commands."""
+
+    @fact
+    def serving(self) -> Attempt:
+        """The serving example through MLflow's validate_serving_input."""
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        return self.judged.validate()
+
+    @fact
+    def json(self) -> Attempt:
+        """The prediction through MLflow's JSON and back."""
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        return self.judged.as_json()
+
+    @fact
+    def commands(self) -> MlflowCommands:
+        """MLflow's own commands on the artifact, as far as the rules of this run ask for them."""
+        _ = self.json
+        # What is no JSON here comes as none from anywhere.
+        self._gates.hold(self, "VCP802")
+        trial = self.judged
+        assert self._run.interpreter is not None
+        place = CommandPlace(
+            settings=trial.settings,
+            environment=self.environment,
+            interpreter=self._run.interpreter.executable,
+            artifact=trial.artifact,
+            request=trial.payload,
+            scratch=trial.scratch / "commands",
+        )
+        return trial.commanded(MlflowCommands(place, self._run.selected, self._run.progress))
+
+    @fact
+    def predicted(self) -> Predicted:
+        """What mlflow models predict came to, in an environment that it makes itself."""
+        return self.commands.predicted()
+
+    @fact
+    def predicted_difference(self) -> Attempt:
+        """Its answer against the prediction."""
+        predicted = self.predicted
+        if predicted.problem is not None:
+            return Attempt(None)
+        return self.judged.compare_answers("the command", [("", predicted.answer)])
+
+    @fact
+    def visit(self) -> Visit:
+        """What mlflow models serve answered, from its start to its end."""
+        return self.commands.visit()
+
+    @fact
+    def visit_difference(self) -> Attempt:
+        """The answers of the server against the prediction."""
+        return self.judged.compare_answers("the server", self.visit.answers)
