@@ -26,7 +26,7 @@ from pytest_vcp.environment.inspection import (
     inspect_installed,
     pip_check,
 )
-from pytest_vcp.environment.installer import install
+from pytest_vcp.environment.installer import install, surroundings
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.modules import Modules
 from pytest_vcp.environment.pip_messages import BuildFailure
@@ -198,13 +198,9 @@ def _failed(
     """Turn pip's failure into a fact about the package, or raise it as one of the machine."""
     log = environment_cache.keep_log(request.cache_dir, directory / _LOG)
     environment_cache.remove(directory)
-    if failure.kind in ("network", "machine"):
-        raise ToolError(
-            f"{failure.headline} while {request.lock.name} was installed",
-            "check the connection, the proxy and pip's index settings"
-            if failure.kind == "network"
-            else f"see the end of {log}",
-        )
+    problem = surroundings(failure, f"while {request.lock.name} was installed", log)
+    if problem is not None:
+        raise problem
     return Environment(
         manager="virtualenv",
         directory=directory,

@@ -88,6 +88,18 @@ def _install(
     return _second_look(pip_messages.explain(output, log), output, python, environ)
 
 
+def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | None:
+    """The error where not the package but the network or the machine is at fault, else None."""
+    if failure.kind not in ("network", "machine"):
+        return None
+    return ToolError(
+        f"{failure.headline} {when}",
+        "check the connection, the proxy and pip's index settings"
+        if failure.kind == "network"
+        else f"see the end of {log}",
+    )
+
+
 def pip_environ(python: Path) -> dict[str, str]:
     """The environment variables for pip: the user's sources, and nothing that bends the resolver.
 
