@@ -40,9 +40,8 @@ def lock(config: pytest.Config, asked: str) -> int:
     except interpreters.InterpreterNotFound as problem:
         _say(progress, [f"error: {problem}"])
         return ERROR_EXIT
-    except ToolError as problem:
-        lines = [f"error: {problem.problem}", f"  do  {problem.remedy}"]
-        _say(progress, [*lines, f"{PINNED} is as it was"])
+    except (ToolError, OSError) as problem:
+        _say(progress, [*_error(problem), f"{PINNED} is as it was"])
         return ERROR_EXIT
     finally:
         progress.close()
@@ -50,8 +49,15 @@ def lock(config: pytest.Config, asked: str) -> int:
     return 0
 
 
+def _error(problem: ToolError | OSError) -> list[str]:
+    if isinstance(problem, ToolError):
+        return [f"error: {problem.problem}", f"  do  {problem.remedy}"]
+    return [f"error: {problem}", "  do  see to the rights of this file, and the space there"]
+
+
 def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
-    pins = f"{done.changes.total} pins for Python {_dotted(settings)}"
+    total = done.changes.total
+    pins = f"{total} pin{'s' * (total != 1)} for Python {_dotted(settings)}"
     by = f"by {done.by} in {seconds:.1f} s"
     lines = [f"{PINNED}: {pins}, {by}"]
     if done.note is not None:

@@ -185,4 +185,11 @@ def _has_hashes(old: Lock) -> bool:
 
 def _dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[str, ...]:
     """The index and other options that only the old lock has: nothing asks for them."""
-    return tuple(line.short for line in old if line.kind == "option" and line.text not in options)
+    kept = {
+        option for line in parse_lines("\n".join(options), DECLARED) for option in options_of(line)
+    }
+    return tuple(
+        line.short
+        for line in old
+        if line.kind == "option" and not kept.issuperset(options_of(line))
+    )

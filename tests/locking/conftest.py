@@ -75,26 +75,34 @@ def resolver() -> None:
     prepare_resolver(None)
 
 
+def path_without_uv() -> str:
+    """PATH without the folders in which there is a uv."""
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if not Path(folder, "uv").exists())
+
+
+def path_with_uv(programs: Path) -> str:
+    """PATH with a uv, which is linked into the folder `programs`; skips where there is none."""
+    beside = Path(sys.executable).with_name("uv")
+    uv = shutil.which("uv") or (str(beside) if beside.exists() else None)
+    if uv is None:
+        pytest.skip("there is no uv here")
+    programs.mkdir()
+    (programs / "uv").symlink_to(uv)
+    return os.pathsep.join([str(programs), path_without_uv()])
+
+
 @pytest.fixture
 def package(resolver: None, shelf: Shelf, tmp_path: Path) -> Package:
     """A package that is locked by pip-tools: a uv that is on PATH is not seen."""
     folder = tmp_path / "mlflow_pkg"
     folder.mkdir()
-    before = os.environ.get("PATH", "").split(os.pathsep)
-    path = [entry for entry in before if not Path(entry, "uv").exists()]
-    return Package(folder, {"PATH": os.pathsep.join(path)})
+    return Package(folder, {"PATH": path_without_uv()})
 
 
 @pytest.fixture
 def uv_package(package: Package, tmp_path: Path) -> Package:
     """A package that is locked by uv."""
-    beside = Path(sys.executable).with_name("uv")
-    uv = shutil.which("uv") or (str(beside) if beside.exists() else None)
-    if uv is None:
-        pytest.skip("there is no uv here")
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "uv").symlink_to(uv)
-    package.environ["PATH"] = os.pathsep.join([str(programs), package.environ["PATH"]])
+    package.environ["PATH"] = path_with_uv(tmp_path / "programs")
     package.environ["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
     return package

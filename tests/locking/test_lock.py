@@ -131,6 +131,15 @@ def test_an_index_of_the_user_is_not_written(package: Package, two_releases: She
     assert "dropped  --extra-index-url https://example.org/simple" in told
 
 
+def test_an_option_in_another_spelling_is_not_dropped(
+    package: Package, two_releases: Shelf
+) -> None:
+    old = "-i https://127.0.0.1:9/simple\nlower==2.6\n"
+    package.declare("--index-url=https://127.0.0.1:9/simple", "upper", pinned=old)
+    assert "dropped" not in package.locked()
+    assert package.pins[0] == "--index-url=https://127.0.0.1:9/simple"
+
+
 def test_options_of_the_declaration_are_written(package: Package, two_releases: Shelf) -> None:
     package.declare("--prefer-binary", "-r more.in")
     (package.folder / "more.in").write_text(

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from fixtures.references import PCA_50
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.rulebook.violations import Violation
 from tests.static.judging import StaticSettings, judge, violated
 
-from .conftest import Package
+from .conftest import Package, path_with_uv, path_without_uv
 
 
-def test_the_lock_of_the_reference_package(tmp_path: Path) -> None:
-    package = Package(PCA_50.copy(tmp_path))
+@pytest.mark.parametrize("by", ["pip-tools", "uv"])
+def test_the_lock_of_the_reference_package(tmp_path: Path, by: str) -> None:
+    path = path_with_uv(tmp_path / "programs") if by == "uv" else path_without_uv()
+    package = Package(PCA_50.copy(tmp_path), {"PATH": path})
     package.pinned.unlink()
     missing = judge(StaticSettings(package.folder))["VCP101"]
     assert isinstance(missing, Violation)
     assert missing.remedy == "pin all that requirements.in needs: pytest --vcp-lock"
-    package.locked()
+    assert f"by {by} in" in package.locked()
     assert violated(StaticSettings(package.folder)) == []
     pins = {line.name for line in read_lock(package.folder).pinned}
     assert pins > {"mlflow", "mlflow-skinny", "fastapi", "anndata", "scipy"}

@@ -10,7 +10,7 @@ import pytest
 from pytest_vcp.locking.compilers import uv_environ
 from tests.environment.conftest import Shelf
 
-from .conftest import Package
+from .conftest import Package, path_without_uv
 
 
 def test_both_write_the_same(uv_package: Package, shelf: Shelf) -> None:
@@ -27,7 +27,7 @@ def test_both_write_the_same(uv_package: Package, shelf: Shelf) -> None:
         "lower==2.5",
         "upper==2.0",
     ]
-    uv_package.environ["PATH"] = uv_package.environ["PATH"].partition(":")[2]
+    uv_package.environ["PATH"] = path_without_uv()
     assert "by pip-tools in" in uv_package.locked()
     assert uv_package.pinned.read_bytes() == by_uv
 
