@@ -1,7 +1,8 @@
 """Entry point of the plugin: hooks that decide whether to switch on, and nothing more.
 
 Imports stdlib and pytest only. Everything else is imported when `--vcp-model-class`,
-`--vcp-variant` or `--vcp-verify-artifact`, or an ini twin of them, asks for a run.
+`--vcp-variant` or `--vcp-verify-artifact`, or an ini twin of them, asks for a run, or when
+something is asked for in place of one.
 """
 
 from __future__ import annotations

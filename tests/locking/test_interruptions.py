@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vcp.locking.writing import put
 from tests.environment.conftest import Shelf
 from tests.environment.test_environment_interruptions import gone, wait_for
 from tests.runs import command, environment
@@ -69,6 +70,19 @@ def test_killed(package: Package, shelf: Shelf, temporary: Path) -> None:
     wait_for(lambda: all(gone(pid) for pid in shelf.builders()), seconds=5)
     assert package.pinned.read_text() == OLD
     assert len(list(package.folder.iterdir())) == 2
+
+
+def test_interrupted_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "requirements.txt"
+    path.write_text(OLD)
+    monkeypatch.setattr("os.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        put(path, "lower==2.6\n")
+    assert path.read_text() == OLD
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_two_at_once(package: Package, shelf: Shelf) -> None:
