@@ -22,7 +22,7 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.trial.prediction import Attempt
 
 LOCK = "requirements.txt"
-COMPILE_AGAIN = "change requirements.in and compile requirements.txt again"
+LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
 
 
 @rule("VCP208")
@@ -35,11 +35,11 @@ def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) ->
         raise Blocked(failure.rule)
     if failure.kind == "resolver":
         expected = "pins that pip can install together"
-        remedy = f"give up one of the two; {COMPILE_AGAIN}"
+        remedy = f"give up one of the two; {LOCK_AGAIN}"
     else:
         python = vcp_environment_build.version
         expected = f"pins that an index has, for Python {python} on this platform"
-        remedy = f"pin a version that fits; {COMPILE_AGAIN}"
+        remedy = f"pin a version that fits; {LOCK_AGAIN}"
     raise Violation(expected=expected, received=told_by_pip(failure), remedy=remedy)
 
 
@@ -51,7 +51,7 @@ def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
         raise Violation(
             expected=f"Python {dotted(least)} or newer",
             received=f"Python {dotted(target)}",
-            remedy=f"set --vcp-python to {dotted(least)} or newer, and compile the lock for it",
+            remedy=f"set --vcp-python to {dotted(least)} or newer, and lock for it with --vcp-lock",
         )
 
 
@@ -71,7 +71,7 @@ def test_vcp302_environment_builds(
     raise Violation(
         expected="distributions that install in a new environment",
         received=told_by_pip(failure),
-        remedy=f"pin a version with a wheel and compile again; pip's output is in {failure.log}",
+        remedy=f"pin a version with a wheel, pytest --vcp-lock; pip's output is in {failure.log}",
     )
 
 
@@ -85,7 +85,7 @@ def test_vcp303_pip_check_is_clean(vcp_environment: Environment) -> None:
         raise Violation(
             expected="an environment in which pip check finds nothing",
             received=first_and_count(broken),
-            remedy=COMPILE_AGAIN,
+            remedy=LOCK_AGAIN,
         )
 
 
@@ -127,7 +127,7 @@ def test_vcp305_mlflow_is_the_platforms_and_whole(
     else:
         problem = mismatch(wanted, copies(vcp_environment, "mlflow"))
     if problem:
-        remedy = renew(vcp_environment, f"put {wanted} into requirements.in and compile again")
+        remedy = renew(vcp_environment, f"put {wanted} into requirements.in, and pytest --vcp-lock")
         raise Violation(expected=str(wanted), received=problem, remedy=remedy)
     if facts.missing:
         raise Violation(

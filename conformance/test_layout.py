@@ -171,7 +171,7 @@ def test_vcp115_no_two_artifacts_share_a_base_name(
 
 def _layout_remedy(name: str, found: str | None) -> str:
     if name == "requirements.txt":
-        return "pin all that requirements.in needs: pip-compile requirements.in (pip-tools)"
+        return "pin all that requirements.in needs: pytest --vcp-lock"
     if found and found.rstrip("/").lower() == name.rstrip("/").lower():
         return f"rename {found} to {name}"
     return f"create {name}, {_HOLDS[name]}"

@@ -19,7 +19,7 @@ from pytest_vcp.rules import rule
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
 
-LOCK_AGAIN = "compile requirements.txt again: pip-compile requirements.in"
+LOCK_AGAIN = "lock again: pytest --vcp-lock"
 
 
 @rule("VCP201")
@@ -126,7 +126,7 @@ def test_vcp206_every_requirement_is_met_by_its_pin(vcp_settings: Settings, vcp_
             raise Violation(
                 expected="a requirement in pip's form, such as numpy>=2",
                 received=line.short,
-                remedy=f"correct this line, and compile {PINNED} again",
+                remedy=f"correct this line, and {LOCK_AGAIN}",
                 where=line.where,
             )
         if line.name is None or not applies(line.requirement, environment):
@@ -185,9 +185,9 @@ def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
 def _half_hashed(asking: list[RequirementLine], bare: list[RequirementLine]) -> Violation:
     """What is the exception: the lines with a hash, or those without."""
     odd, has = (asking, "a hash") if 0 < len(asking) < len(bare) else (bare, "no hash")
-    remedy = "compile with pip-compile --generate-hashes, or delete every --hash"
+    remedy = "pytest --vcp-lock gives every line its hashes; or delete every --hash"
     if not asking:
-        remedy = "delete --require-hashes, or compile with pip-compile --generate-hashes"
+        remedy = "delete --require-hashes; or pytest --vcp-lock, which gives every line its hashes"
     elif any(line.kind == "vcs" for line in bare):
         remedy = "delete every --hash, since a repository can have none; or pin a release of it"
     return Violation(
@@ -230,7 +230,7 @@ def _raise_not_intact(
     raise Violation(
         expected=f"the line {wanted} in {DECLARED}",
         received=received,
-        remedy=f"restore the line {wanted}, and compile {PINNED} again",
+        remedy=f"restore the line {wanted}, and {LOCK_AGAIN}",
         where=where,
     )
 

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 Pins = Mapping[str, RequirementLine]
 
-COMPILE_AGAIN = "change requirements.in and compile requirements.txt again"
-# pip-compile leaves these out, because virtual environments used to have them.
-LEFT_OUT_BY_COMPILERS = ("pip", "setuptools", "distribute")
+LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
 # Beyond every Python that there will be for a while.
 _LAST = 30
 
@@ -61,12 +59,10 @@ def test_vcp209_everything_needed_is_pinned(
     missing = sorted(name for name in needed if name not in vcp_pins)
     if missing:
         name, by = missing[0], needed[missing[0]]
-        again = "compile requirements.txt from requirements.in again"
-        left_out = name in LEFT_OUT_BY_COMPILERS
         raise Violation(
             expected="a pin for everything that the pins need",
             received=f"none for {name}, which {by} needs{and_others(len(missing))}",
-            remedy=f"{again}, with pip-compile --allow-unsafe" if left_out else again,
+            remedy="lock again, which pins all that is needed: pytest --vcp-lock",
             where=vcp_pins[by].where if by in vcp_pins else None,
         )
 
@@ -107,7 +103,7 @@ def test_vcp212_no_pinned_release_was_yanked(
         raise Violation(
             expected="releases that were not withdrawn",
             received=f"{told if len(told) <= 90 else f'{told[:87]}...'}{and_others(len(yanked))}",
-            remedy=f"ask for another release: {COMPILE_AGAIN}",
+            remedy=f"ask for another release: {LOCK_AGAIN}",
             where=vcp_pins[first.name].where if first.name in vcp_pins else None,
         )
 
@@ -130,7 +126,7 @@ def test_vcp213_every_import_is_provided_by_a_pin(
         more = and_others(len({other.module for other, _ in wrong}))
         if by_others:
             received = f"{by_others[0]}, which is installed and not pinned, provides it{more}"
-            remedy = f"add {by_others[0]} to {DECLARED} and compile again"
+            remedy = f"add {by_others[0]} to {DECLARED} and lock again: pytest --vcp-lock"
         else:
             received = f"nothing that is installed provides it{more}"
             remedy = _where_it_comes_from(entry, vcp_whole_environment, vcp_pins)
@@ -161,9 +157,9 @@ def _other_python(
     return Violation(
         expected=f"{name} in a release for Python {environment.version}",
         received=f"{shown}, which requires Python {wanted}",
-        remedy=f"package on Python {fitting} (--vcp-python), or {COMPILE_AGAIN}"
+        remedy=f"package on Python {fitting} (--vcp-python), or {LOCK_AGAIN}"
         if fitting
-        else COMPILE_AGAIN,
+        else LOCK_AGAIN,
         where=lines[0].where if lines else None,
     )
 

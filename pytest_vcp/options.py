@@ -99,6 +99,8 @@ ACTIVATING = ("model-class", "variant", "verify-artifact")
 # What is asked of the plugin in place of a run: on the command line only.
 RULES_FLAG = "--vcp-rules"
 RULES_KEY = "vcp_rules"
+LOCK_FLAG = "--vcp-lock"
+LOCK_KEY = "vcp_lock"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -112,6 +114,16 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         metavar="RULE",
         help="print the table of rules, or the page of one, and do nothing else",
+    )
+    group.addoption(
+        LOCK_FLAG,
+        dest=LOCK_KEY,
+        nargs="?",
+        const="",
+        default=None,
+        metavar="upgrade",
+        help="write requirements.txt from requirements.in, for --vcp-python, and do nothing else; "
+        "existing pins are kept unless upgrade is given",
     )
     for option in OPTIONS:
         if option.metavar is None:

@@ -1,14 +1,15 @@
 """Entry point of the plugin: hooks that decide whether to switch on, and nothing more.
 
 Imports stdlib and pytest only. Everything else is imported when `--vcp-model-class`,
-`--vcp-variant` or `--vcp-verify-artifact`, or an ini twin of them, asks for a run.
+`--vcp-variant` or `--vcp-verify-artifact`, or an ini twin of them, asks for a run, or when
+something is asked for in place of one.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.options import ACTIVATING, OPTIONS, RULES_KEY, add_options
+from pytest_vcp.options import ACTIVATING, LOCK_KEY, OPTIONS, RULES_KEY, add_options
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,18 +26,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer --vcp-rules in place of a run."""
-    asked: str | None = config.getoption(RULES_KEY)
-    if asked is None:
-        return None
-    from pytest_vcp.report import rules_table
+    """Answer --vcp-rules or --vcp-lock in place of a run."""
+    rule: str | None = config.getoption(RULES_KEY)
+    if rule is not None:
+        from pytest_vcp.report import rules_table
 
-    return rules_table.show(asked)
+        return rules_table.show(rule)
+    how: str | None = config.getoption(LOCK_KEY)
+    if how is not None:
+        from pytest_vcp.locking import command
+
+        return command.lock(config, how)
+    return None
 
 
 def is_active(config: pytest.Config) -> bool:
     """Whether this run judges a package; options without anything to judge are refused."""
-    if config.getoption(RULES_KEY) is not None:
+    if any(config.getoption(key) is not None for key in (RULES_KEY, LOCK_KEY)):
         return False
     for option in OPTIONS:
         # An empty class on the command line is a wrong one, not none.

@@ -26,10 +26,11 @@ from pytest_vcp.environment.inspection import (
     inspect_installed,
     pip_check,
 )
-from pytest_vcp.environment.installer import Progress, install
+from pytest_vcp.environment.installer import install, surroundings
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.modules import Modules
 from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 
 Manager = Literal["virtualenv", "local"]
@@ -153,7 +154,7 @@ def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
         if failure is not None:
             return _failed(directory, python, failure, request)
         if request.lock.read_bytes() != request.lock_bytes:
-            raise ToolError("requirements.txt was changed while it was installed", "run again")
+            raise ToolError(f"{request.lock.name} was changed while it was installed", "run again")
         found = _working(python, directory / _MODULES)
         build = slot.finish(
             directory, python, found.version_of("pip"), seconds=time.monotonic() - begun
@@ -197,13 +198,9 @@ def _failed(
     """Turn pip's failure into a fact about the package, or raise it as one of the machine."""
     log = environment_cache.keep_log(request.cache_dir, directory / _LOG)
     environment_cache.remove(directory)
-    if failure.kind in ("network", "machine"):
-        raise ToolError(
-            f"{failure.headline} while requirements.txt was installed",
-            "check the connection, the proxy and pip's index settings"
-            if failure.kind == "network"
-            else f"see the end of {log}",
-        )
+    problem = surroundings(failure, f"while {request.lock.name} was installed", log)
+    if problem is not None:
+        raise problem
     return Environment(
         manager="virtualenv",
         directory=directory,

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_vcp.environment.installer import Progress
 from pytest_vcp.environment.interpreters import Interpreter
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 
 # Raised whenever environments built by an older release must not be used any more.

@@ -1,27 +1,20 @@
-"""Run pip in an environment: one call with the resolver on, watched, logged, and ended for sure."""
+"""Run pip in an environment: one call with the resolver on, watched and logged."""
 
 from __future__ import annotations
 
 import ast
 import os
-import queue
 import signal
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
-from pytest_vcp import processes
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.interpreters import clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.watched import Progress, watched
 from pytest_vcp.rulebook.violations import ToolError
-
-Progress = Callable[[str], None]
 
 # Where distributions come from and how they are reached. Every other setting of the user's pip
 # is left out, because it could change what is installed (no-deps, pre, constraint), how
@@ -46,8 +39,6 @@ SOURCE_SETTINGS = frozenset(
         "use-feature",
     }
 )
-_HEARTBEAT_SECONDS = 2.0
-_NEWS_SECONDS = 1.0
 _ASK_LIMIT_SECONDS = 120.0
 
 
@@ -64,15 +55,30 @@ def install(
     to `log`. Relative paths in the lock are taken from the lock's directory. Whatever is
     raised meanwhile (KeyboardInterrupt, a time-out), pip and its children are gone.
     """
+    return _install(python, lock, ("--report", report), log, progress)
+
+
+def try_out(python: Path, requirements: Path, log: Path, progress: Progress) -> BuildFailure | None:
+    """Ask the pip of `python` whether it would install these requirements; None when it would.
+
+    What is installed there already does not count, and nothing is installed. Otherwise as
+    `install`.
+    """
+    return _install(python, requirements, ("--dry-run", "--ignore-installed"), log, progress)
+
+
+def _install(
+    python: Path, lock: Path, options: Sequence[str | Path], log: Path, progress: Progress
+) -> BuildFailure | None:
     environ = pip_environ(python)
     command = [
         *_pip(python),
         "install",
         *("-r", lock.name),  # by its name: pip repeats it in its messages
-        *("--report", report),
+        *options,
         *("--progress-bar", "off"),
     ]
-    status = _watched(command, environ, lock.parent, log, progress)
+    status = watched(command, environ, lock.parent, log, progress)
     if status == 0:
         return None
     output = log.read_text(encoding="utf-8", errors="replace")
@@ -80,6 +86,18 @@ def install(
         name = signal.Signals(-status).name
         return BuildFailure("machine", f"pip was ended by {name}", (), log)
     return _second_look(pip_messages.explain(output, log), output, python, environ)
+
+
+def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | None:
+    """The error where not the package but the network or the machine is at fault, else None."""
+    if failure.kind not in ("network", "machine"):
+        return None
+    return ToolError(
+        f"{failure.headline} {when}",
+        "check the connection, the proxy and pip's index settings"
+        if failure.kind == "network"
+        else f"see the end of {log}",
+    )
 
 
 def pip_environ(python: Path) -> dict[str, str]:
@@ -158,85 +176,3 @@ def _second_look(
             return pip_messages.not_answering("", failure.log)
         told = debug_log.read_text(encoding="utf-8", errors="replace")
     return pip_messages.not_answering(told, failure.log) if pip_messages.refused(told) else failure
-
-
-# ------------------------------------------------------------------------------ one watched process
-
-
-def _watched(
-    command: Sequence[str | Path],
-    environ: Mapping[str, str],
-    directory: Path,
-    log: Path,
-    progress: Progress,
-) -> int:
-    """Run pip to its end and return its exit status; show what it does while it does it."""
-    marker = processes.new_marker()
-    with log.open("wb") as sink, ExitStack() as ends:
-        # A pip that is killed leaves whatever it was unpacking and building.
-        scratch = ends.enter_context(
-            tempfile.TemporaryDirectory(prefix="pytest-vcp-pip-", ignore_cleanup_errors=True)
-        )
-        guard = processes.Guard(marker)
-        ends.callback(guard.dismiss)
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env={**environ, "TMPDIR": scratch, processes.MARKER_VARIABLE: marker},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that its children are known as such
-        )
-        ends.callback(_end, process, marker)
-        guard.watch(process.pid)
-        for step in _steps(process, sink):
-            progress(step)
-        return process.wait()
-
-
-def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
-    """What pip is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
-    assert process.stdout is not None
-    lines: queue.Queue[bytes | None] = queue.Queue()
-    threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
-    step, told = "starting pip", time.monotonic() - _NEWS_SECONDS
-    told_news = told
-    while True:
-        try:
-            line = lines.get(timeout=_HEARTBEAT_SECONDS)
-        except queue.Empty:
-            line = b""
-        if line is None or (not line and process.poll() is not None):
-            return  # the second: pip has ended, and something that it left running holds the pipe
-        news = pip_messages.progress_of(line.decode("utf-8", "replace"))
-        step = news or step
-        now = time.monotonic()
-        # A heartbeat must not keep back the news that follows it.
-        if now - told_news >= _NEWS_SECONDS if news else now - told >= _HEARTBEAT_SECONDS:
-            told, told_news = now, now if news else told_news
-            yield step
-
-
-def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
-    """Copy pip's output to the log, line by line, and tell of each; None is the end."""
-    try:
-        for line in source:
-            # A full disk, or an interrupted run that closed the log: read on nevertheless, because
-            # a pip that nobody reads from never ends.
-            with suppress(OSError, ValueError):
-                sink.write(line)
-                sink.flush()
-            lines.put(line)
-    except ValueError:  # the pipe was closed
-        pass
-    finally:
-        lines.put(None)
-
-
-def _end(process: subprocess.Popen[bytes], marker: str) -> None:
-    """End pip and everything it started, whether or not pip itself has ended."""
-    processes.end(lambda: processes.leftovers(marker, process.pid), grace=0)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

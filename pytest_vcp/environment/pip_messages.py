@@ -13,6 +13,8 @@ from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
+from pytest_vcp.environment import conflicts
+
 FailureKind = Literal["resolver", "unavailable", "python", "build", "network", "machine"]
 
 _WIDTH = 100
@@ -117,7 +119,6 @@ _OTHER_PYTHON = re.compile(
     r"^ERROR: (Package '?([^\s']+)'? requires a different Python: .+ not in '(.+)')$", re.MULTILINE
 )
 _CONFLICT = re.compile(r"^ERROR: (?:Cannot install .+|ResolutionImpossible.*)$", re.MULTILINE)
-_CAUSES = re.compile(r"^The conflict is caused by:\n((?:[ \t]+\S.*\n)+)", re.MULTILINE)
 _WRONG_PYTHON = re.compile(
     r"^ERROR: Ignored the following .*different python version: (.+)$", re.MULTILINE
 )
@@ -209,10 +210,7 @@ def _hosts(lines: list[str]) -> list[str]:
 
 
 def _resolver(output: str, log: Path) -> BuildFailure:
-    causes = _CAUSES.search(output)
-    lines = [_short(line) for line in causes[1].splitlines()] if causes else []
-    if not lines:
-        lines = [_short(line) for line in _ERROR.findall(output)]
+    lines = [_short(line) for line in conflicts.chain(output) or _ERROR.findall(output)]
     headline = "pins of requirements.txt contradict each other"
     return BuildFailure("resolver", headline, tuple(lines[:_DETAIL_LINES]), log)
 

@@ -122,10 +122,10 @@ class Lock:
 
 def read_lock(pkg_dir: Path) -> Lock:
     """Read both files; one that is missing counts as empty (VCP101 judges its presence)."""
-    declared = _read(pkg_dir / DECLARED)
+    declared = read_text(pkg_dir / DECLARED)
     return Lock(
         declared=tuple(parse_lines(declared, DECLARED)),
-        pinned=tuple(parse_lines(_read(pkg_dir / PINNED), PINNED)),
+        pinned=tuple(parse_lines(read_text(pkg_dir / PINNED), PINNED)),
         commented_out=tuple(_commented_out(declared, DECLARED)),
         missing=frozenset(name for name in (DECLARED, PINNED) if not (pkg_dir / name).is_file()),
     )
@@ -135,14 +135,15 @@ def read_artifact_lock(path: Path) -> Lock:
     """Read the requirements.txt inside an artifact, which holds no requirements.in."""
     return Lock(
         declared=(),
-        pinned=tuple(parse_lines(_read(path), PINNED)),
+        pinned=tuple(parse_lines(read_text(path), PINNED)),
         commented_out=(),
         missing=frozenset() if path.is_file() else frozenset({PINNED}),
         declared_in_view=False,
     )
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a requirements file, in the encodings that pip reads; empty without a file."""
     if not path.is_file():
         return ""
     content = path.read_bytes()

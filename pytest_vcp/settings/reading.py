@@ -46,14 +46,14 @@ class Reader:
 
     def one(self, name: str, convert: Callable[[Given], T], default: T) -> T:
         value = self.raw(name)
-        return default if value is None else convert(self._given(name, value))
+        return default if value is None else convert(self.given(name, value))
 
     def many(self, name: str, convert: Callable[[Given], T]) -> tuple[T, ...]:
         values = self.raw(name)
         if values is None:
             return ()
         assert isinstance(values, list)
-        return tuple(convert(self._given(name, value)) for value in values)
+        return tuple(convert(self.given(name, value)) for value in values)
 
     def switch(self, name: str) -> bool:
         return bool(self.raw(name))
@@ -65,7 +65,7 @@ class Reader:
         if self.sources[name] == "ini" and self._config.inipath is not None:
             start = self._config.inipath.parent
         path = default if value is None else start / Path(str(value)).expanduser()
-        return check(path, self._given(name, path if value is None else value))
+        return check(path, self.given(name, path if value is None else value))
 
     def file(self, name: str, check: Callable[[Path, Given], Path]) -> Path | None:
         """A file that need not be given."""
@@ -73,9 +73,10 @@ class Reader:
 
     def place(self, name: str) -> str:
         """Where a value that was read came from, as the user would look for it."""
-        return self._given(name, "").place
+        return self.given(name, "").place
 
-    def _given(self, name: str, value: object) -> Given:
+    def given(self, name: str, value: object) -> Given:
+        """A value with its option and its source, to refuse it by; it was looked up before."""
         return Given(str(value), BY_NAME[name], self.sources[name])
 
 

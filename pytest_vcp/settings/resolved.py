@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import platformdirs
 import pytest
 
 from pytest_vcp.rules import BY_ID
+from pytest_vcp.settings.places import absolute, package_dir, writable
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME, Reader
 from pytest_vcp.settings.values import (
@@ -23,9 +22,11 @@ from pytest_vcp.settings.values import (
     artifact,
     choice,
     json_value,
+    minor_of,
     model_class,
     nearest,
     pair,
+    python_version,
     refusal,
 )
 from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
@@ -86,10 +87,10 @@ def resolve(config: pytest.Config) -> Settings:
     read = Reader(config)
     read.raw("variant")  # It takes the metadata file to make something of it.
     artifact_only = read.file("verify-artifact", _finished)
-    pkg_dir = read.path("pkg-dir", config.invocation_params.dir, _package_dir)
+    pkg_dir = read.path("pkg-dir", config.invocation_params.dir, package_dir)
     # Without a model class the plugin is not active, so the default is never used.
     wrapper = read.one("model-class", model_class, ModelClass("", ""))
-    python = read.one("python", _python, None)
+    python = read.one("python", python_version, None)
     settings = Settings(
         pkg_dir=pkg_dir,
         model_class=wrapper,
@@ -99,20 +100,20 @@ def resolve(config: pytest.Config) -> Settings:
         model_config=read.one("model-config-json", json_value, _NO_CONFIG),
         model_tags=read.many("model-tag", once(pair)),
         payload=read.file("json-payload-filepath", _payload),
-        artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", _absolute),
+        artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", absolute),
         skip_inference=read.switch("skip-inference"),
         env_manager=read.one("env-manager", _env_manager, "virtualenv"),
         python=python,
-        target_python=_version(python) if python else sys.version_info[:2],
+        target_python=minor_of(python) if python else sys.version_info[:2],
         device=read.one("device", _device, "auto"),
         strict=read.switch("strict"),
         must_verify=read.one("must-verify", _rules, ()),
         waivers=Waivers(
             (*read.many("waive", read_line), *_waivers_file(read)),
         ),
-        policy=load_policy(read.file("policy", _absolute), read.place("policy")),
-        report_dir=read.path("report-dir", pkg_dir / ".vcp", _writable),
-        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), _writable),
+        policy=load_policy(read.file("policy", absolute), read.place("policy")),
+        report_dir=read.path("report-dir", pkg_dir / ".vcp", writable),
+        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), writable),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         artifact_only=artifact_only,
@@ -124,7 +125,7 @@ def resolve(config: pytest.Config) -> Settings:
 
 
 def _waivers_file(read: Reader) -> tuple[Waiver, ...]:
-    path = read.file("waivers", _absolute)
+    path = read.file("waivers", absolute)
     return () if path is None else read_file(path, read.place("waivers"))
 
 
@@ -134,38 +135,12 @@ def _finished(path: Path, given: Given) -> Path:
     return path.resolve()
 
 
-def _package_dir(path: Path, given: Given) -> Path:
-    if not path.is_dir():
-        raise refusal(
-            given, "it is not a directory; name the one that holds model_code/ and model_data/"
-        )
-    return path.resolve()
-
-
 def _payload(path: Path, given: Given) -> Path:
     if not path.is_file():
         raise refusal(
             given, "there is no such file; name one in the form of serving_input_example.json"
         )
     return path.resolve()
-
-
-def _absolute(path: Path, given: Given) -> Path:
-    # Not resolved: whether the artifact's place is a link is for publishing to see.
-    return Path(os.path.abspath(path))
-
-
-def _writable(path: Path, given: Given) -> Path:
-    """Refuse a directory that can't be made or written to, before anything is built for it."""
-    path = path.resolve()
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not there.is_dir():
-        raise refusal(given, f"{there} is a file; name a directory")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise refusal(
-            given, f"{there} is not writable; name another directory with {given.option.flag}"
-        )
-    return path
 
 
 def refuse_overlaps(settings: Settings) -> None:
@@ -211,17 +186,6 @@ def _env_manager(given: Given) -> EnvManager:
 def _device(given: Given) -> Device:
     known: tuple[Device, ...] = ("auto", "cpu", "cuda")
     return known[known.index(choice(given, known))]
-
-
-def _python(given: Given) -> str | None:
-    if not re.fullmatch(r"3\.\d+(\.\d+)?", given.text):
-        raise refusal(given, "it is not a Python version; write it as 3.11 or 3.11.7")
-    return given.text
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")[:2]
-    return int(major), int(minor)
 
 
 def _seconds(given: Given) -> float:

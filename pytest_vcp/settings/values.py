@@ -121,6 +121,19 @@ def json_value(given: Given) -> object:
         ) from None
 
 
+def python_version(given: Given) -> str | None:
+    """Read a version of Python, with or without its last part."""
+    if not re.fullmatch(r"3\.\d+(\.\d+)?", given.text):
+        raise refusal(given, "it is not a Python version; write it as 3.11 or 3.11.7")
+    return given.text
+
+
+def minor_of(text: str) -> tuple[int, int]:
+    """The first two parts of a version of Python."""
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
 def choice(given: Given, known: Sequence[str]) -> str:
     """Read one of `known`, naming the nearest when it is none of them."""
     if given.text in known:

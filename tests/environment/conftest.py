@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -98,6 +99,7 @@ class Shelf:
 def _metadata(name: str, version: str, requires: str = "", python: str = "") -> str:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     lines += [f"Requires-Dist: {requires}"] if requires else []
+    lines += [f"Provides-Extra: {extra}" for extra in re.findall(r'extra == "(\w+)"', requires)]
     lines += [f"Requires-Python: {python}"] if python else []
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,1 @@
+"""requirements.txt from requirements.in: resolved, checked, and put in place whole."""

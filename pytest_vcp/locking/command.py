@@ -1,0 +1,82 @@
+"""`pytest --vcp-lock`: lock in place of a run, and say what changed."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from pytest_vcp import termination
+from pytest_vcp.environment import interpreters
+from pytest_vcp.locking.make import Locked, make_lock
+from pytest_vcp.locking.refusal import Unlockable
+from pytest_vcp.progress import Progress
+from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT
+from pytest_vcp.requirements.lock import DECLARED, PINNED
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.settings.locking import LockSettings, resolve_lock
+
+
+def lock(config: pytest.Config, asked: str) -> int:
+    """Lock the package; returns the exit code: 0, 1 by its own fault, 10 by another's.
+
+    Raises pytest.UsageError for a wrong setting.
+    """
+    settings = resolve_lock(config, asked)
+    termination.as_interrupt(config)
+    progress = Progress(sys.stdout, quiet=config.getoption("verbose", 0) < 0)
+    begun = time.monotonic()
+    try:
+        interpreter = interpreters.find(settings.python)
+        done = make_lock(settings, interpreter, progress.later())
+    except KeyboardInterrupt:
+        _say(progress, [f"interrupted; {PINNED} is as it was"])
+        return pytest.ExitCode.INTERRUPTED
+    except Unlockable as problem:
+        title = f"{DECLARED} can't be locked for Python {_dotted(settings)}"
+        _say(progress, [title, *problem.lines()])
+        return NONCONFORMANT_EXIT
+    except interpreters.InterpreterNotFound as problem:
+        _say(progress, [f"error: {problem}"])
+        return ERROR_EXIT
+    except (ToolError, OSError) as problem:
+        _say(progress, [*_error(problem), f"{PINNED} is as it was"])
+        return ERROR_EXIT
+    finally:
+        progress.close()
+    _say(progress, _told(done, settings, time.monotonic() - begun))
+    return 0
+
+
+def _error(problem: ToolError | OSError) -> list[str]:
+    if isinstance(problem, ToolError):
+        return [f"error: {problem.problem}", f"  do  {problem.remedy}"]
+    return [f"error: {problem}", "  do  see to the rights of this file, and the space there"]
+
+
+def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
+    total = done.changes.total
+    pins = f"{total} pin{'s' * (total != 1)} for Python {_dotted(settings)}"
+    by = f"by {done.by} in {seconds:.1f} s"
+    lines = [f"{PINNED}: {pins}, {by}"]
+    if done.note is not None:
+        lines.append(f"  note     {done.note}; locked by {done.by}")
+    lines += [
+        f"  dropped  {option}: only {PINNED} had it; an option to keep belongs into {DECLARED}"
+        for option in done.dropped
+    ]
+    if done.is_new:
+        return [*lines, f"  new      there was no {PINNED}"]
+    if not done.is_written:
+        return [*lines, "  nothing changed"]
+    return [*lines, *(done.changes.lines() or ["  no pin changed"])]
+
+
+def _dotted(settings: LockSettings) -> str:
+    return ".".join(map(str, settings.target_python))
+
+
+def _say(progress: Progress, lines: list[str]) -> None:
+    """Print, on a line of its own where progress was told before."""
+    print("\n" * (progress.lines > 0) + "\n".join(lines))

@@ -1,0 +1,117 @@
+"""pip-compile and `uv pip compile`: one call each, cut off from settings that bend the result.
+
+Both find distributions where the user's pip finds them. None of these places is written into the
+result: which of them the lock is to name, requirements.in says.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_vcp.environment.watched import Progress, watched
+from pytest_vcp.requirements.lock import DECLARED
+
+_ASK_LIMIT_SECONDS = 60.0
+# What uv may take from the user's environment: how to reach a place, never what to choose.
+_UV_KEPT = frozenset(
+    {
+        "UV_CACHE_DIR",
+        "UV_NO_CACHE",
+        "UV_HTTP_TIMEOUT",
+        "UV_HTTP_RETRIES",
+        "UV_KEYRING_PROVIDER",
+        "UV_NATIVE_TLS",
+        "UV_SYSTEM_CERTS",
+        "UV_INSECURE_HOST",
+        "UV_OFFLINE",
+    }
+)
+# pip's variables and the twins that uv has for them; pip separates by spaces.
+_TWINS = (
+    ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", " "),
+    ("PIP_EXTRA_INDEX_URL", "UV_INDEX", " "),
+    ("PIP_FIND_LINKS", "UV_FIND_LINKS", ","),
+    ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST", " "),
+    ("PIP_CERT", "SSL_CERT_FILE", " "),
+    ("PIP_PROXY", "ALL_PROXY", " "),
+)
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """One requirements.in to compile: `output` holds the pins to keep, and then the result.
+
+    `python` has pip-tools, `base` is the interpreter below it; `environ` has the user's places
+    for distributions in pip's variables; `hashes` asks for a hash of every file.
+    """
+
+    pkg_dir: Path
+    python: Path
+    base: Path
+    output: Path
+    log: Path
+    environ: Mapping[str, str]
+    hashes: bool
+
+
+def pip_compile(job: Compilation, progress: Progress) -> bool:
+    """Compile with pip-tools; whether that worked. Its log tells why not, as pip would."""
+    command: list[str | Path] = [
+        *(job.python, "-I", "-u", "-m", "piptools", "compile"),
+        *("--verbose", "--no-config", "--no-header", "--no-emit-options", "--newline=lf"),
+        *("--allow-unsafe", "--strip-extras"),
+        *("--cache-dir", _pip_cache(job)),
+        *(["--generate-hashes"] if job.hashes else []),
+        *("--output-file", job.output, DECLARED),
+    ]
+    doing = f"resolving {DECLARED} with pip-tools"
+    return watched(command, job.environ, job.pkg_dir, job.log, progress, doing) == 0
+
+
+def uv_compile(job: Compilation, uv: str, progress: Progress) -> bool:
+    """Compile with uv, for the interpreter and the places that pip-tools would take."""
+    command: list[str | Path] = [
+        *(uv, "pip", "compile", "--no-config", "--no-header", "--no-python-downloads"),
+        *("--python", job.base),
+        *("--index-strategy", "unsafe-best-match"),  # pip's: the best of all indexes
+        *(["--no-index"] if job.environ.get("PIP_NO_INDEX") else []),
+        *(["--generate-hashes"] if job.hashes else []),
+        *("--output-file", job.output, DECLARED),
+    ]
+    doing = f"resolving {DECLARED} with uv"
+    return watched(command, uv_environ(job.environ), job.pkg_dir, job.log, progress, doing) == 0
+
+
+def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables for uv, which reads neither pip's configuration nor its variables."""
+    found = {
+        key: value
+        for key, value in environ.items()
+        if not key.startswith(("UV_", "PIP_")) or key in _UV_KEPT
+    }
+    for ours, theirs, separator in _TWINS:
+        if ours in environ:
+            found[theirs] = separator.join(environ[ours].split())
+    return found
+
+
+def _pip_cache(job: Compilation) -> str:
+    """pip's own cache, so that what is downloaded to be read is there to be installed."""
+    if "PIP_CACHE_DIR" in job.environ:
+        return job.environ["PIP_CACHE_DIR"]
+    try:
+        told = subprocess.run(
+            [job.python, "-I", "-m", "pip", "cache", "dir"],
+            capture_output=True,
+            check=True,
+            env=job.environ,
+            timeout=_ASK_LIMIT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        ).stdout
+    except subprocess.SubprocessError:  # switched off, for one
+        return str(job.output.with_name("cache"))
+    return os.fsdecode(told).strip()

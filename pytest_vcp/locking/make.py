@@ -1,0 +1,195 @@
+"""Make the lock: read, compile, have pip check what uv chose, render, and put in place."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_vcp.environment.cache import guarded, keep_log
+from pytest_vcp.environment.installer import pip_environ, surroundings, try_out
+from pytest_vcp.environment.interpreters import Interpreter
+from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.locking.compilers import Compilation, pip_compile, uv_compile
+from pytest_vcp.locking.declared import markers_of, options_to_carry, read_declared
+from pytest_vcp.locking.refusal import Unlockable
+from pytest_vcp.locking.rendering import Changes, changes, render
+from pytest_vcp.locking.tools import resolver_python
+from pytest_vcp.locking.writing import put
+from pytest_vcp.requirements.lock import (
+    DECLARED,
+    PINNED,
+    Lock,
+    RequirementLine,
+    parse_lines,
+    read_lock,
+)
+from pytest_vcp.requirements.markers import applies, target_environment
+from pytest_vcp.requirements.options import options_of
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.settings.locking import LockSettings
+
+_REMEDIES = {
+    "resolver": f"loosen or drop one of them in {DECLARED}",
+    "unavailable": f"ask for a version that there is, in {DECLARED}",
+    "python": f"ask for a release for this Python in {DECLARED}, or choose another --vcp-python",
+    "build": f"ask for a version with a wheel in {DECLARED}; pip's output is in {{log}}",
+}
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A lock in its place. `by` is the compiler, `note` why it was not uv where that is there.
+
+    `is_new`: there was none before; `is_written`: the file is not as it was. `dropped` are the
+    options that only the old lock had.
+    """
+
+    by: str
+    note: str | None
+    changes: Changes
+    is_new: bool
+    is_written: bool
+    dropped: tuple[str, ...]
+
+
+def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progress) -> Locked:
+    """Write requirements.txt for the target Python; uv is used where it is on PATH.
+
+    Raises Unlockable where requirements.in is at fault, ToolError where anything else is; the
+    old file is then as it was, whatever is raised.
+    """
+    declared = read_declared(settings.pkg_dir, settings.policy)
+    options = options_to_carry(declared)
+    source = (settings.pkg_dir / DECLARED).read_bytes()
+    old = read_lock(settings.pkg_dir)
+    python = resolver_python(interpreter, settings.cache_dir, progress)
+    with tempfile.TemporaryDirectory(prefix="pytest-vcp-lock-") as scratch:
+        job = Compilation(
+            pkg_dir=settings.pkg_dir,
+            python=python,
+            base=interpreter.executable,
+            output=Path(scratch, PINNED),
+            log=Path(scratch, "compile.log"),
+            environ=pip_environ(python),
+            hashes=_has_hashes(old),
+        )
+        seed = "" if settings.upgrade else _pins_to_keep(old, settings.target_python)
+        markers = markers_of(declared, settings.target_python)
+        text, by, note = _resolved(job, seed, options, settings, markers, progress)
+    if (settings.pkg_dir / DECLARED).read_bytes() != source:
+        raise ToolError(f"{DECLARED} was changed while it was locked", "run again")
+    new = tuple(parse_lines(text, PINNED))
+    return Locked(
+        by=by,
+        note=note,
+        changes=changes(old.pinned, new),
+        is_new=PINNED in old.missing,
+        is_written=put(settings.pkg_dir / PINNED, text),
+        dropped=_dropped(old.pinned, options),
+    )
+
+
+def _resolved(
+    job: Compilation,
+    seed: str,
+    options: Sequence[str],
+    settings: LockSettings,
+    markers: dict[str, str],
+    progress: Progress,
+) -> tuple[str, str, str | None]:
+    """The text of the lock, the compiler that it is from, and why that was not uv."""
+    note = None
+    uv = shutil.which("uv")
+    if uv is not None:
+        job.output.write_text(seed, encoding="utf-8")
+        compiled, note = _by_uv(job, uv, options, progress)
+        if compiled is not None:
+            return render(compiled, options, settings.target_python, markers), "uv", None
+    job.output.write_text(seed, encoding="utf-8")
+    if not pip_compile(job, progress):
+        raise _why_not(job, settings, progress)
+    compiled = job.output.read_text(encoding="utf-8")
+    return render(compiled, options, settings.target_python), "pip-tools", note
+
+
+def _by_uv(
+    job: Compilation, uv: str, options: Sequence[str], progress: Progress
+) -> tuple[str | None, str | None]:
+    """What uv compiles and pip accepts, else None and why: uv ignores upper Requires-Python."""
+    if not uv_compile(job, uv, progress):
+        return None, "uv could not resolve it"
+    compiled = job.output.read_text(encoding="utf-8")
+    # Without hashes, for which pip would download every file.
+    lines = [_unhashed(line) for line in parse_lines(compiled, PINNED)]
+    checked = job.output.with_name("checked.txt")
+    checked.write_text("\n".join([*options, *lines, ""]), encoding="utf-8")
+    progress("checking with pip what uv chose")
+    failure = try_out(job.python, checked, job.log.with_name("check.log"), progress)
+    if failure is None:
+        return compiled, None
+    return None, f"pip refused what uv chose: {failure.headline}"
+
+
+def _unhashed(line: RequirementLine) -> str:
+    return str(line.requirement) if line.requirement is not None else line.text
+
+
+def _why_not(
+    job: Compilation, settings: LockSettings, progress: Progress
+) -> Unlockable | ToolError:
+    """Ask pip itself, whose words are known, why requirements.in can't be resolved."""
+    progress("asking pip what is wrong")
+    log = job.log.with_name("pip.log")
+    failure = try_out(job.python, settings.pkg_dir / DECLARED, log, progress)
+    with guarded(settings.cache_dir):
+        kept = keep_log(settings.cache_dir, log if failure is not None else job.log)
+    if failure is None:
+        return ToolError(
+            f"pip-tools failed on {DECLARED}, which pip accepts",
+            f"try --vcp-lock=upgrade, which keeps no pin, or see the end of {kept}",
+        )
+    problem = surroundings(failure, f"while {DECLARED} was resolved", kept)
+    return problem or _unlockable(replace(failure, log=kept))
+
+
+def _unlockable(failure: BuildFailure) -> Unlockable:
+    contradict = f"requirements of {DECLARED} contradict each other"
+    return Unlockable(
+        contradict if failure.kind == "resolver" else failure.headline,
+        _REMEDIES[failure.kind].format(log=failure.log),
+        detail=failure.detail,
+    )
+
+
+def _pins_to_keep(old: Lock, python: tuple[int, int]) -> str:
+    """The exact pins of a lock that apply on a Python, as a file that compilers start from."""
+    environment = target_environment(python)
+    kept = [
+        line.text
+        for line in old.pinned
+        if line.kind == "requirement"
+        and line.exact_version is not None
+        and applies(line.requirement, environment)
+    ]
+    return "".join(f"{text}\n" for text in kept)
+
+
+def _has_hashes(old: Lock) -> bool:
+    names = {option.name for line in old.pinned for option in options_of(line)}
+    return any(line.hashes for line in old.pinned) or "--require-hashes" in names
+
+
+def _dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[str, ...]:
+    """The index and other options that only the old lock has: nothing asks for them."""
+    kept = {
+        option for line in parse_lines("\n".join(options), DECLARED) for option in options_of(line)
+    }
+    return tuple(
+        line.short
+        for line in old
+        if line.kind == "option" and not kept.issuperset(options_of(line))
+    )
