@@ -53,10 +53,10 @@ class MlflowCommands:
         """The commands that were run, for the report: seconds, and how their environment came."""
         found: list[dict[str, object]] = []
         if self._predicted is not None:
-            how = "built by the command" if self._predicted.anew else "packages from the cache"
+            how = "environment built by it" if self._predicted.anew else "packages from the cache"
             found.append(_entry(self._predicted.command, self._predicted.seconds, how))
         if self._visit is not None:
-            found.append(_entry(self._visit.command, self._visit.seconds, "the one that was built"))
+            found.append(_entry(self._visit.command, self._visit.seconds, "environment of the run"))
         return found
 
     def close(self) -> None:

@@ -95,6 +95,8 @@ class TerminalReport:
             yield f"artifact    {_artifact(facts, recorder.run.variants[name].settings)}"
         if figures := facts.get("figures"):
             yield f"figures     {_figures(figures)}"
+        if commands := facts.get("commands"):
+            yield f"commands    {_commands(commands)}"
 
 
 def header(settings: Settings, follows: bool = False) -> Iterator[str]:
@@ -200,6 +202,14 @@ def _figures(figures: dict[str, float | None]) -> str:
     parts.append(f"{figures['model_loads']} model loads")
     parts.append(f"{figures['forward_passes']} forward passes")
     return ", ".join(parts)
+
+
+def _commands(commands: list[dict[str, object]]) -> str:
+    """The commands of MLflow that were run, how long each took, and in what environment."""
+    return ", ".join(
+        f"{entry['command']} {entry['seconds']:.1f} s ({entry['environment']})"
+        for entry in commands
+    )
 
 
 def _report(problem: str | None, settings: Settings) -> str:

@@ -26,13 +26,7 @@ from fixtures.mutations import (
 )
 from fixtures.references import PACKAGES, REFERENCES, Reference
 from pytest_vcp.rules import BY_ID
-from tests.mutations.judging import (
-    ARTIFACT,
-    COMMAND_RULES,
-    assert_accepted,
-    assert_rejected,
-    entries,
-)
+from tests.mutations.judging import ARTIFACT, assert_accepted, assert_rejected, entries
 from tests.runs import Run, run_vcp
 
 Recorder = Callable[[str, object], None]
@@ -75,11 +69,10 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
         extra.append("--vcp-strict")
     if _is_further_shape(mutation):
         extra.append("--vcp-skip-inference")
-    if BY_ID[mutation.rule].stage != "serving":
-        # They cost more than all the rest, and are shown to pass on every sound package.
-        extra += ["-k", f"not ({' or '.join(COMMAND_RULES).lower()})"]
+    # On every sound package, and on what shows there alone.
+    commands = BY_ID[mutation.rule].stage == "serving"
 
-    run = run_vcp(package, options(mutation), *extra, env=environ(mutation))
+    run = run_vcp(package, options(mutation), *extra, env=environ(mutation), commands=commands)
 
     assert_rejected(run, mutation.rule)
     record_message(run, mutation.rule, package, record_property)
@@ -102,7 +95,6 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
     mutation.alter(copy / environment.name)
 
     extra = ["--vcp-strict"] if BY_ID[mutation.rule].level == "advice" else []
-    extra += ["-k", f"not ({' or '.join(COMMAND_RULES).lower()})"]
 
     run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}", *extra)
 
@@ -118,9 +110,10 @@ def test_a_reference_is_accepted(sound: Reference, tmp_path: Path) -> None:
     package = sound.copy(tmp_path)
     before = entries(package)
 
-    run = run_vcp(package, sound.options)
+    run = run_vcp(package, sound.options, commands=True)
 
     assert_accepted(run)
+    assert len(run.variant["commands"]) == 2, run.output
     added = {Path(entry).parts[0] for entry in entries(package) - before}
     assert added == {ARTIFACT}, run.output
 

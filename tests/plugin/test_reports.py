@@ -57,7 +57,7 @@ def test_schema(conformant: Judged) -> None:
     assert report["schema"] == 1
     assert list(report["variants"]) == ["default"]
     variant = conformant.run.variant
-    assert set(variant) == {"verdict", "artifact", "figures", "outputs", "rules"}
+    assert set(variant) == {"verdict", "artifact", "figures", "outputs", "commands", "rules"}
     assert set(variant["artifact"]) == {"path", "sha256", "bytes"}
     assert set(variant["figures"]) == FIGURES
     assert list(variant["rules"]) == [rule.id for rule in RULES]
@@ -70,7 +70,7 @@ def test_schema(conformant: Judged) -> None:
 
 def test_schema_without_an_artifact(broken: Judged) -> None:
     variant = broken.run.variant
-    assert set(variant) == {"verdict", "artifact", "figures", "outputs", "rules"}
+    assert set(variant) == {"verdict", "artifact", "figures", "outputs", "commands", "rules"}
     assert (variant["artifact"], variant["figures"], variant["outputs"]) == (None, None, None)
     assert list(variant["rules"]) == [rule.id for rule in RULES]
 
