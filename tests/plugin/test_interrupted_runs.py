@@ -27,6 +27,13 @@ STEPS = {
     "validating the serving example": f"{CLASS}.predict = {SLEEP}",
 }
 LAST = list(STEPS)[-1]
+# Only in the environment that the command activates, and only behind the server.
+STEPS |= {
+    "running mlflow models predict": "import os\n"
+    f"if 'VIRTUAL_ENV' in os.environ:\n    {CLASS}.predict = {SLEEP}",
+    "asking mlflow models serve": "import sys\n"
+    f"if 'uvicorn' in sys.argv[0]:\n    {CLASS}.predict = {SLEEP}",
+}
 
 
 def stop_at(package: Path, step: str, number: signal.Signals) -> tuple[int, str]:
@@ -52,11 +59,13 @@ def stop_at(package: Path, step: str, number: signal.Signals) -> tuple[int, str]
 
 
 def at_work_in(directory: Path) -> list[str]:
-    """Processes whose working directory lies there."""
+    """Processes whose working directory lies there, or that were started for what lies there."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(os.readlink(entry / "cwd")).is_relative_to(directory):
+            started = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+            inside = Path(os.readlink(entry / "cwd")).is_relative_to(directory)
+            if inside or any(os.fsencode(directory) in text for text in started):
                 found.append((entry / "cmdline").read_text())
         except OSError:
             continue  # Gone meanwhile, or not ours to look at.

@@ -1,0 +1,70 @@
+"""What the real commands need around them, and what is said where it is not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fixtures.environments import environment_of
+from fixtures.references import PCA_50
+from tests.runs import COMMAND_RULES, run_vcp
+
+# Every program that the run and the model need is named in full, or in one of these.
+PATHS = [path for path in os.environ["PATH"].split(os.pathsep) if path]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return PCA_50.copy(tmp_path)
+
+
+def without(program: str) -> str:
+    """A PATH on which a program is not found."""
+    return os.pathsep.join(path for path in PATHS if not Path(path, program).exists())
+
+
+def test_without_pyenv_the_predict_command_is_unverified(package: Path) -> None:
+    run = run_vcp(package, PCA_50.options, env={"PATH": without("pyenv")}, commands=True)
+    entry = run.variant["rules"]["VCP803"]
+    assert entry["outcome"] == "unverified", run.output
+    assert "asks pyenv for the Python, and finds no pyenv" in entry["message"]
+    assert {run.outcomes[rule] for rule in COMMAND_RULES[1:]} == {"passed"}
+    assert run.code == 0, run.output
+    gate = run_vcp(package, PCA_50.options, "--vcp-must-verify=VCP803",
+                   env={"PATH": without("pyenv")}, commands=True)  # fmt: skip
+    assert gate.code == 11, gate.output
+
+
+def test_what_was_kept_of_an_earlier_command_may_be_gone(package: Path) -> None:
+    """The command then builds its environment anew; nobody is blamed."""
+    first = run_vcp(package, PCA_50.options, "-k", "vcp803")
+    assert first.outcomes["VCP803"] == "passed", first.output
+    kept = environment_of(package / "requirements.txt").directory / "build-dependencies"
+    for file in kept.iterdir():
+        file.unlink()  # Other copies of the cache may have links to it.
+        file.write_bytes(b"no wheel any more")
+    again = run_vcp(package, PCA_50.options, "-k", "vcp803")
+    assert again.outcomes["VCP803"] == "passed", again.output
+    (told,) = again.variant["commands"]
+    assert told["environment"] == "environment built by it"
+
+
+def test_local_environments_are_not_built_by_a_command(package: Path) -> None:
+    pytest.importorskip("mlflow", reason="the running interpreter has no MLflow")
+    run = run_vcp(package, PCA_50.options, "--vcp-env-manager=local", "-k", "vcp803")
+    assert run.outcomes["VCP803"] == "unverified", run.output
+
+
+def test_nothing_of_a_command_stays(package: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    run = run_vcp(package, PCA_50.options, env={"TMPDIR": str(temporary)}, commands=True)
+    assert run.code == 0, run.output
+    assert list(temporary.iterdir()) == []
+    logs = sorted(path.name for path in (package / ".vcp" / "logs").iterdir())
+    assert "default-mlflow-predict.log" in logs
+    assert "default-mlflow-serve.log" in logs
+    assert shutil.which("pyenv"), "these tests need pyenv"
