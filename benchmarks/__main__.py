@@ -1,4 +1,4 @@
-"""Measure and print all figures: python -m benchmarks [--pairs N] [--json FILE].
+"""Measure and print all figures: python -m benchmarks [--cold] [--pairs N] [--json FILE].
 
 Each pair is the manual way and one run of the plugin, one after the other in the same warm
 environment, on a fresh copy of the same package; order alternates. Ratios are of medians.

@@ -89,10 +89,10 @@ def static_failure(scratch: Path, reference: Reference) -> float:
     package = reference.copy(scratch)
     (package / "requirements.in").unlink()
     command = [sys.executable, "-m", "pytest", *reference.options]
-    environ = environ(package)
+    variables = environ(package)
     start = time.perf_counter()
     found = subprocess.run(
-        command, cwd=package, env=environ, capture_output=True, text=True, check=False
+        command, cwd=package, env=variables, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - start
     assert found.returncode == 1, found.stdout
