@@ -18,10 +18,21 @@ SERVER_RULES = ("VCP804", CONCURRENT_RULE, "VCP807")
 
 
 class MlflowCommands:
-    """Starts what the rules `wanted` need, and asks each command once."""
+    """Starts what the rules `wanted` need, and asks each command once.
 
-    def __init__(self, place: CommandPlace, wanted: Collection[str], progress: Progress) -> None:
+    `side_by_side` is whether there is memory for the model in both of them at once.
+    """
+
+    def __init__(
+        self,
+        place: CommandPlace,
+        wanted: Collection[str],
+        progress: Progress,
+        *,
+        side_by_side: bool,
+    ) -> None:
         self._place = place
+        self._side_by_side = side_by_side
         self._wanted = wanted
         self._progress = progress
         self._predict: PredictCommand | None = None
@@ -34,8 +45,7 @@ class MlflowCommands:
         if self._predicted is None:
             command = self._predict or PredictCommand(self._place)
             self._predict = command
-            command.start()
-            if set(SERVER_RULES) & set(self._wanted):
+            if self._side_by_side and set(SERVER_RULES) & set(self._wanted):
                 self._started_server()
             anew = ", which builds an environment" if command.anew else ""
             with self._progress.step(f"running mlflow models predict{anew}"):

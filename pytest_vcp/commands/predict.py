@@ -13,6 +13,7 @@ things are arranged around it, and nothing in it is changed:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -164,6 +165,8 @@ class PredictCommand:
         return {
             **sources,
             **packages,
+            # Of all that is installed, one prediction imports little; then it is thrown away.
+            "PIP_NO_COMPILE": "1",
             # Where virtualenv keeps what it begins every environment with.
             "VIRTUALENV_OVERRIDE_APP_DATA": str(place.settings.cache_dir / "virtualenv"),
             "PYTHON_BUILD_DEFINITIONS": os.pathsep.join(filter(None, [str(definitions), known])),
@@ -193,16 +196,18 @@ class PredictCommand:
         place = self._place
         folder.mkdir(parents=True, exist_ok=True)
         command = [str(place.environment.python), "-I", "-m", "pip", "--no-input", "download"]
-        done = subprocess.run(
-            [*command, "--quiet", "--no-deps", "--dest", str(folder), *wanted],
-            cwd=place.artifact,
-            env={**place.environ(), **sources},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_DOWNLOAD_SECONDS,
-            check=False,
-        )
-        return done.returncode == 0
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(
+                [*command, "--quiet", "--no-deps", "--dest", str(folder), *wanted],
+                cwd=place.artifact,
+                env={**place.environ(), **sources},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_DOWNLOAD_SECONDS,
+                check=False,
+            )
+            return done.returncode == 0
+        return False
 
     def _build_dependencies(self) -> list[str]:
         """What the artifact says that the environment begins with: pip, setuptools, wheel."""

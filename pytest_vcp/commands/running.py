@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -73,16 +74,18 @@ class Running:
         return None
 
     def interrupt(self, patience: float) -> tuple[str, ...]:
-        """End it as a supervisor does, with SIGTERM; returns what is left after `patience` seconds.
+        """End it as a supervisor does, with SIGTERM for its whole group.
 
-        What is left is ended, too.
+        Returns what is left after `patience` seconds, and ends that, too.
         """
         self._known = processes.descendants(self._process.pid)
+        begun = time.monotonic()
         if self.ended() is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGTERM)
             self.wait(patience)
-        left = processes.wait_until_gone(self._others, 0 if self.ended() is None else 2.0)
+        rest = patience - (time.monotonic() - begun)
+        left = processes.wait_until_gone(self._all, max(0.0, rest))
         told = tuple(str(process) for process in left)
         self.close()
         return told
@@ -95,8 +98,5 @@ class Running:
                 self._process.wait(_TERMINATE_SECONDS)
 
     def _all(self) -> list[processes.Process]:
-        return processes.leftovers(self._marker, self._process.pid, self._known)
-
-    def _others(self) -> list[processes.Process]:
         """What runs, the command itself included where it has not ended."""
-        return self._all()
+        return processes.leftovers(self._marker, self._process.pid, self._known)

@@ -19,6 +19,8 @@ from pytest_vcp.rulebook.violations import Location
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _PING_SECONDS = 5.0
+_PORTS_TRIED = 3
+_PORT_TAKEN = "ddress already in use"
 # How long a server may take to end what it is doing.
 _SHUT_DOWN_SECONDS = 15.0
 
@@ -73,11 +75,13 @@ class Server:
 
     def start(self) -> None:
         """Start the command, once; it is up when `ping` says so."""
-        if self._running is not None:
-            return
+        if self._running is None:
+            self._running = self._started()
+
+    def _started(self) -> Running:
         self.port = _free_port()
         arguments = ["--model-uri", str(self._place.artifact), "--env-manager", "local"]
-        self._running = Running(
+        return Running(
             [
                 *(self._place.mlflow, "models", "serve", *arguments),
                 *("--host", HOST, "--port", str(self.port)),
@@ -98,12 +102,18 @@ class Server:
         self.start()
         assert self._running is not None
         limit = self._place.settings.timeout
-        while self._running.ended() is None:
-            if self.ping():
-                return None
-            if time.monotonic() - self._running.started > limit:
-                return f"/ping did not answer within {limit:g} s"
-            time.sleep(_POLL_SECONDS)
+        for _ in range(_PORTS_TRIED):
+            while self._running.ended() is None:
+                if self.ping():
+                    return None
+                if self.seconds > limit:
+                    return f"/ping did not answer within {limit:g} s"
+                time.sleep(_POLL_SECONDS)
+            if _PORT_TAKEN not in self._running.output:
+                break
+            # Somebody was quicker: no fault of the package.
+            self._running.close()
+            self._running = self._started()
         output = self._running.output
         said = words.raised(output) or words.last_line(output)
         return f"it ended with exit status {self._running.ended()}: {said}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pytest_vcp.commands.mlflow_commands import MlflowCommands
 from pytest_vcp.commands.place import CommandPlace
 from pytest_vcp.commands.predict import Predicted
@@ -44,7 +46,13 @@ class ServingFacts(ForwardFacts):
             request=trial.payload,
             scratch=trial.scratch / "commands",
         )
-        return trial.commanded(MlflowCommands(place, self._run.selected, self._run.progress))
+        commands = MlflowCommands(
+            place,
+            self._run.selected,
+            self._run.progress,
+            side_by_side=not trial.sees_gpu() and _fits_twice(trial.figures()["peak_rss_bytes"]),
+        )
+        return trial.commanded(commands)
 
     @fact
     def predicted(self) -> Predicted:
@@ -68,3 +76,12 @@ class ServingFacts(ForwardFacts):
     def visit_difference(self) -> Attempt:
         """The answers of the server against the prediction."""
         return self.judged.compare_answers("the server", self.visit.answers)
+
+
+def _fits_twice(peak: float | None) -> bool:
+    """Whether two more processes of `peak` bytes fit into the memory that is free."""
+    names = ("SC_AVPHYS_PAGES", "SC_PAGE_SIZE")
+    if peak is None or not all(name in os.sysconf_names for name in names):
+        return False
+    pages, size = (os.sysconf(name) for name in names)
+    return 2 * peak < pages * size
