@@ -99,6 +99,12 @@ ACTIVATING = ("model-class", "variant", "verify-artifact")
 # What is asked of the plugin in place of a run: on the command line only.
 RULES_FLAG = "--vcp-rules"
 RULES_KEY = "vcp_rules"
+CACHE = Option(
+    "cache",
+    "show|prune|clear",
+    "list the environments that are kept, remove those that the policy has no room for, or all "
+    "that no run is using, and do nothing else",
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -112,6 +118,9 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         metavar="RULE",
         help="print the table of rules, or the page of one, and do nothing else",
+    )
+    group.addoption(
+        CACHE.flag, dest=CACHE.key, default=None, metavar=CACHE.metavar, help=CACHE.help
     )
     for option in OPTIONS:
         if option.metavar is None:

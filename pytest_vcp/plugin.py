@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.options import ACTIVATING, OPTIONS, RULES_KEY, add_options
+from pytest_vcp.options import ACTIVATING, CACHE, OPTIONS, RULES_KEY, add_options
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,18 +25,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer --vcp-rules in place of a run."""
-    asked: str | None = config.getoption(RULES_KEY)
-    if asked is None:
-        return None
-    from pytest_vcp.report import rules_table
+    """Answer --vcp-rules or --vcp-cache in place of a run."""
+    rule: str | None = config.getoption(RULES_KEY)
+    if rule is not None:
+        from pytest_vcp.report import rules_table
 
-    return rules_table.show(asked)
+        return rules_table.show(rule)
+    action: str | None = config.getoption(CACHE.key)
+    if action is not None:
+        from pytest_vcp.report import cached
+
+        return cached.act(config, action)
+    return None
 
 
 def is_active(config: pytest.Config) -> bool:
     """Whether this run judges a package; options without anything to judge are refused."""
-    if config.getoption(RULES_KEY) is not None:
+    if any(config.getoption(key) is not None for key in (RULES_KEY, CACHE.key)):
         return False
     for option in OPTIONS:
         # An empty class on the command line is a wrong one, not none.

@@ -41,6 +41,7 @@ class Run:
         self.progress = progress
         self.digests = FileDigests()
         self.environment: Environment | None = None
+        self._ends = contextlib.ExitStack()
         self.variants: dict[str, Variant | Finished] = {
             settings.variant: self._variant(settings) for settings in variants
         }
@@ -92,8 +93,9 @@ class Run:
                 lock=lock,
                 lock_bytes=lock.read_bytes(),
                 cache_dir=self.settings.cache_dir,
+                limits=self.settings.policy.cache,
             )
-            self.environment = prepare(request, self.progress.later())
+            self.environment = prepare(request, self.progress.later(), self._ends)
         return self.environment
 
     def close(self) -> None:
@@ -102,5 +104,6 @@ class Run:
         with contextlib.ExitStack() as ends:
             # The last first, and each whatever becomes of the others.
             ends.callback(self.progress.close)
+            ends.callback(self._ends.close)
             for variant in self.variants.values():
                 ends.callback(variant.close)

@@ -141,7 +141,7 @@ def _second_look(
         return failure
     if pip_messages.unreachable(output):
         return pip_messages.not_answering(output, failure.log)
-    with tempfile.TemporaryDirectory(prefix="pytest-vcp-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="tmp-", dir=failure.log.parent) as scratch:
         debug_log = Path(scratch, "pip-debug.log")
         command = [*_pip(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
         try:
@@ -174,8 +174,9 @@ def _watched(
     marker = processes.new_marker()
     with log.open("wb") as sink, ExitStack() as ends:
         # A pip that is killed leaves whatever it was unpacking and building.
+        # It lies in the build, so that a pytest that is killed does not leave it for ever either.
         scratch = ends.enter_context(
-            tempfile.TemporaryDirectory(prefix="pytest-vcp-pip-", ignore_cleanup_errors=True)
+            tempfile.TemporaryDirectory(prefix="tmp-", dir=log.parent, ignore_cleanup_errors=True)
         )
         guard = processes.Guard(marker)
         ends.callback(guard.dismiss)

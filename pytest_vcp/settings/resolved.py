@@ -110,9 +110,9 @@ def resolve(config: pytest.Config) -> Settings:
         waivers=Waivers(
             (*read.many("waive", read_line), *_waivers_file(read)),
         ),
-        policy=load_policy(read.file("policy", _absolute), read.place("policy")),
+        policy=policy(read),
         report_dir=read.path("report-dir", pkg_dir / ".vcp", _writable),
-        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), _writable),
+        cache_dir=cache_dir(read),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         artifact_only=artifact_only,
@@ -121,6 +121,16 @@ def resolve(config: pytest.Config) -> Settings:
     )
     refuse_overlaps(settings)
     return settings
+
+
+def policy(read: Reader) -> Policy:
+    """The policy that is asked for, or the shipped one."""
+    return load_policy(read.file("policy", _absolute), read.place("policy"))
+
+
+def cache_dir(read: Reader) -> Path:
+    """The folder of the cache, which need not be there yet."""
+    return read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), _writable)
 
 
 def _waivers_file(read: Reader) -> tuple[Waiver, ...]:

@@ -233,6 +233,9 @@ POLICIES = {
     ),
     "placeholder no text": ("placeholders: {input: 3}", "has 3 under placeholders.input; write a"),
     "budget no number": ("budget: {load_seconds: long}", "has 'long' under budget.load_seconds"),
+    "cache no mapping": ("cache: 10", "has 10 under cache; write a mapping of environments, bytes"),
+    "cache key unknown": ("cache: {day: 3}", "has the unknown key 'cache.day'; did you mean days?"),
+    "cache days no number": ("cache: {days: ever}", "has 'ever' under cache.days; write a number"),
     "managers no list": ("env_managers: conda", "has 'conda' under env_managers; write a list"),
     "column no text": ("input_column: [a]", "has ['a'] under input_column; write a text"),
 }

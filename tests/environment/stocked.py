@@ -1,0 +1,32 @@
+"""A cache that holds environments without anything in them: quick to fill, and to look through."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from pytest_vcp.environment.cache import folder_of_all
+from pytest_vcp.environment.slots import Build, Slot
+
+DAY = 86400.0
+FACTS = {"implementation": "CPython", "version": [3, 11, 7]}
+
+
+def put(cache: Path, name: str, *, size: int = 100, days: float = 0.0) -> Slot:
+    """An environment of this many bytes, by its marker, that was last used some days ago."""
+    slot = Slot(folder_of_all(cache) / name, FACTS)
+    directory = slot.folder / "build"
+    python = directory / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    build = Build(directory, python, "26.0", seconds=1.0, bytes=size)
+    slot.finish(build, {"lock": f"/work/{name}/requirements.txt", "requirements": ["a==1"]})
+    then = time.time() - days * DAY
+    os.utime(slot.last_used, (then, then))
+    return slot
+
+
+def names(cache: Path) -> set[str]:
+    """All that lies beside the environments, and they themselves."""
+    return {path.name for path in folder_of_all(cache).iterdir()}
