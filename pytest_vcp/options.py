@@ -69,7 +69,7 @@ OPTIONS = (
     Option("pkg-dir", "DIR", "the package directory (default: where pytest was started)"),
     Option(
         "env-manager",
-        "virtualenv|local",
+        "virtualenv|conda|local",
         "how to get the model's environment (default virtualenv)",
     ),
     Option("python", "X.Y", "Python of the model's environment (default: the running one)"),

@@ -94,6 +94,7 @@ class Run:
                 lock_bytes=lock.read_bytes(),
                 cache_dir=self.settings.cache_dir,
                 limits=self.settings.policy.cache,
+                python=self.settings.python,
             )
             self.environment = prepare(request, self.progress.later(), self._ends)
         return self.environment

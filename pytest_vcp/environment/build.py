@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_vcp.environment import cache as environment_cache
-from pytest_vcp.environment import pruning, virtualenvs
+from pytest_vcp.environment import conda, pruning, virtualenvs
 from pytest_vcp.environment.folders import remove, size_of
 from pytest_vcp.environment.inspection import (
     Inspection,
@@ -26,15 +26,15 @@ from pytest_vcp.environment.inspection import (
     inspect_installed,
     pip_check,
 )
-from pytest_vcp.environment.installer import Progress
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.modules import Modules
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.slots import LOG, REPORT, Build, Slot
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import CacheLimits
 
-Manager = Literal["virtualenv", "local"]
+Manager = Literal["virtualenv", "conda", "local"]
 
 _NO_MLFLOW = MlflowFacts(version=None, skinny_only=False, missing=())
 _CHECK = "pip-check.json"
@@ -47,8 +47,9 @@ class EnvironmentRequest:
     """What an environment is to be built from.
 
     `lock_bytes` are the content of `lock`; relative paths in it are taken from its directory.
-    `policy` names what else the result depends on. After a build, environments of the cache are
-    removed that `limits` have no room for; without limits, none is.
+    virtualenv builds on `interpreter`; conda brings the version `python`, as "3.11" or "3.11.7", or
+    that of `interpreter`. `policy` names what else the result depends on. After a build,
+    environments of the cache are removed that `limits` have no room for; without limits, none is.
     """
 
     manager: Manager
@@ -58,6 +59,28 @@ class EnvironmentRequest:
     cache_dir: Path
     policy: str = ""
     limits: CacheLimits | None = None
+    python: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of Python that is asked for."""
+        asked = self.python if self.manager == "conda" else None
+        return asked or ".".join(map(str, self.interpreter.version))
+
+    @property
+    def slot(self) -> Slot:
+        """Its place in the cache."""
+        if self.manager == "conda":
+            return environment_cache.conda_slot(
+                self.cache_dir,
+                self.version,
+                self.interpreter.platform,
+                self.lock_bytes,
+                self.policy,
+            )
+        return environment_cache.slot(
+            self.cache_dir, self.interpreter, self.lock_bytes, self.policy
+        )
 
 
 @dataclass(frozen=True)
@@ -102,12 +125,10 @@ def prepare(
     """
     if request.manager == "local":
         return _local(request, progress)
-    slot = environment_cache.slot(
-        request.cache_dir, request.interpreter, request.lock_bytes, request.policy
-    )
+    slot = request.slot
     with environment_cache.guarded(request.cache_dir):
         with slot.locked(progress):
-            environment = _reused(slot, progress) or _built(slot, request, progress)
+            environment = _reused(slot, request, progress) or _built(slot, request, progress)
             if environment.failure is None and until is not None:
                 until.enter_context(slot.use())
         if not environment.reused:
@@ -144,7 +165,7 @@ def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
     )
 
 
-def _reused(slot: Slot, progress: Progress) -> Environment | None:
+def _reused(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment | None:
     """The environment that is ready in its slot; None when there is none that works."""
     build = slot.ready()
     if build is None:
@@ -160,14 +181,14 @@ def _reused(slot: Slot, progress: Progress) -> Environment | None:
         progress(f"the cached environment has lost {min(gone)}; building it again")
         return None
     slot.touch()
-    return _described(build, found, progress, reused=True)
+    return _described(request, build, found, progress, reused=True)
 
 
 def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment:
     begun = time.monotonic()
     directory = slot.fresh()
     try:
-        python, failure = virtualenvs.make(directory, request.interpreter, request.lock, progress)
+        python, failure = _make(directory, request, progress)
         if failure is not None:
             return _failed(directory, python, failure, request)
         if request.lock.read_bytes() != request.lock_bytes:
@@ -186,7 +207,17 @@ def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
         # Also KeyboardInterrupt: what is half-built must not outlive the run.
         remove(directory)
         raise
-    return _described(build, found, progress, reused=False)
+    return _described(request, build, found, progress, reused=False)
+
+
+def _make(
+    directory: Path, request: EnvironmentRequest, progress: Progress
+) -> tuple[Path, BuildFailure | None]:
+    """Make the environment; its Python, and why pip failed."""
+    host = request.interpreter
+    if request.manager == "conda":
+        return conda.make(directory, request.version, host, request.lock_bytes, progress)
+    return virtualenvs.make(directory, host, request.lock, progress)
 
 
 def _inspect(python: Path, directory: Path) -> Inspection:
@@ -208,25 +239,38 @@ def _failed(
     remove(directory)
     if failure.kind in ("network", "machine"):
         raise ToolError(
-            f"{failure.headline} while requirements.txt was installed",
-            "check the connection, the proxy and pip's index settings"
-            if failure.kind == "network"
-            else f"see the end of {log}",
+            f"{failure.headline} while requirements.txt was installed", _remedy(failure, log)
         )
     return Environment(
-        manager="virtualenv",
+        manager=request.manager,
         directory=directory,
         python=python,
-        version=".".join(map(str, request.interpreter.version)),
+        version=request.version,
         failure=replace(failure, log=log),
     )
 
 
-def _described(build: Build, found: Inspection, progress: Progress, *, reused: bool) -> Environment:
+def _remedy(failure: BuildFailure, log: Path) -> str:
+    """What to do about a failure that is not the package's."""
+    if failure.remedy is not None:
+        return f"{failure.remedy}; all that was printed is in {log}"
+    if failure.kind == "network":
+        return "check the connection, the proxy and pip's index settings"
+    return f"see the end of {log}"
+
+
+def _described(
+    request: EnvironmentRequest,
+    build: Build,
+    found: Inspection,
+    progress: Progress,
+    *,
+    reused: bool,
+) -> Environment:
     progress("checking what is installed")
     report = build.directory / REPORT
     return Environment(
-        manager="virtualenv",
+        manager=request.manager,
         directory=build.directory,
         python=build.python,
         version=found.python_version,

@@ -29,6 +29,7 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
+from pytest_vcp.environment import conda
 from pytest_vcp.environment.folders import remove
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.slots import Slot
@@ -57,17 +58,41 @@ def normalised(lock: bytes) -> bytes:
 
 
 def slot(cache_dir: Path, interpreter: Interpreter, lock: bytes, policy: str) -> Slot:
-    """The place for the environment of this interpreter and this lock."""
-    facts = {
-        "format": FORMAT,
-        "interpreter": os.path.realpath(interpreter.executable),
-        "version": interpreter.version,
-        "implementation": interpreter.implementation,
-        "platform": interpreter.platform,
-        "installer": f"virtualenv {metadata.version('virtualenv')}",  # brings its pip with it
-        "policy": policy,
-        "lock": hashlib.sha256(normalised(lock)).hexdigest(),
-    }
+    """The place for the environment that virtualenv makes of this interpreter and this lock."""
+    return _slot(
+        cache_dir,
+        lock,
+        {
+            "format": FORMAT,
+            "interpreter": os.path.realpath(interpreter.executable),
+            "version": interpreter.version,
+            "implementation": interpreter.implementation,
+            "platform": interpreter.platform,
+            "installer": f"virtualenv {metadata.version('virtualenv')}",  # brings its pip with it
+            "policy": policy,
+        },
+    )
+
+
+def conda_slot(cache_dir: Path, python: str, platform: str, lock: bytes, policy: str) -> Slot:
+    """The place for the environment that conda makes for this Python and this lock."""
+    return _slot(
+        cache_dir,
+        lock,
+        {
+            "format": FORMAT,
+            "manager": "conda",
+            "version": [int(part) for part in python.split(".")],
+            "implementation": "CPython",
+            "platform": platform,
+            "installer": f"{conda.CHANNEL} {conda.PIP}",
+            "policy": policy,
+        },
+    )
+
+
+def _slot(cache_dir: Path, lock: bytes, facts: dict[str, object]) -> Slot:
+    facts = {**facts, "lock": hashlib.sha256(normalised(lock)).hexdigest()}
     # Twenty digits: scripts name their interpreter by a path that must not grow too long.
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
     return Slot(folder_of_all(cache_dir) / digest, facts)

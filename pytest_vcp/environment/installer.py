@@ -1,27 +1,20 @@
-"""Run pip in an environment: one call with the resolver on, watched, logged, and ended for sure."""
+"""Run pip in an environment: one call with the resolver on, and the user's sources only."""
 
 from __future__ import annotations
 
 import ast
 import os
-import queue
 import signal
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
-from pytest_vcp import processes
-from pytest_vcp.environment import pip_messages
+from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.interpreters import clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
-
-Progress = Callable[[str], None]
 
 # Where distributions come from and how they are reached. Every other setting of the user's pip
 # is left out, because it could change what is installed (no-deps, pre, constraint), how
@@ -46,8 +39,6 @@ SOURCE_SETTINGS = frozenset(
         "use-feature",
     }
 )
-_HEARTBEAT_SECONDS = 2.0
-_NEWS_SECONDS = 1.0
 _ASK_LIMIT_SECONDS = 120.0
 
 
@@ -72,14 +63,15 @@ def install(
         *("--report", report),
         *("--progress-bar", "off"),
     ]
-    status = _watched(command, environ, lock.parent, log, progress)
+    news = pip_messages.progress_of
+    status = watched.run(command, environ, lock.parent, log, progress, news, "starting pip")
     if status == 0:
         return None
-    output = log.read_text(encoding="utf-8", errors="replace")
     if status < 0:
         name = signal.Signals(-status).name
         return BuildFailure("machine", f"pip was ended by {name}", (), log)
-    return _second_look(pip_messages.explain(output, log), output, python, environ)
+    output = log.read_text(encoding="utf-8", errors="replace")
+    return failure_of(output, log, python, environ)
 
 
 def pip_environ(python: Path) -> dict[str, str]:
@@ -128,6 +120,11 @@ def _pip(python: Path) -> list[str | Path]:
     return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
 
 
+def failure_of(output: str, log: Path, python: Path, environ: Mapping[str, str]) -> BuildFailure:
+    """Why an installation failed: by what pip printed, and by a second look where that is vague."""
+    return _second_look(pip_messages.explain(output, log), output, python, environ)
+
+
 def _second_look(
     failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
 ) -> BuildFailure:
@@ -158,86 +155,3 @@ def _second_look(
             return pip_messages.not_answering("", failure.log)
         told = debug_log.read_text(encoding="utf-8", errors="replace")
     return pip_messages.not_answering(told, failure.log) if pip_messages.refused(told) else failure
-
-
-# ------------------------------------------------------------------------------ one watched process
-
-
-def _watched(
-    command: Sequence[str | Path],
-    environ: Mapping[str, str],
-    directory: Path,
-    log: Path,
-    progress: Progress,
-) -> int:
-    """Run pip to its end and return its exit status; show what it does while it does it."""
-    marker = processes.new_marker()
-    with log.open("wb") as sink, ExitStack() as ends:
-        # A pip that is killed leaves whatever it was unpacking and building.
-        # It lies in the build, so that a pytest that is killed does not leave it for ever either.
-        scratch = ends.enter_context(
-            tempfile.TemporaryDirectory(prefix="tmp-", dir=log.parent, ignore_cleanup_errors=True)
-        )
-        guard = processes.Guard(marker)
-        ends.callback(guard.dismiss)
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env={**environ, "TMPDIR": scratch, processes.MARKER_VARIABLE: marker},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that its children are known as such
-        )
-        ends.callback(_end, process, marker)
-        guard.watch(process.pid)
-        for step in _steps(process, sink):
-            progress(step)
-        return process.wait()
-
-
-def _steps(process: subprocess.Popen[bytes], sink: IO[bytes]) -> Iterator[str]:
-    """What pip is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
-    assert process.stdout is not None
-    lines: queue.Queue[bytes | None] = queue.Queue()
-    threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
-    step, told = "starting pip", time.monotonic() - _NEWS_SECONDS
-    told_news = told
-    while True:
-        try:
-            line = lines.get(timeout=_HEARTBEAT_SECONDS)
-        except queue.Empty:
-            line = b""
-        if line is None or (not line and process.poll() is not None):
-            return  # the second: pip has ended, and something that it left running holds the pipe
-        news = pip_messages.progress_of(line.decode("utf-8", "replace"))
-        step = news or step
-        now = time.monotonic()
-        # A heartbeat must not keep back the news that follows it.
-        if now - told_news >= _NEWS_SECONDS if news else now - told >= _HEARTBEAT_SECONDS:
-            told, told_news = now, now if news else told_news
-            yield step
-
-
-def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
-    """Copy pip's output to the log, line by line, and tell of each; None is the end."""
-    try:
-        for line in source:
-            # A full disk, or an interrupted run that closed the log: read on nevertheless, because
-            # a pip that nobody reads from never ends.
-            with suppress(OSError, ValueError):
-                sink.write(line)
-                sink.flush()
-            lines.put(line)
-    except ValueError:  # the pipe was closed
-        pass
-    finally:
-        lines.put(None)
-
-
-def _end(process: subprocess.Popen[bytes], marker: str) -> None:
-    """End pip and everything it started, whether or not pip itself has ended."""
-    processes.end(lambda: processes.leftovers(marker, process.pid), grace=0)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

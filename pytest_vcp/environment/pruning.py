@@ -16,8 +16,8 @@ from pathlib import Path
 from pytest_vcp import locks
 from pytest_vcp.environment.cache import folder_of_all
 from pytest_vcp.environment.folders import remove
-from pytest_vcp.environment.installer import Progress
 from pytest_vcp.environment.slots import REMOVED, Slot
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.settings.policy import CacheLimits
 
 _SECONDS_A_DAY = 86400.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_vcp import locks
 from pytest_vcp.environment.folders import changed, remove
-from pytest_vcp.environment.installer import Progress
+from pytest_vcp.environment.watched import Progress
 
 # What lies in a build besides the environment: pip's report and its output.
 REPORT = "pip-report.json"

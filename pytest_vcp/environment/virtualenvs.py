@@ -6,10 +6,11 @@ import os
 from importlib import import_module
 from pathlib import Path
 
-from pytest_vcp.environment.installer import Progress, install
+from pytest_vcp.environment.installer import install
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.slots import LOG, REPORT
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 
 

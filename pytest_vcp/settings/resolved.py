@@ -30,7 +30,7 @@ from pytest_vcp.settings.values import (
 )
 from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 
-EnvManager = Literal["virtualenv", "local"]
+EnvManager = Literal["virtualenv", "conda", "local"]
 Device = Literal["auto", "cpu", "cuda"]
 
 # What stands for --vcp-model-config-json where it is not given.
@@ -215,7 +215,8 @@ def once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple
 
 
 def _env_manager(given: Given) -> EnvManager:
-    return "local" if choice(given, ("virtualenv", "local")) == "local" else "virtualenv"
+    known: tuple[EnvManager, ...] = ("virtualenv", "conda", "local")
+    return known[known.index(choice(given, known))]
 
 
 def _device(given: Given) -> Device:

@@ -64,7 +64,7 @@ REFUSED = {
     "payload a directory": ("json-payload-filepath", "model_data", "there is no such file"),
     "package missing": ("pkg-dir", "mlflow_pgk", "it is not a directory"),
     "package a file": ("pkg-dir", "model_spec.py", "it is not a directory"),
-    "manager unknown": ("env-manager", "uv", "choose from virtualenv, local"),
+    "manager unknown": ("env-manager", "uv", "choose from virtualenv, conda, local"),
     "manager misspelt": ("env-manager", "virtualenvs", "did you mean virtualenv?"),
     "device unknown": ("device", "gpu", "choose from auto, cpu, cuda"),
     "device misspelt": ("device", "CUDA", "did you mean cuda?"),
@@ -148,6 +148,11 @@ def test_python_that_is_not_here(configure: Configure) -> None:
     told = refusal(configure, "--vcp-python=3.99")
     assert told.startswith("--vcp-python: there is no Python 3.99 here (found: ")
     assert "install it" in told
+
+
+def test_python_that_conda_brings_need_not_be_here(configure: Configure) -> None:
+    settings = configure("--vcp-env-manager=conda", "--vcp-python=3.99")
+    assert (settings.python, settings.target_python) == ("3.99", (3, 99))
 
 
 def test_python_besides_the_running_one_without_an_environment(configure: Configure) -> None:

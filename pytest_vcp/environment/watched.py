@@ -1,0 +1,109 @@
+"""One process that builds: watched, logged, and ended for sure."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO
+
+from pytest_vcp import processes
+
+Progress = Callable[[str], None]
+News = Callable[[str], "str | None"]
+
+_HEARTBEAT_SECONDS = 2.0
+_NEWS_SECONDS = 1.0
+
+
+def run(
+    command: Sequence[str | Path],
+    environ: Mapping[str, str],
+    directory: Path,
+    log: Path,
+    progress: Progress,
+    news: News,
+    step: str,
+) -> int:
+    """Run a command to its end and return its exit status; tell what it does while it does it.
+
+    All that it prints goes to `log`. `news` makes a few words of a line that says something, and
+    `step` is what is told before that. Whatever is raised meanwhile (KeyboardInterrupt, a
+    time-out), the process and its children are gone.
+    """
+    marker = processes.new_marker()
+    with log.open("wb") as sink, ExitStack() as ends:
+        # A pip that is killed leaves whatever it was unpacking and building. It lies in the build,
+        # so that a pytest that is killed does not leave it for ever either.
+        scratch = ends.enter_context(
+            tempfile.TemporaryDirectory(prefix="tmp-", dir=log.parent, ignore_cleanup_errors=True)
+        )
+        guard = processes.Guard(marker)
+        ends.callback(guard.dismiss)
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**environ, "TMPDIR": scratch, processes.MARKER_VARIABLE: marker},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that its children are known as such
+        )
+        ends.callback(_end, process, marker)
+        guard.watch(process.pid)
+        for told in _steps(process, sink, news, step):
+            progress(told)
+        return process.wait()
+
+
+def _steps(
+    process: subprocess.Popen[bytes], sink: IO[bytes], news: News, step: str
+) -> Iterator[str]:
+    """What it is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
+    assert process.stdout is not None
+    lines: queue.Queue[bytes | None] = queue.Queue()
+    threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
+    told = told_news = time.monotonic() - _NEWS_SECONDS
+    while True:
+        try:
+            line = lines.get(timeout=_HEARTBEAT_SECONDS)
+        except queue.Empty:
+            line = b""
+        if line is None or (not line and process.poll() is not None):
+            return  # the second: it has ended, and something that it left running holds the pipe
+        new = news(line.decode("utf-8", "replace"))
+        step = new or step
+        now = time.monotonic()
+        # A heartbeat must not keep back the news that follows it.
+        if now - told_news >= _NEWS_SECONDS if new else now - told >= _HEARTBEAT_SECONDS:
+            told, told_news = now, now if new else told_news
+            yield step
+
+
+def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    """Copy what is printed to the log, line by line, and tell of each; None is the end."""
+    try:
+        for line in source:
+            # A full disk, or an interrupted run that closed the log: read on nevertheless, because
+            # a process that nobody reads from never ends.
+            with suppress(OSError, ValueError):
+                sink.write(line)
+                sink.flush()
+            lines.put(line)
+    except ValueError:  # the pipe was closed
+        pass
+    finally:
+        lines.put(None)
+
+
+def _end(process: subprocess.Popen[bytes], marker: str) -> None:
+    """End the process and everything it started, whether or not it has ended itself."""
+    processes.end(lambda: processes.leftovers(marker, process.pid), grace=0)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
