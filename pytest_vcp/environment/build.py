@@ -116,12 +116,11 @@ def prepare(
 ) -> Environment:
     """Build the environment, or reuse it, and look into it.
 
-    No other run removes it from the cache before `until` is closed.
-
-    `progress` is called with a few words on what is being done, at changes and at least every few
-    seconds; how long it takes is for the caller to show. Two runs at once build once. Raises
-    `ToolError` when not the lock but the machine, the network or the cache is at fault; whatever
-    is raised, nothing half-built is left to be used.
+    No other run removes it from the cache before `until` is closed. `progress` is called with a few
+    words on what is being done, at changes and at least every few seconds; how long it takes is for
+    the caller to show. Two runs at once build once. Raises `ToolError` when not the lock but the
+    machine, the network or the cache is at fault; whatever is raised, nothing half-built is left to
+    be used.
     """
     if request.manager == "local":
         return _local(request, progress)

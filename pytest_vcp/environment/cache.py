@@ -38,6 +38,8 @@ from pytest_vcp.rulebook.violations import ToolError
 # Raised whenever environments built by an older release must not be used any more.
 FORMAT = 1
 _LOGS_KEPT = 20
+# The name of a log that is kept: when, and a few digits more.
+KEPT_LOG = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}\.log")
 _PINS_TOLD = 3
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]*(\[[^]]*\])?==[\w.+!]+")
 _REMEDIES = {
@@ -130,7 +132,8 @@ def keep_log(cache_dir: Path, log: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.log"
     shutil.move(log, kept)
-    for old in sorted(folder.glob("*.log"))[:-_LOGS_KEPT]:
+    logs = sorted(path for path in folder.iterdir() if KEPT_LOG.fullmatch(path.name))
+    for old in logs[:-_LOGS_KEPT]:
         remove(old)
     return kept
 

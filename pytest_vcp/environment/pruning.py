@@ -7,22 +7,27 @@ run looks up, builds or works in is never touched.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from pytest_vcp import locks
-from pytest_vcp.environment.cache import folder_of_all
-from pytest_vcp.environment.folders import remove
+from pytest_vcp.environment.cache import KEPT_LOG, folder_of_all
+from pytest_vcp.environment.folders import changed, remove
 from pytest_vcp.environment.slots import REMOVED, Slot
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.settings.policy import CacheLimits
 
 _SECONDS_A_DAY = 86400.0
-# What the cache holds besides environments; it is made anew where it is needed.
-_BESIDES = ("logs", "local")
+# Names that we give. Whatever else lies in the folder that somebody has named is theirs.
+_SLOT = re.compile(r"[0-9a-f]{20}")
+_LEAVING = re.compile(rf"{re.escape(REMOVED)}[0-9a-f]{{8}}")
+_LOCK = re.compile(r"[0-9a-f]{20}\.lock")
+_LOCAL = re.compile(r"[0-9a-f]{20}\.(?:modules\.)?json(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ def prune(
     _sweep(cache_dir, keep)
     there = entries(cache_dir)
     horizon = time.time() - limits.days * _SECONDS_A_DAY
-    _forget(cache_dir / "local", lambda path: path.stat().st_mtime < horizon)
+    for path in _listed(cache_dir / "local", _LOCAL):
+        if changed(path) < horizon:
+            remove(path)
     number, size = len(there), sum(entry.bytes for entry in there)
     removed = Removed()
     for entry in reversed(there):
@@ -99,16 +106,16 @@ def prune(
 def clear(cache_dir: Path) -> Removed:
     """Remove everything that no run is using. Raises OSError as `prune` does."""
     removed = prune(cache_dir, CacheLimits(environments=0, bytes=0, days=0))
-    for name in _BESIDES:
-        _forget(cache_dir / name, lambda path: True)
+    for path in (*_listed(cache_dir / "logs", KEPT_LOG), *_listed(cache_dir / "local", _LOCAL)):
+        remove(path)
     return removed
 
 
 def leftovers(cache_dir: Path) -> int:
     """How many folders there are that hold no environment and that nobody is building in."""
-    ended = [path for path in _listed(folder_of_all(cache_dir)) if path.name.startswith(REMOVED)]
+    leaving = _listed(folder_of_all(cache_dir), _LEAVING)
     torn = [slot for slot in _slots(cache_dir) if slot.ready() is None and not _is_locked(slot)]
-    return len(ended) + len(torn)
+    return len(leaving) + len(torn)
 
 
 # --------------------------------------------------------------------------------------- one by one
@@ -117,27 +124,28 @@ def leftovers(cache_dir: Path) -> int:
 def _sweep(cache_dir: Path, keep: Path | None) -> None:
     """Remove what runs that were killed have left."""
     folder = folder_of_all(cache_dir)
-    for path in _listed(folder):
-        if path.name.startswith(REMOVED):
-            remove(path)
+    for path in _listed(folder, _LEAVING):
+        remove(path)
     for slot in _slots(cache_dir):
         if slot.folder != keep:
             _sweep_slot(slot)
-    for path in (*_listed(folder), *_listed(cache_dir / "publishing")):
+    for path in (*_listed(folder, _LOCK), *_listed(cache_dir / "publishing", _LOCK)):
         # Whoever holds a lock removes its file in the end, unless it is killed.
-        if path.suffix == ".lock" and (lock := locks.attempt(path)) is not None:
+        if (lock := locks.attempt(path)) is not None:
             lock.discard()
 
 
 def _sweep_slot(slot: Slot) -> None:
     if slot.ready() is None:
         _remove(slot, lambda slot: slot.ready() is None)
-    elif slot.replaced() and (lock := locks.attempt(slot.lock)) is not None:
-        try:
-            for folder in () if slot.in_use else slot.replaced():
-                remove(folder)
-        finally:
-            lock.discard()
+        return
+    with suppress(FileNotFoundError):  # another run that prunes has been quicker
+        if slot.replaced() and (lock := locks.attempt(slot.lock)) is not None:
+            try:
+                for folder in () if slot.in_use else slot.replaced():
+                    remove(folder)
+            finally:
+                lock.discard()
 
 
 def _remove(slot: Slot, still_unwanted: Callable[[Slot], bool]) -> bool:
@@ -169,28 +177,20 @@ def _is_locked(slot: Slot) -> bool:
     return lock is None
 
 
-def _forget(folder: Path, unwanted: Callable[[Path], bool]) -> None:
-    for path in _listed(folder):
-        try:
-            if unwanted(path):
-                remove(path)
-        except FileNotFoundError:
-            continue
-
-
 # ------------------------------------------------------------------------------------------ looking
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path, ours: re.Pattern[str]) -> list[Path]:
+    """What lies in a folder and has a name that we give."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _slots(cache_dir: Path) -> Iterator[Slot]:
-    for path in _listed(folder_of_all(cache_dir)):
-        if path.is_dir() and not path.name.startswith("."):
+    for path in _listed(folder_of_all(cache_dir), _SLOT):
+        if path.is_dir():
             yield Slot(path, {})
 
 
@@ -199,15 +199,16 @@ def _entry(slot: Slot) -> Entry | None:
     build = slot.ready()
     if build is None:
         return None
-    marker = slot.marker()
-    facts, purpose = marker.get("from", {}), marker.get("for", {})
+    facts, purpose = slot.told("from"), slot.told("for")
+    version, requirements = facts.get("version"), purpose.get("requirements")
+    numbers = ".".join(map(str, version)) if isinstance(version, list) else "?"
     return Entry(
         slot=slot,
-        python=f"{facts.get('implementation')} {'.'.join(map(str, facts.get('version', ())))}",
-        manager=facts.get("manager", "virtualenv"),
+        python=f"{facts.get('implementation', 'Python')} {numbers}",
+        manager=str(facts.get("manager", "virtualenv")),
         built=slot.built,
         used=slot.used,
         bytes=build.bytes,
-        lock=purpose.get("lock", ""),
-        requirements=tuple(purpose.get("requirements", ())),
+        lock=str(purpose.get("lock", "")),
+        requirements=tuple(map(str, requirements)) if isinstance(requirements, list) else (),
     )

@@ -43,7 +43,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Slot:
-    """The folder of one hash. What does not say otherwise is to be called while it is locked."""
+    """The folder of one hash.
+
+    What changes it, or asks whether it is in use in order to change it, is to be called while it is
+    locked; reading needs no lock.
+    """
 
     folder: Path
     facts: Mapping[str, object]
@@ -90,7 +94,7 @@ class Slot:
 
     def ready(self) -> Build | None:
         """The build that is whole; None where there is none, or its interpreter has gone."""
-        marker = self.marker()
+        marker = self._read()
         try:
             directory = self.folder / marker["directory"]
             build = Build(
@@ -105,8 +109,13 @@ class Slot:
             return None
         return build if build.python.exists() else None
 
-    def marker(self) -> dict[str, Any]:
-        """What was written when the environment was ready; empty without. Needs no lock."""
+    def told(self, key: str) -> dict[str, Any]:
+        """A part of what was written when the environment was ready; empty without."""
+        part = self._read().get(key)
+        return part if isinstance(part, dict) else {}
+
+    def _read(self) -> dict[str, Any]:
+        """The marker; empty where there is none that can be read."""
         try:
             marker = json.loads(self._marker.read_bytes())
         except (OSError, ValueError):
@@ -167,20 +176,19 @@ class Slot:
     def replaced(self) -> list[Path]:
         """Builds that are not the one that is ready: a later one came while they were in use."""
         build = self.ready()
-        return [
-            entry
-            for entry in (self.folder.iterdir() if build else ())
-            if build and entry.is_dir() and entry != build.directory
-        ]
+        if build is None:
+            return []
+        entries = (self.folder / name for name in os.listdir(self.folder))
+        return [entry for entry in entries if entry.is_dir() and entry != build.directory]
 
     @property
     def built(self) -> float:
-        """When the environment became ready, in seconds since the epoch; needs no lock."""
+        """When the environment became ready, in seconds since the epoch."""
         return changed(self._marker)
 
     @property
     def used(self) -> float:
-        """When a run last asked for it, in seconds since the epoch; needs no lock."""
+        """When a run last asked for it, in seconds since the epoch."""
         return changed(self.last_used) or self.built
 
     @property

@@ -44,8 +44,11 @@ def act(config: pytest.Config, asked: str) -> int:
 
 
 def in_short(folder: Path) -> str | None:
-    """What the cache holds, in one line; None where it holds nothing."""
-    there = pruning.entries(folder)
+    """What the cache holds, in one line; None where it holds nothing that can be told."""
+    try:
+        there = pruning.entries(folder)
+    except OSError:
+        return None
     if not there:
         return None
     line = _summary(there)
@@ -63,10 +66,15 @@ def _listing(folder: Path) -> Iterator[str]:
     for entry in there:
         yield f"  {entry.name}  {', '.join(_facts(entry))}"
         if entry.lock:
-            yield f"      for {entry.lock}: {', '.join(entry.requirements)}, …"
+            yield f"      for {': '.join([entry.lock, *_pins(entry)])}"
     left = pruning.leftovers(folder)
     if left:
         yield f"  {_counted(left, 'leftover')} of runs that were killed: {CACHE.flag} prune"
+
+
+def _pins(entry: Entry) -> Iterator[str]:
+    if entry.requirements:
+        yield f"{', '.join(entry.requirements)}, …"
 
 
 def _summary(there: list[Entry]) -> str:

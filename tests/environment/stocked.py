@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -10,12 +11,23 @@ from pytest_vcp.environment.cache import folder_of_all
 from pytest_vcp.environment.slots import Build, Slot
 
 DAY = 86400.0
+NAMES = ("new", "old", "older", "small", "big", "used", "looked-up", "sound", "torn", "one", "two")
 FACTS = {"implementation": "CPython", "version": [3, 11, 7]}
+
+
+def digits(name: str) -> str:
+    """What stands for a name in the cache."""
+    return hashlib.sha256(name.encode()).hexdigest()[:20]
+
+
+def place(cache: Path, name: str) -> Slot:
+    """The place of an environment, whether there is one or not."""
+    return Slot(folder_of_all(cache) / digits(name), FACTS)
 
 
 def put(cache: Path, name: str, *, size: int = 100, days: float = 0.0) -> Slot:
     """An environment of this many bytes, by its marker, that was last used some days ago."""
-    slot = Slot(folder_of_all(cache) / name, FACTS)
+    slot = place(cache, name)
     directory = slot.folder / "build"
     python = directory / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -28,5 +40,7 @@ def put(cache: Path, name: str, *, size: int = 100, days: float = 0.0) -> Slot:
 
 
 def names(cache: Path) -> set[str]:
-    """All that lies beside the environments, and they themselves."""
-    return {path.name for path in folder_of_all(cache).iterdir()}
+    """All that lies where the environments lie; they themselves by the names they were put by."""
+    by_digits = {digits(name): name for name in NAMES}
+    found = (path.name for path in folder_of_all(cache).iterdir())
+    return {by_digits.get(name, name) for name in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import sys
@@ -16,10 +17,9 @@ from pytest_vcp import locks
 from pytest_vcp.environment import folders, pruning, slots
 from pytest_vcp.environment.cache import folder_of_all
 from pytest_vcp.environment.pruning import Removed, clear, entries, leftovers, prune
-from pytest_vcp.environment.slots import Slot
 from pytest_vcp.settings.policy import CacheLimits
 
-from .stocked import names, put
+from .stocked import digits, names, place, put
 
 ROOMY = CacheLimits(environments=10, bytes=10_000, days=60)
 
@@ -84,10 +84,10 @@ def test_leftovers_go(cache: Path) -> None:
     (sound.folder / "replaced").mkdir()
     torn = put(cache, "torn")
     (torn.folder / "ready.json").write_text('{"directory": "')
-    (folder_of_all(cache) / ".removed-1234" / "lib").mkdir(parents=True)
-    (folder_of_all(cache) / "gone.lock").touch()
+    (folder_of_all(cache) / ".removed-12345678" / "lib").mkdir(parents=True)
+    (folder_of_all(cache) / f"{digits('gone')}.lock").touch()
     (cache / "publishing").mkdir()
-    (cache / "publishing" / "gone.lock").touch()
+    (cache / "publishing" / f"{digits('gone')}.lock").touch()
     assert leftovers(cache) == 2
     assert prune(cache, ROOMY) == Removed()
     assert names(cache) == {"sound"}
@@ -97,7 +97,7 @@ def test_leftovers_go(cache: Path) -> None:
 
 
 def test_what_is_being_built_is_no_leftover(cache: Path) -> None:
-    slot = Slot(folder_of_all(cache) / "new", {})
+    slot = place(cache, "new")
     with slot.locked(lambda text: None):
         slot.fresh().mkdir()
         assert leftovers(cache) == 0
@@ -118,11 +118,37 @@ def test_what_is_replaced_while_it_is_used_stays_until_it_is_not(cache: Path) ->
 
 def test_clearing_leaves_nothing(cache: Path) -> None:
     put(cache, "one")
-    for name in ("logs", "local"):
-        (cache / name).mkdir()
-        (cache / name / "file").touch()
+    for file in (f"local/{digits('one')}.modules.json", "logs/20260101-120000-abcdef.log"):
+        (cache / file).parent.mkdir()
+        (cache / file).touch()
     clear(cache)
     assert [path for path in cache.rglob("*") if not path.is_dir()] == []
+
+
+def test_what_is_not_ours_stays(cache: Path) -> None:
+    put(cache, "one")
+    theirs = [
+        cache / "environments" / "development" / "environment.yml",
+        cache / "environments" / "another.lock",
+        cache / "logs" / "training.log",
+        cache / "local" / "notes.json",
+        cache / "publishing" / "paper.lock",
+        cache / "thesis.tex",
+    ]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert clear(cache).environments == 1
+    assert [path for path in theirs if not path.exists()] == []
+
+
+def test_a_marker_that_somebody_has_edited(cache: Path) -> None:
+    slot = put(cache, "one")
+    marker = json.loads((slot.folder / "ready.json").read_text())
+    marker.update({"from": {"version": None}, "for": ["a"]})
+    (slot.folder / "ready.json").write_text(json.dumps(marker))
+    (entry,) = entries(cache)
+    assert (entry.python, entry.lock, entry.requirements) == ("Python ?", "", ())
 
 
 @pytest.mark.parametrize("action", [clear, entries, leftovers])
@@ -149,11 +175,12 @@ def test_killed_anywhere(cache: Path) -> None:
     cut_short = 0
     for line in itertools.count(1):
         for name in ("one", "two"):
-            if not (folder_of_all(cache) / name).exists():
+            if not place(cache, name).folder.exists():
                 put(cache, name, days=90)
         status = os.waitstatus_to_exitcode(os.waitpid(_child(cache, line), 0)[1])
         # What can be found is whole, and what is not whole can't be found.
-        assert {entry.name for entry in entries(cache)} == names(cache) & {"one", "two"}
+        there = names(cache) & {"one", "two"}
+        assert {entry.name for entry in entries(cache)} == {digits(name) for name in there}
         cut_short += bool(names(cache) - {"one", "two"})
         clear(cache)
         assert names(cache) == set()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.report.cached import in_short
-from tests.environment.stocked import names, put
+from tests.environment.stocked import digits, names, put
 from tests.runs import Run, run_vcp
 
 
@@ -29,11 +29,14 @@ def test_show(cache: Path) -> None:
     assert run.output.splitlines() == [
         f"{cache}: 2 environments, 2.5 GB",
         (
-            "  new  CPython 3.11.7, virtualenv, 2.5 GB, built less than a minute ago, "
+            f"  {digits('new')}  CPython 3.11.7, virtualenv, 2.5 GB, built less than a minute ago, "
             "used 12 hours ago"
         ),
         "      for /work/new/requirements.txt: a==1, …",
-        "  old  CPython 3.11.7, virtualenv, 40 MB, built less than a minute ago, used 90 days ago",
+        (
+            f"  {digits('old')}  CPython 3.11.7, virtualenv, 40 MB, built less than a minute ago, "
+            "used 90 days ago"
+        ),
         "      for /work/old/requirements.txt: a==1, …",
     ]
     assert names(cache) == {"new", "old"}
@@ -42,7 +45,7 @@ def test_show(cache: Path) -> None:
 def test_show_tells_what_is_in_use_and_what_is_left_over(cache: Path) -> None:
     slot = put(cache, "torn")
     (slot.folder / "ready.json").unlink()
-    with put(cache, "working").use():
+    with put(cache, "used").use():
         told = ask(cache, "show").output
     assert told.count("in use now") == 1
     assert "1 leftover of runs that were killed: --vcp-cache prune" in told
