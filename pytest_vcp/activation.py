@@ -109,6 +109,8 @@ def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
             given,
             "--vcp-env-manager local uses the running interpreter; leave one of the two out",
         )
+    if settings.env_manager == "conda":
+        return interpreters.running()  # It brings the Python that is asked for.
     try:
         return interpreters.find(settings.python)
     except interpreters.InterpreterNotFound as problem:

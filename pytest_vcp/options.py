@@ -69,7 +69,7 @@ OPTIONS = (
     Option("pkg-dir", "DIR", "the package directory (default: where pytest was started)"),
     Option(
         "env-manager",
-        "virtualenv|local",
+        "virtualenv|conda|local",
         "how to get the model's environment (default virtualenv)",
     ),
     Option("python", "X.Y", "Python of the model's environment (default: the running one)"),
@@ -101,6 +101,12 @@ RULES_FLAG = "--vcp-rules"
 RULES_KEY = "vcp_rules"
 LOCK_FLAG = "--vcp-lock"
 LOCK_KEY = "vcp_lock"
+CACHE = Option(
+    "cache",
+    "show|prune|clear",
+    "list the environments that are kept, remove those that the policy has no room for, or all "
+    "that no run is using, and do nothing else",
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -124,6 +130,9 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="upgrade",
         help="write requirements.txt from requirements.in, for --vcp-python, and do nothing else; "
         "existing pins are kept unless upgrade is given",
+    )
+    group.addoption(
+        CACHE.flag, dest=CACHE.key, default=None, metavar=CACHE.metavar, help=CACHE.help
     )
     for option in OPTIONS:
         if option.metavar is None:

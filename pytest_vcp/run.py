@@ -43,6 +43,7 @@ class Run:
         self.environment: Environment | None = None
         # The rules that this run judges, once they have been collected.
         self.selected: frozenset[str] = frozenset()
+        self._ends = contextlib.ExitStack()
         self.variants: dict[str, Variant | Finished] = {
             settings.variant: self._variant(settings) for settings in variants
         }
@@ -94,8 +95,10 @@ class Run:
                 lock=lock,
                 lock_bytes=lock.read_bytes(),
                 cache_dir=self.settings.cache_dir,
+                limits=self.settings.policy.cache,
+                python=self.settings.python,
             )
-            self.environment = prepare(request, self.progress.later())
+            self.environment = prepare(request, self.progress.later(), self._ends)
         return self.environment
 
     def close(self) -> None:
@@ -104,5 +107,6 @@ class Run:
         with contextlib.ExitStack() as ends:
             # The last first, and each whatever becomes of the others.
             ends.callback(self.progress.close)
+            ends.callback(self._ends.close)
             for variant in self.variants.values():
                 ends.callback(variant.close)

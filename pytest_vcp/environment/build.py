@@ -7,17 +7,17 @@ of the machine or of the network is raised as `ToolError`.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from pytest_vcp.environment import cache as environment_cache
-from pytest_vcp.environment.cache import Build, Slot
+from pytest_vcp.environment import conda, pruning, virtualenvs
+from pytest_vcp.environment.folders import remove, size_of
 from pytest_vcp.environment.inspection import (
     Inspection,
     InspectionFailed,
@@ -26,20 +26,21 @@ from pytest_vcp.environment.inspection import (
     inspect_installed,
     pip_check,
 )
-from pytest_vcp.environment.installer import install, surroundings
-from pytest_vcp.environment.interpreters import Interpreter, clean_environ
+from pytest_vcp.environment.installer import surroundings
+from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.modules import Modules
 from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.slots import LOG, REPORT, Build, Slot
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.settings.policy import CacheLimits
 
-Manager = Literal["virtualenv", "local"]
+Manager = Literal["virtualenv", "conda", "local"]
 
 _NO_MLFLOW = MlflowFacts(version=None, skinny_only=False, missing=())
-_REPORT = "pip-report.json"
-_LOG = "pip.log"
 _CHECK = "pip-check.json"
 _MODULES = "modules.json"
+_FILES = "files.json"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class EnvironmentRequest:
     """What an environment is to be built from.
 
     `lock_bytes` are the content of `lock`; relative paths in it are taken from its directory.
-    `policy` names what else the result depends on.
+    virtualenv builds on `interpreter`; conda brings the version `python`, as "3.11" or "3.11.7", or
+    that of `interpreter`. `policy` names what else the result depends on. After a build,
+    environments of the cache are removed that `limits` have no room for; without limits, none is.
     """
 
     manager: Manager
@@ -56,6 +59,29 @@ class EnvironmentRequest:
     lock_bytes: bytes
     cache_dir: Path
     policy: str = ""
+    limits: CacheLimits | None = None
+    python: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of Python that is asked for."""
+        asked = self.python if self.manager == "conda" else None
+        return asked or ".".join(map(str, self.interpreter.version))
+
+    @property
+    def slot(self) -> Slot:
+        """Its place in the cache."""
+        if self.manager == "conda":
+            return environment_cache.conda_slot(
+                self.cache_dir,
+                self.version,
+                self.interpreter.platform,
+                self.lock_bytes,
+                self.policy,
+            )
+        return environment_cache.slot(
+            self.cache_dir, self.interpreter, self.lock_bytes, self.policy
+        )
 
 
 @dataclass(frozen=True)
@@ -86,21 +112,35 @@ class Environment:
     modules: Modules = field(default_factory=Modules)
 
 
-def prepare(request: EnvironmentRequest, progress: Progress) -> Environment:
+def prepare(
+    request: EnvironmentRequest, progress: Progress, until: ExitStack | None = None
+) -> Environment:
     """Build the environment, or reuse it, and look into it.
 
-    `progress` is called with a few words on what is being done, at changes and at least every few
-    seconds; how long it takes is for the caller to show. Two runs at once build once. Raises
-    `ToolError` when not the lock but the machine, the network or the cache is at fault; whatever
-    is raised, nothing half-built is left to be used.
+    No other run removes it from the cache before `until` is closed. `progress` is called with a few
+    words on what is being done, at changes and at least every few seconds; how long it takes is for
+    the caller to show. Two runs at once build once. Raises `ToolError` when not the lock but the
+    machine, the network or the cache is at fault; whatever is raised, nothing half-built is left to
+    be used.
     """
     if request.manager == "local":
         return _local(request, progress)
-    slot = environment_cache.slot(
-        request.cache_dir, request.interpreter, request.lock_bytes, request.policy
-    )
-    with environment_cache.guarded(request.cache_dir), slot.locked(progress):
-        return _reused(slot, progress) or _built(slot, request, progress)
+    slot = request.slot
+    with environment_cache.guarded(request.cache_dir):
+        with slot.locked(progress):
+            environment = _reused(slot, request, progress) or _built(slot, request, progress)
+            if environment.failure is None and until is not None:
+                until.enter_context(slot.use())
+        if not environment.reused:
+            _prune(slot, request, progress)
+    return environment
+
+
+def _prune(slot: Slot, request: EnvironmentRequest, progress: Progress) -> None:
+    """Make room in the cache; where that fails, it is no matter of this run."""
+    if request.limits is not None:
+        with suppress(OSError):
+            pruning.prune(request.cache_dir, request.limits, progress, keep=slot.folder)
 
 
 def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
@@ -125,69 +165,68 @@ def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
     )
 
 
-def _reused(slot: Slot, progress: Progress) -> Environment | None:
+def _reused(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment | None:
     """The environment that is ready in its slot; None when there is none that works."""
     build = slot.ready()
     if build is None:
         return None
     try:
-        found = inspect_installed(build.python, build.directory / _MODULES)
+        found = inspect_installed(
+            build.python, build.directory / _MODULES, build.directory / _FILES
+        )
     except InspectionFailed:
         progress("the cached environment does not work any more; building it again")
         return None
+    if gone := found.absent - build.absent:
+        progress(f"the cached environment has lost {min(gone)}; building it again")
+        return None
     slot.touch()
-    return _described(build, found, progress, reused=True)
+    return _described(request, build, found, progress, reused=True)
 
 
 def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment:
     begun = time.monotonic()
     directory = slot.fresh()
     try:
-        python = _create(directory, request.interpreter, progress)
-        failure = install(
-            python,
-            request.lock,
-            directory / _REPORT,
-            directory / _LOG,
-            progress,
-        )
+        python, failure = _make(directory, request, progress)
         if failure is not None:
             return _failed(directory, python, failure, request)
         if request.lock.read_bytes() != request.lock_bytes:
             raise ToolError(f"{request.lock.name} was changed while it was installed", "run again")
-        found = _working(python, directory / _MODULES)
-        build = slot.finish(
-            directory, python, found.version_of("pip"), seconds=time.monotonic() - begun
+        found = _working(python, directory)
+        build = Build(
+            directory=directory,
+            python=python,
+            pip_version=found.version_of("pip"),
+            seconds=round(time.monotonic() - begun, 2),
+            bytes=size_of(directory),
+            absent=found.absent,
         )
+        slot.finish(build, environment_cache.purpose(request.lock, request.lock_bytes))
     except BaseException:
         # Also KeyboardInterrupt: what is half-built must not outlive the run.
-        environment_cache.remove(directory)
+        remove(directory)
         raise
-    return _described(build, found, progress, reused=False)
+    return _described(request, build, found, progress, reused=False)
 
 
-def _create(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
-    """Create the empty virtual environment and return its interpreter."""
-    virtualenv = import_module("virtualenv")  # 0.1 s to import, and needed only to build
-    progress(f"creating a virtual environment on {interpreter}")
-    arguments = ["--python", str(interpreter.executable), "--pip", "embed"]
+def _make(
+    directory: Path, request: EnvironmentRequest, progress: Progress
+) -> tuple[Path, BuildFailure | None]:
+    """Make the environment; its Python, and why pip failed."""
+    host = request.interpreter
+    if request.manager == "conda":
+        return conda.make(directory, request.version, host, request.lock_bytes, progress)
+    return virtualenvs.make(directory, host, request.lock, progress)
+
+
+def _inspect(python: Path, directory: Path) -> Inspection:
+    return inspect_installed(python, directory / _MODULES, directory / _FILES)
+
+
+def _working(python: Path, directory: Path) -> Inspection:
     try:
-        session = virtualenv.cli_run(
-            [*arguments, "--no-download", "--no-periodic-update", str(directory)],
-            setup_logging=False,
-            env=clean_environ(),
-        )
-    except (RuntimeError, SystemExit) as problem:
-        raise ToolError(
-            f"virtualenv can't build on {interpreter} ({interpreter.executable}): {problem}",
-            "choose another interpreter with --vcp-python, or update virtualenv",
-        ) from problem
-    return Path(os.path.abspath(session.creator.exe))
-
-
-def _working(python: Path, record: Path) -> Inspection:
-    try:
-        return inspect_installed(python, record)
+        return _inspect(python, directory)
     except InspectionFailed as problem:
         raise ToolError(f"the new environment does not start: {problem}", "run again") from problem
 
@@ -196,25 +235,32 @@ def _failed(
     directory: Path, python: Path, failure: BuildFailure, request: EnvironmentRequest
 ) -> Environment:
     """Turn pip's failure into a fact about the package, or raise it as one of the machine."""
-    log = environment_cache.keep_log(request.cache_dir, directory / _LOG)
-    environment_cache.remove(directory)
+    log = environment_cache.keep_log(request.cache_dir, directory / LOG)
+    remove(directory)
     problem = surroundings(failure, f"while {request.lock.name} was installed", log)
     if problem is not None:
         raise problem
     return Environment(
-        manager="virtualenv",
+        manager=request.manager,
         directory=directory,
         python=python,
-        version=".".join(map(str, request.interpreter.version)),
+        version=request.version,
         failure=replace(failure, log=log),
     )
 
 
-def _described(build: Build, found: Inspection, progress: Progress, *, reused: bool) -> Environment:
+def _described(
+    request: EnvironmentRequest,
+    build: Build,
+    found: Inspection,
+    progress: Progress,
+    *,
+    reused: bool,
+) -> Environment:
     progress("checking what is installed")
-    report = build.directory / _REPORT
+    report = build.directory / REPORT
     return Environment(
-        manager="virtualenv",
+        manager=request.manager,
         directory=build.directory,
         python=build.python,
         version=found.python_version,

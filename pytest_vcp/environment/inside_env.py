@@ -166,6 +166,66 @@ def missing_of_mlflow(distributions: list[dict[str, Any]]) -> list[str]:
     return [file for file in expected if not os.path.exists(os.path.join(root, file))]
 
 
+def absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, Any]:
+    """The files that distributions promise and that are not there, relative to the environment.
+
+    A file that goes changes its folder: the file `kept_in` has the time of change of each folder
+    and what was absent then. Only where one of them differs is everything looked for again, and
+    the answer has `folders` to keep.
+    """
+    try:
+        with open(kept_in, encoding="utf-8") as stream:
+            kept = json.load(stream)["files"]
+        if all(_changed(folder) == time for folder, time in kept["folders"].items()):
+            return {"absent": kept["absent"], "folders": None}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    promised = _promised(distributions)
+    # Before the look: what goes during it is noticed next time.
+    folders = {folder: _changed(folder) for folder in promised}
+    missing = [
+        os.path.join(folder, name)
+        for folder, names in promised.items()
+        for name in names.difference(_listed(folder))
+    ]
+    return {"absent": missing, "folders": folders}
+
+
+def _promised(distributions: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """The names of the files that belong into each folder; folders relative to the environment.
+
+    Byte-code comes again by itself. The metadata is left out: it goes with an uninstallation, and
+    what is uninstalled is told by what is installed.
+    """
+    promised: dict[str, set[str]] = {}
+    for entry in distributions:
+        root = os.path.relpath(os.path.dirname(entry["location"]), sys.prefix)
+        folders: dict[str, str] = {}
+        for file in _record(entry["location"]):
+            folder, _, name = file.rpartition("/")
+            if name.endswith((".pyc", "__pycache__")) or ".dist-info" in folder:
+                continue
+            if folder not in folders:
+                folders[folder] = os.path.normpath(os.path.join(root, folder))
+            promised.setdefault(folders[folder], set()).add(name)
+    return promised
+
+
+def _changed(folder: str) -> int | None:
+    """When an entry last came to a folder or left it, in ns; None where it is not there."""
+    try:
+        return os.stat(os.path.join(sys.prefix, folder)).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(os.path.join(sys.prefix, folder))
+    except OSError:
+        return []
+
+
 def markers() -> dict[str, str]:
     """The values with which this interpreter answers environment markers (PEP 508)."""
     info = sys.implementation.version
@@ -186,7 +246,12 @@ def markers() -> dict[str, str]:
 
 
 def main() -> None:
-    """Print the facts on standard output."""
+    """Print the facts on standard output.
+
+    Arguments are the file in which `absent` finds what is kept, or nothing, and the fingerprints
+    for which the modules are known.
+    """
+    files_kept_in, *known = sys.argv[1:]
     distributions = installed()
     stamps = [f"{entry['location']} {entry['stamp']}" for entry in distributions]
     state = "\n".join([sys.executable, *stamps]).encode(errors="surrogateescape")
@@ -198,8 +263,9 @@ def main() -> None:
         "fingerprint": fingerprint,
         "mlflow_missing": missing_of_mlflow(distributions),
         "modules": None,
+        "files": absent(distributions, files_kept_in) if files_kept_in else None,
     }
-    if fingerprint not in sys.argv[1:]:
+    if fingerprint not in known:
         standard = sorted(sys.stdlib_module_names)
         facts["modules"] = {"standard": standard, "provided": provided(distributions)}
     json.dump(facts, sys.stdout)

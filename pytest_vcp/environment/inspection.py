@@ -57,7 +57,8 @@ class Inspection:
     """What one look into an environment found.
 
     `installed` keeps duplicates. `markers` are the interpreter's values for environment markers.
-    `fingerprint` changes with every distribution that comes, goes or is altered.
+    `fingerprint` changes with every distribution that comes, goes or is altered. `absent` are files
+    that the distributions promise and that are not there, where they were looked for.
     """
 
     python_version: str
@@ -66,6 +67,7 @@ class Inspection:
     markers: Mapping[str, str] = field(hash=False)
     fingerprint: str
     modules: Modules
+    absent: frozenset[str] = frozenset()
 
     def version_of(self, name: str) -> str | None:
         """The version of a distribution by its canonical name; None where it is not installed."""
@@ -76,16 +78,20 @@ class InspectionFailed(Exception):
     """The interpreter of an environment did not start or did not answer."""
 
 
-def inspect_installed(python: Path, record: Path | None = None) -> Inspection:
+def inspect_installed(
+    python: Path, record: Path | None = None, files: Path | None = None
+) -> Inspection:
     """Look into the environment of the interpreter `python`; one subprocess, about 0.1 s.
 
     Which distribution provides which module is kept in the file `record` for as long as the
-    environment stays the same. Raises `InspectionFailed` when the interpreter does not answer.
+    environment stays the same. With `files`, it looks for files that are gone; that file keeps the
+    times of change of all folders, so that the next look is a short one. Raises
+    `InspectionFailed` when the interpreter does not answer.
     """
     known = _recorded(record, "modules") if record is not None else {}
     try:
         answer = subprocess.run(
-            [python, "-I", "-B", _INSIDE, *known],
+            [python, "-I", "-B", _INSIDE, files or "", *known],
             capture_output=True,
             timeout=_LIMIT_SECONDS,
             check=True,
@@ -97,6 +103,8 @@ def inspect_installed(python: Path, record: Path | None = None) -> Inspection:
             modules = known[facts["fingerprint"]]
         elif record is not None:
             _keep(record, facts["fingerprint"], "modules", modules)
+        if files is not None and facts["files"]["folders"] is not None:
+            _keep(files, facts["fingerprint"], "files", facts["files"])
         return _read(facts, modules)
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as problem:
         raise InspectionFailed(f"{python} does not answer: {problem}") from problem
@@ -130,6 +138,7 @@ def _read(facts: Mapping[str, Any], modules: Mapping[str, Any]) -> Inspection:
         markers=facts["markers"],
         fingerprint=facts["fingerprint"],
         modules=Modules(frozenset(modules["standard"]), provided),
+        absent=frozenset(facts["files"]["absent"] if facts["files"] else ()),
     )
 
 

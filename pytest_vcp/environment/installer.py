@@ -1,4 +1,4 @@
-"""Run pip in an environment: one call with the resolver on, watched and logged."""
+"""Run pip in an environment: one call with the resolver on, and the user's sources only."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_vcp.environment import pip_messages
+from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.interpreters import clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
-from pytest_vcp.environment.watched import Progress, watched
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 
 # Where distributions come from and how they are reached. Every other setting of the user's pip
@@ -78,26 +78,27 @@ def _install(
         *options,
         *("--progress-bar", "off"),
     ]
-    status = watched(command, environ, lock.parent, log, progress)
+    news = pip_messages.progress_of
+    status = watched.run(command, environ, lock.parent, log, progress, news, "starting pip")
     if status == 0:
         return None
-    output = log.read_text(encoding="utf-8", errors="replace")
     if status < 0:
         name = signal.Signals(-status).name
         return BuildFailure("machine", f"pip was ended by {name}", (), log)
-    return _second_look(pip_messages.explain(output, log), output, python, environ)
+    output = log.read_text(encoding="utf-8", errors="replace")
+    return failure_of(output, log, python, environ)
 
 
 def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | None:
     """The error where not the package but the network or the machine is at fault, else None."""
     if failure.kind not in ("network", "machine"):
         return None
-    return ToolError(
-        f"{failure.headline} {when}",
-        "check the connection, the proxy and pip's index settings"
-        if failure.kind == "network"
-        else f"see the end of {log}",
-    )
+    remedy = f"see the end of {log}"
+    if failure.remedy is not None:
+        remedy = f"{failure.remedy}; all that was printed is in {log}"
+    elif failure.kind == "network":
+        remedy = "check the connection, the proxy and pip's index settings"
+    return ToolError(f"{failure.headline} {when}", remedy)
 
 
 def pip_environ(python: Path) -> dict[str, str]:
@@ -146,6 +147,11 @@ def _pip(python: Path) -> list[str | Path]:
     return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
 
 
+def failure_of(output: str, log: Path, python: Path, environ: Mapping[str, str]) -> BuildFailure:
+    """Why an installation failed: by what pip printed, and by a second look where that is vague."""
+    return _second_look(pip_messages.explain(output, log), output, python, environ)
+
+
 def _second_look(
     failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
 ) -> BuildFailure:
@@ -159,7 +165,7 @@ def _second_look(
         return failure
     if pip_messages.unreachable(output):
         return pip_messages.not_answering(output, failure.log)
-    with tempfile.TemporaryDirectory(prefix="pytest-vcp-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="tmp-", dir=failure.log.parent) as scratch:
         debug_log = Path(scratch, "pip-debug.log")
         command = [*_pip(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
         try:

@@ -31,6 +31,8 @@ class BuildFailure:
     "machine" (disk, memory, pip itself). The last two are not the package's fault. `detail` holds
     at most three lines of pip's own message, `log` the whole of it. `resolved`: the resolver had
     accepted the whole lock before the failure. `refused`: the distribution of the kind "python".
+    `remedy` is what to do where the package is not at fault, and there is more to say than to look
+    at the connection or at the log.
     """
 
     kind: FailureKind
@@ -39,6 +41,7 @@ class BuildFailure:
     log: Path
     resolved: bool = False
     refused: Refused | None = None
+    remedy: str | None = None
 
     @property
     def rule(self) -> str:

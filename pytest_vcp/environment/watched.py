@@ -1,4 +1,4 @@
-"""One process that is watched: logged, told of while it goes on, and ended whatever happens."""
+"""One process that builds: watched, logged, and ended for sure."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from pathlib import Path
 from typing import IO
 
 from pytest_vcp import processes
-from pytest_vcp.environment import pip_messages
 
 Progress = Callable[[str], None]
+News = Callable[[str], "str | None"]
 
 _HEARTBEAT_SECONDS = 2.0
 _NEWS_SECONDS = 1.0
 
 
-def watched(
+def run(
     command: Sequence[str | Path],
     environ: Mapping[str, str],
     directory: Path,
     log: Path,
     progress: Progress,
-    doing: str = "starting pip",
+    news: News,
+    step: str,
 ) -> int:
-    """Run a command to its end and return its exit status; show what it does while it does it.
+    """Run a command to its end and return its exit status; tell what it does while it does it.
 
-    Its output goes to `log`, and what pip says of its progress in there is told; `doing` is what
-    is told until then. Whatever is raised meanwhile, the process and its children are gone.
+    All that it prints goes to `log`. `news` makes a few words of a line that says something, and
+    `step` is what is told before that. Whatever is raised meanwhile (KeyboardInterrupt, a
+    time-out), the process and its children are gone.
     """
     marker = processes.new_marker()
     with log.open("wb") as sink, ExitStack() as ends:
-        # A pip that is killed leaves whatever it was unpacking and building.
+        # A pip that is killed leaves whatever it was unpacking and building. It lies in the build,
+        # so that a pytest that is killed does not leave it for ever either.
         scratch = ends.enter_context(
-            tempfile.TemporaryDirectory(prefix="pytest-vcp-pip-", ignore_cleanup_errors=True)
+            tempfile.TemporaryDirectory(prefix="tmp-", dir=log.parent, ignore_cleanup_errors=True)
         )
         guard = processes.Guard(marker)
         ends.callback(guard.dismiss)
@@ -53,12 +56,14 @@ def watched(
         )
         ends.callback(_end, process, marker)
         guard.watch(process.pid)
-        for step in _steps(process, sink, doing):
-            progress(step)
+        for told in _steps(process, sink, news, step):
+            progress(told)
         return process.wait()
 
 
-def _steps(process: subprocess.Popen[bytes], sink: IO[bytes], step: str) -> Iterator[str]:
+def _steps(
+    process: subprocess.Popen[bytes], sink: IO[bytes], news: News, step: str
+) -> Iterator[str]:
     """What it is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
     assert process.stdout is not None
     lines: queue.Queue[bytes | None] = queue.Queue()
@@ -71,22 +76,21 @@ def _steps(process: subprocess.Popen[bytes], sink: IO[bytes], step: str) -> Iter
             line = b""
         if line is None or (not line and process.poll() is not None):
             return  # the second: it has ended, and something that it left running holds the pipe
-        # pip-compile indents what pip says.
-        news = pip_messages.progress_of(line.decode("utf-8", "replace").lstrip())
-        step = news or step
+        new = news(line.decode("utf-8", "replace"))
+        step = new or step
         now = time.monotonic()
         # A heartbeat must not keep back the news that follows it.
-        if now - told_news >= _NEWS_SECONDS if news else now - told >= _HEARTBEAT_SECONDS:
-            told, told_news = now, now if news else told_news
+        if now - told_news >= _NEWS_SECONDS if new else now - told >= _HEARTBEAT_SECONDS:
+            told, told_news = now, now if new else told_news
             yield step
 
 
 def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
-    """Copy the output to the log, line by line, and tell of each; None is the end."""
+    """Copy what is printed to the log, line by line, and tell of each; None is the end."""
     try:
         for line in source:
             # A full disk, or an interrupted run that closed the log: read on nevertheless, because
-            # a pip that nobody reads from never ends.
+            # a process that nobody reads from never ends.
             with suppress(OSError, ValueError):
                 sink.write(line)
                 sink.flush()

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.environment.watched import Progress, watched
+from pytest_vcp.environment import pip_messages, watched
+from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import DECLARED
 
 _ASK_LIMIT_SECONDS = 60.0
@@ -69,7 +70,7 @@ def pip_compile(job: Compilation, progress: Progress) -> bool:
         *("--output-file", job.output, DECLARED),
     ]
     doing = f"resolving {DECLARED} with pip-tools"
-    return watched(command, job.environ, job.pkg_dir, job.log, progress, doing) == 0
+    return watched.run(command, job.environ, job.pkg_dir, job.log, progress, _news, doing) == 0
 
 
 def uv_compile(job: Compilation, uv: str, progress: Progress) -> bool:
@@ -83,7 +84,13 @@ def uv_compile(job: Compilation, uv: str, progress: Progress) -> bool:
         *("--output-file", job.output, DECLARED),
     ]
     doing = f"resolving {DECLARED} with uv"
-    return watched(command, uv_environ(job.environ), job.pkg_dir, job.log, progress, doing) == 0
+    environ = uv_environ(job.environ)
+    return watched.run(command, environ, job.pkg_dir, job.log, progress, _news, doing) == 0
+
+
+def _news(line: str) -> str | None:
+    """What pip says of its progress; pip-compile indents it."""
+    return pip_messages.progress_of(line.lstrip())
 
 
 def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from pytest_vcp.report import document
+from pytest_vcp.report import cached, document
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.recorder import Recorder
@@ -74,6 +74,8 @@ class TerminalReport:
             terminalreporter.line(f"  waiver      {remark}")
         settings = recorder.run.settings
         terminalreporter.line(f"  report      {_report(recorder.report_problem, settings)}")
+        if settings.env_manager != "local" and (kept := cached.in_short(settings.cache_dir)):
+            terminalreporter.line(f"  cache       {kept} ({_near(settings.cache_dir)})")
 
     def _block(self, name: str, verdict: Verdict, told: set[Outcome]) -> Iterator[str]:
         """What is said of one variant; `told` are the findings that were said of another."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from pytest_vcp import locks
 
 # Publishing, ending the processes and writing the report take seconds. Who waits longer than this
 # waits for a run that hangs, and goes ahead: each step by itself is safe.
@@ -22,11 +22,9 @@ def own_turn(cache_dir: Path, destination: Path) -> Iterator[None]:
     cache can't be written, or knows no locks, there are no turns.
     """
     name = hashlib.sha256(str(destination).encode(errors="surrogateescape")).hexdigest()[:20]
-    guard = FileLock(cache_dir / "publishing" / f"{name}.lock", timeout=_PATIENCE_SECONDS)
-    with suppress(OSError, NotImplementedError, Timeout):
-        Path(guard.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        guard.acquire()
-    try:
+    folder = cache_dir / "publishing"
+    with ExitStack() as turn:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            turn.enter_context(locks.held(folder / f"{name}.lock", patience=_PATIENCE_SECONDS))
         yield
-    finally:
-        guard.release()

@@ -48,6 +48,15 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class CacheLimits:
+    """Most that the cache keeps: environments, their bytes, and days since one was last used."""
+
+    environments: int
+    bytes: int
+    days: float
+
+
+@dataclass(frozen=True)
 class Policy:
     """What belongs to the platform rather than to MLflow; `policy.yaml` documents each key."""
 
@@ -66,6 +75,7 @@ class Policy:
     repeat_tolerance: Tolerance
     json_tolerance: Tolerance
     batch_tolerance: Tolerance
+    cache: CacheLimits
 
 
 def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
@@ -140,7 +150,7 @@ class _Source:
     def policy(self, values: Mapping[str, Any]) -> Policy:
         """Check every value and freeze them all."""
         tolerance, budget = values["tolerance"], values["budget"]
-        placeholders = values["placeholders"]
+        placeholders, cache = values["placeholders"], values["cache"]
         return Policy(
             pinned_requirements=self._texts("pinned_requirements", values["pinned_requirements"]),
             least_python=self._version("least_python", values["least_python"]),
@@ -164,6 +174,11 @@ class _Source:
             repeat_tolerance=self._tolerance("tolerance.repeat", tolerance["repeat"]),
             json_tolerance=self._tolerance("tolerance.json", tolerance["json"]),
             batch_tolerance=self._tolerance("tolerance.batch", tolerance["batch"]),
+            cache=CacheLimits(
+                environments=int(self._number("cache.environments", cache["environments"])),
+                bytes=int(self._number("cache.bytes", cache["bytes"])),
+                days=self._number("cache.days", cache["days"]),
+            ),
         )
 
     def _text(self, key: str, value: object) -> str:

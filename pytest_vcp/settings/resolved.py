@@ -31,7 +31,7 @@ from pytest_vcp.settings.values import (
 )
 from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 
-EnvManager = Literal["virtualenv", "local"]
+EnvManager = Literal["virtualenv", "conda", "local"]
 Device = Literal["auto", "cpu", "cuda"]
 
 # What stands for --vcp-model-config-json where it is not given.
@@ -111,9 +111,9 @@ def resolve(config: pytest.Config) -> Settings:
         waivers=Waivers(
             (*read.many("waive", read_line), *_waivers_file(read)),
         ),
-        policy=load_policy(read.file("policy", absolute), read.place("policy")),
+        policy=policy(read),
         report_dir=read.path("report-dir", pkg_dir / ".vcp", writable),
-        cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), writable),
+        cache_dir=cache_dir(read),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         artifact_only=artifact_only,
@@ -122,6 +122,16 @@ def resolve(config: pytest.Config) -> Settings:
     )
     refuse_overlaps(settings)
     return settings
+
+
+def policy(read: Reader) -> Policy:
+    """The policy that is asked for, or the shipped one."""
+    return load_policy(read.file("policy", absolute), read.place("policy"))
+
+
+def cache_dir(read: Reader) -> Path:
+    """The folder of the cache, which need not be there yet."""
+    return read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), writable)
 
 
 def _waivers_file(read: Reader) -> tuple[Waiver, ...]:
@@ -180,7 +190,8 @@ def once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple
 
 
 def _env_manager(given: Given) -> EnvManager:
-    return "local" if choice(given, ("virtualenv", "local")) == "local" else "virtualenv"
+    known: tuple[EnvManager, ...] = ("virtualenv", "conda", "local")
+    return known[known.index(choice(given, known))]
 
 
 def _device(given: Given) -> Device:

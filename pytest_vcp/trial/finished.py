@@ -110,7 +110,8 @@ def on_its_python(settings: Settings) -> Settings:
         return settings
     version = tuple(map(int, named.split(".")[:2]))
     target = (version[0], version[1])
-    return replace(settings, python=_at_hand(named, target), target_python=target)
+    python = named if settings.env_manager == "conda" else _at_hand(named, target)
+    return replace(settings, python=python, target_python=target)
 
 
 def _named_python(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The pages on variants, waivers, artifacts and policies: what they show works."""
+"""The pages on variants, waivers, artifacts, policies, environments: what they show works."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from fixtures.references import PCA_50
 from pytest_vcp.settings.policy import load_policy
 from tests.docs.pages import DOCS, blocks, commands, files
+from tests.environment.stocked import names, put
 from tests.runs import run_vcp
 
 HOW_TO = DOCS / "how-to"
@@ -79,3 +80,19 @@ def test_the_policy(package: Path) -> None:
     run = run_vcp(package, PCA_50.options, *command[1:])
     assert run.code == 0, run.output
     assert load_policy(package / "hub.yaml").repeat_tolerance.relative == 1e-3
+
+
+def test_the_cache(tmp_path: Path) -> None:
+    page = HOW_TO / "environments.md"
+    (tmp_path / "hub.yaml").write_text(blocks(page, "yaml")[0], encoding="utf-8")
+    assert load_policy(tmp_path / "hub.yaml") == load_policy()
+    put(tmp_path / "cache", "new")
+    put(tmp_path / "cache", "old", days=61)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nvcp_cache_dir = cache\n", encoding="utf-8")
+    left = []
+    for command in commands(page):
+        if command[1].startswith("--vcp-cache="):
+            run = run_vcp(tmp_path, command[1:])
+            assert run.code == 0, run.output
+            left.append(names(tmp_path / "cache"))
+    assert left == [{"new", "old"}, {"new"}, set()]

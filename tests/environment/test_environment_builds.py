@@ -6,14 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_vcp.environment import cache as environment_cache
+from pytest_vcp.environment import pruning
 from pytest_vcp.environment.build import EnvironmentRequest, prepare
 from pytest_vcp.environment.interpreters import running
+from pytest_vcp.environment.pruning import clear
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.settings.policy import CacheLimits
 
 from .conftest import Builder, Shelf
 
@@ -113,6 +118,64 @@ def test_a_damaged_one_is_built_again(build: Builder, shelf: Shelf, damage: str)
     again = build("lower==1.5\n")
     assert (again.reused, again.failure) == (False, None)
     assert build.folders() == [again.directory]
+
+
+@pytest.mark.parametrize("loss", ["package", "file"])
+def test_one_that_lost_files_is_built_again(build: Builder, shelf: Shelf, loss: str) -> None:
+    shelf.wheel("lower", "1.5")
+    first = build("lower==1.5\n")
+    (site,) = first.directory.glob("lib/python*/site-packages")
+    if loss == "package":
+        shutil.rmtree(site / "pip")
+    else:
+        (site / "lower.py").unlink()
+    again = build("lower==1.5\n")
+    assert (again.reused, again.failure) == (False, None)
+    assert f"has lost lib/{site.parent.name}/site-packages/" in " ".join(build.told)
+    assert build("lower==1.5\n").reused
+
+
+def test_byte_code_may_come_and_go(build: Builder, shelf: Shelf) -> None:
+    shelf.wheel("lower", "1.5")
+    first = build("lower==1.5\n")
+    for folder in list(first.directory.rglob("__pycache__")):
+        shutil.rmtree(folder)
+    assert build("lower==1.5\n").reused
+
+
+def test_its_size_and_purpose_are_kept(build: Builder, shelf: Shelf) -> None:
+    shelf.wheel("lower", "1.5")
+    built = build("# of a person: https://user:secret@host\nlower==1.5\n")
+    (entry,) = pruning.entries(build.cache)
+    told = subprocess.run(
+        ["du", "-sB1", built.directory], capture_output=True, text=True, check=True
+    ).stdout
+    assert entry.bytes == pytest.approx(int(told.split()[0]), rel=0.01)
+    assert entry.lock == str(build.package / "requirements.txt")
+    assert entry.requirements == ("lower==1.5",)
+    assert entry.python == f"CPython {built.version}"
+
+
+def test_a_build_makes_room(build: Builder, shelf: Shelf) -> None:
+    shelf.wheel("lower", "1.5")
+    shelf.wheel("lower", "1.6")
+    limits = CacheLimits(environments=1, bytes=10**12, days=60)
+    first = prepare(replace(build.request("lower==1.5\n"), limits=limits), build.told.append)
+    again = prepare(replace(build.request("lower==1.5\n"), limits=limits), build.told.append)
+    assert again.reused
+    with ExitStack() as until:
+        request = replace(build.request("lower==1.6\n"), limits=limits)
+        second = prepare(request, build.told.append, until)
+        assert build.folders() == [second.directory]
+        assert not first.directory.exists()
+        assert clear(build.cache).environments == 0
+    assert clear(build.cache).environments == 1
+    assert build.folders() == []
+
+
+def test_a_failed_build_leaves_nothing_but_its_log(build: Builder, shelf: Shelf) -> None:
+    assert build("absent==1.0\n").failure is not None
+    assert list((build.cache / "environments").iterdir()) == []
 
 
 def test_what_was_changed_in_a_cached_one_is_noticed(build: Builder, shelf: Shelf) -> None:

@@ -8,9 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from pytest_vcp.environment.build import prepare
+from pytest_vcp.settings.policy import CacheLimits
 
 from .conftest import Builder, Shelf
 
@@ -85,6 +89,7 @@ def test_killed_in_the_middle_is_rebuilt(build: Builder, shelf: Shelf) -> None:
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=10)
     (left,) = build.folders()
+    assert list(left.glob("tmp-*")), "what pip unpacks lies where the next build removes it"
     shelf.hold.unlink()
     built = build("slow==1.0\n")
     assert (built.reused, built.failure) == (False, None)
@@ -93,6 +98,23 @@ def test_killed_in_the_middle_is_rebuilt(build: Builder, shelf: Shelf) -> None:
     assert built.directory != left
     wait_for(lambda: all(gone(pid) for pid in shelf.builders()))
     assert build("slow==1.0\n").reused
+    assert build.folders() == [built.directory]
+    assert list(build.cache.rglob("tmp-*")) == []
+
+
+def test_killed_before_it_is_pruned_is_swept_up(build: Builder, shelf: Shelf) -> None:
+    shelf.sdist("slow", "1.0")
+    shelf.wheel("lower", "1.5")
+    shelf.hold.touch()
+    build.request("slow==1.0\n")
+    killed = start(build)
+    wait_for(shelf.builders)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=10)
+    wait_for(lambda: all(gone(pid) for pid in shelf.builders()))
+    limits = CacheLimits(environments=9, bytes=10**12, days=60)
+    built = prepare(replace(build.request("lower==1.5\n"), limits=limits), build.told.append)
+    assert list((build.cache / "environments").iterdir()) == [built.directory.parent]
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])

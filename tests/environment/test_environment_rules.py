@@ -97,6 +97,7 @@ def test_nothing_is_built_for_local() -> None:
 
 def test_a_manager_that_the_platform_does_not_use_is_unverified() -> None:
     suite.test_vcp302_environment_builds(SOUND, settings())
+    suite.test_vcp302_environment_builds(replace(SOUND, manager="conda"), settings())
     other = cast(Settings, _Settings(policy=replace(load_policy(), env_managers=("conda",))))
     with pytest.raises(Unverified, match="builds with conda, not with virtualenv"):
         suite.test_vcp302_environment_builds(SOUND, other)

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from filelock import FileLock
 
 from fixtures.references import PCA_50
-from pytest_vcp import __version__
+from pytest_vcp import __version__, locks
 from pytest_vcp.rules import RULES
 from tests.runs import environment
 
@@ -67,7 +66,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def once(folder: Path) -> Iterator[Path | None]:
     """Let one process fill the folder, in a place that becomes it at the end; others get None."""
-    with FileLock(folder.with_suffix(".lock")):
+    with locks.held(folder.with_suffix(".lock")):
         if folder.exists():
             yield None
             return

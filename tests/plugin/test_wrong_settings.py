@@ -64,7 +64,7 @@ REFUSED = {
     "payload a directory": ("json-payload-filepath", "model_data", "there is no such file"),
     "package missing": ("pkg-dir", "mlflow_pgk", "it is not a directory"),
     "package a file": ("pkg-dir", "model_spec.py", "it is not a directory"),
-    "manager unknown": ("env-manager", "uv", "choose from virtualenv, local"),
+    "manager unknown": ("env-manager", "uv", "choose from virtualenv, conda, local"),
     "manager misspelt": ("env-manager", "virtualenvs", "did you mean virtualenv?"),
     "device unknown": ("device", "gpu", "choose from auto, cpu, cuda"),
     "device misspelt": ("device", "CUDA", "did you mean cuda?"),
@@ -150,6 +150,11 @@ def test_python_that_is_not_here(configure: Configure) -> None:
     assert "install it" in told
 
 
+def test_python_that_conda_brings_need_not_be_here(configure: Configure) -> None:
+    settings = configure("--vcp-env-manager=conda", "--vcp-python=3.99")
+    assert (settings.python, settings.target_python) == ("3.99", (3, 99))
+
+
 def test_python_besides_the_running_one_without_an_environment(configure: Configure) -> None:
     told = refusal(configure, "--vcp-env-manager=local", "--vcp-python=3.99")
     assert told.startswith("--vcp-python: '3.99' is not usable; ")
@@ -233,6 +238,9 @@ POLICIES = {
     ),
     "placeholder no text": ("placeholders: {input: 3}", "has 3 under placeholders.input; write a"),
     "budget no number": ("budget: {load_seconds: long}", "has 'long' under budget.load_seconds"),
+    "cache no mapping": ("cache: 10", "has 10 under cache; write a mapping of environments, bytes"),
+    "cache key unknown": ("cache: {day: 3}", "has the unknown key 'cache.day'; did you mean days?"),
+    "cache days no number": ("cache: {days: ever}", "has 'ever' under cache.days; write a number"),
     "managers no list": ("env_managers: conda", "has 'conda' under env_managers; write a list"),
     "column no text": ("input_column: [a]", "has ['a'] under input_column; write a text"),
 }

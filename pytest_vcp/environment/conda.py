@@ -1,0 +1,132 @@
+"""Environments by conda, mamba or micromamba, from a file like the `conda.yaml` of an artifact."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from pytest_vcp.environment import conda_messages, watched
+from pytest_vcp.environment.installer import failure_of, pip_environ
+from pytest_vcp.environment.interpreters import Interpreter
+from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.slots import LOG, REPORT
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.rulebook.violations import ToolError
+
+CHANNEL = "conda-forge"
+# The pip whose sentences `pip_messages` knows.
+PIP = "pip<=26.99"
+_COMMANDS = ("conda", "micromamba", "mamba")
+_VARIABLES = ("MAMBA_EXE", "CONDA_EXE")
+_PREFIX = "env"
+_FILE = "conda.yaml"
+
+
+def make(
+    directory: Path, python: str, host: Interpreter, lock: bytes, progress: Progress
+) -> tuple[Path, BuildFailure | None]:
+    """Make an environment in `directory` from the lock; its Python, and why that failed.
+
+    `python` is the version that conda is to bring, `host` an interpreter of this machine. Raises
+    ToolError where there is no conda.
+    """
+    command = find_command()
+    directory.mkdir()
+    file, prefix, log = directory / _FILE, directory / _PREFIX, directory / LOG
+    file.write_text(specification(python, lock), encoding="utf-8")
+    environ = _environ(host, directory / REPORT)
+    news, step = conda_messages.progress_of, f"starting {command.name}"
+    status = watched.run(
+        _arguments(command, prefix, file), environ, directory, log, progress, news, step
+    )
+    there = _python_of(prefix)
+    if status == 0 and there.exists():
+        return there, None
+    if status < 0:
+        told = f"{command.name} was ended by {signal.Signals(-status).name}"
+        return there, BuildFailure("machine", told, (), log)
+    return there, _failure(log, there, environ, python)
+
+
+def find_command() -> Path:
+    """The command that makes conda environments. Raises ToolError where there is none."""
+    for name in _COMMANDS:
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    for variable in _VARIABLES:
+        path = os.environ.get(variable)
+        if path and os.access(path, os.X_OK):
+            return Path(path)
+    raise ToolError(
+        "there is no conda, micromamba or mamba on PATH, nor does MAMBA_EXE or CONDA_EXE name one",
+        "install one of them, or build with --vcp-env-manager virtualenv",
+    )
+
+
+def specification(python: str, lock: bytes) -> str:
+    """The text of a file as MLflow writes it: one channel, Python, pip, and the lock for pip."""
+    requirements = list(_logical_lines(lock.decode("utf-8", "replace")))
+    dependencies = [f"python={python}", PIP, {"pip": requirements}]
+    content = {"channels": [CHANNEL], "dependencies": dependencies, "name": "mlflow-env"}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+
+
+def _logical_lines(lock: str) -> Iterator[str]:
+    """The lines of a requirements file without comments, those that go on put together."""
+    for line in re.sub(r"[ \t]*\\\r?\n\s*", " ", lock).splitlines():
+        bare = re.sub(r"(^|\s+)#.*$", "", line).strip()
+        if bare:
+            yield bare
+
+
+def _arguments(command: Path, prefix: Path, file: Path) -> list[str | Path]:
+    if "micromamba" in command.name:
+        return [command, "create", "--yes", "-p", prefix, "-f", file]
+    return [command, "env", "create", "-p", prefix, "-f", file]
+
+
+def _environ(host: Interpreter, report: Path) -> dict[str, str]:
+    """The environment variables for conda, and for the pip that it starts: our own settings."""
+    return {
+        **_sources(host),
+        "CONDA_ALWAYS_YES": "true",
+        "MAMBA_ALWAYS_YES": "true",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_PROGRESS_BAR": "off",
+        "PIP_REPORT": str(report),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _sources(host: Interpreter) -> dict[str, str]:
+    """The variables for pip, by a pip that is here before there is one of conda's."""
+    for python in (Path(sys.executable), host.executable):
+        with suppress(ToolError):
+            return pip_environ(python)
+    raise ToolError(
+        "there is no pip here that could tell how package indexes are reached",
+        f"install pip beside pytest: {sys.executable} -m ensurepip",
+    )
+
+
+def _python_of(prefix: Path) -> Path:
+    return prefix / "bin" / "python"
+
+
+def _failure(log: Path, python: Path, environ: dict[str, str], version: str) -> BuildFailure:
+    """Why the command failed: by pip's words where pip had been started, else by its own."""
+    output = log.read_text(encoding="utf-8", errors="replace")
+    by_pip = conda_messages.told_by_pip(output)
+    if by_pip is None or not python.exists():
+        return conda_messages.explain(output, version, log)
+    return failure_of(by_pip, log, python, environ)

@@ -1,0 +1,214 @@
+"""What the cache holds, and how environments that nobody has used for long leave it.
+
+An environment goes in one step, by another name, and is removed afterwards; a run that is killed
+in between leaves a folder that nobody reads and that is removed after the next build. What another
+run looks up, builds or works in is never touched.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pytest_vcp import locks
+from pytest_vcp.environment.cache import KEPT_LOG, folder_of_all
+from pytest_vcp.environment.folders import changed, remove
+from pytest_vcp.environment.slots import REMOVED, Slot
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.settings.policy import CacheLimits
+
+_SECONDS_A_DAY = 86400.0
+# Names that we give. Whatever else lies in the folder that somebody has named is theirs.
+_SLOT = re.compile(r"[0-9a-f]{20}")
+_LEAVING = re.compile(rf"{re.escape(REMOVED)}[0-9a-f]{{8}}")
+_LOCK = re.compile(r"[0-9a-f]{20}\.lock")
+_LOCAL = re.compile(r"[0-9a-f]{20}\.(?:modules\.)?json(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One environment that is ready.
+
+    `python` is as in "CPython 3.11.7". `built` and `used` are seconds since the epoch, `bytes` is
+    what it took on the disk when it was built. `lock` is the file it was first built from, and
+    `requirements` are the first of its lines.
+    """
+
+    slot: Slot
+    python: str
+    manager: str
+    built: float
+    used: float
+    bytes: int
+    lock: str
+    requirements: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.slot.folder.name
+
+    @property
+    def in_use(self) -> bool:
+        """Does a run work in it?"""
+        return self.slot.in_use
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was removed: the number of environments, and what they took when they were built."""
+
+    environments: int = 0
+    bytes: int = 0
+
+
+def entries(cache_dir: Path) -> list[Entry]:
+    """The environments that are ready, the one used last first. Costs a few reads for each."""
+    found = (_entry(slot) for slot in _slots(cache_dir))
+    return sorted((entry for entry in found if entry), key=lambda entry: -entry.used)
+
+
+def prune(
+    cache_dir: Path,
+    limits: CacheLimits,
+    progress: Progress = lambda text: None,
+    keep: Path | None = None,
+) -> Removed:
+    """Remove leftovers, and the environments used least lately until the limits are kept.
+
+    `progress` is called as in `prepare`. `keep` is the folder of a slot that stays. Raises OSError
+    where the cache can't be changed.
+    """
+    _sweep(cache_dir, keep)
+    there = entries(cache_dir)
+    horizon = time.time() - limits.days * _SECONDS_A_DAY
+    for path in _listed(cache_dir / "local", _LOCAL):
+        if changed(path) < horizon:
+            remove(path)
+    number, size = len(there), sum(entry.bytes for entry in there)
+    removed = Removed()
+    for entry in reversed(there):
+        left, taken = number - removed.environments, size - removed.bytes
+        fits = left <= limits.environments and taken <= limits.bytes and entry.used >= horizon
+        if fits or entry.slot.folder == keep:
+            continue
+        progress("removing an environment that was not used for long")
+        if _remove(entry.slot, partial(_unused_since, entry.used)):
+            removed = Removed(removed.environments + 1, removed.bytes + entry.bytes)
+    return removed
+
+
+def clear(cache_dir: Path) -> Removed:
+    """Remove everything that no run is using. Raises OSError as `prune` does."""
+    removed = prune(cache_dir, CacheLimits(environments=0, bytes=0, days=0))
+    for path in (*_listed(cache_dir / "logs", KEPT_LOG), *_listed(cache_dir / "local", _LOCAL)):
+        remove(path)
+    return removed
+
+
+def leftovers(cache_dir: Path) -> int:
+    """How many folders there are that hold no environment and that nobody is building in."""
+    leaving = _listed(folder_of_all(cache_dir), _LEAVING)
+    torn = [slot for slot in _slots(cache_dir) if slot.ready() is None and not _is_locked(slot)]
+    return len(leaving) + len(torn)
+
+
+# --------------------------------------------------------------------------------------- one by one
+
+
+def _sweep(cache_dir: Path, keep: Path | None) -> None:
+    """Remove what runs that were killed have left."""
+    folder = folder_of_all(cache_dir)
+    for path in _listed(folder, _LEAVING):
+        remove(path)
+    for slot in _slots(cache_dir):
+        if slot.folder != keep:
+            _sweep_slot(slot)
+    for path in (*_listed(folder, _LOCK), *_listed(cache_dir / "publishing", _LOCK)):
+        # Whoever holds a lock removes its file in the end, unless it is killed.
+        if (lock := locks.attempt(path)) is not None:
+            lock.discard()
+
+
+def _sweep_slot(slot: Slot) -> None:
+    if slot.ready() is None:
+        _remove(slot, lambda slot: slot.ready() is None)
+        return
+    with suppress(FileNotFoundError):  # another run that prunes has been quicker
+        if slot.replaced() and (lock := locks.attempt(slot.lock)) is not None:
+            try:
+                for folder in () if slot.in_use else slot.replaced():
+                    remove(folder)
+            finally:
+                lock.discard()
+
+
+def _remove(slot: Slot, still_unwanted: Callable[[Slot], bool]) -> bool:
+    """Remove a slot that nobody looks up or works in, if that is still right once it is locked."""
+    lock = locks.attempt(slot.lock)
+    if lock is None:
+        return False
+    try:
+        if slot.in_use or not still_unwanted(slot):
+            return False
+        aside = slot.take_away()
+    finally:
+        lock.discard()
+    if aside is not None:
+        remove(aside)  # It takes seconds, in which nobody has to wait for the lock.
+    return aside is not None
+
+
+def _unused_since(time_of_use: float, slot: Slot) -> bool:
+    return slot.used == time_of_use
+
+
+def _is_locked(slot: Slot) -> bool:
+    if not slot.lock.exists():
+        return False
+    lock = locks.attempt(slot.lock)
+    if lock is not None:
+        lock.discard()
+    return lock is None
+
+
+# ------------------------------------------------------------------------------------------ looking
+
+
+def _listed(folder: Path, ours: re.Pattern[str]) -> list[Path]:
+    """What lies in a folder and has a name that we give."""
+    try:
+        return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _slots(cache_dir: Path) -> Iterator[Slot]:
+    for path in _listed(folder_of_all(cache_dir), _SLOT):
+        if path.is_dir():
+            yield Slot(path, {})
+
+
+def _entry(slot: Slot) -> Entry | None:
+    """What the marker of a slot tells; None where there is nothing ready."""
+    build = slot.ready()
+    if build is None:
+        return None
+    facts, purpose = slot.told("from"), slot.told("for")
+    version, requirements = facts.get("version"), purpose.get("requirements")
+    numbers = ".".join(map(str, version)) if isinstance(version, list) else "?"
+    return Entry(
+        slot=slot,
+        python=f"{facts.get('implementation', 'Python')} {numbers}",
+        manager=str(facts.get("manager", "virtualenv")),
+        built=slot.built,
+        used=slot.used,
+        bytes=build.bytes,
+        lock=str(purpose.get("lock", "")),
+        requirements=tuple(map(str, requirements)) if isinstance(requirements, list) else (),
+    )

@@ -1,0 +1,201 @@
+"""The folder of one hash in the cache: its lock, its marker, the builds in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp import locks
+from pytest_vcp.environment.folders import changed, remove
+from pytest_vcp.environment.watched import Progress
+
+# What lies in a build besides the environment: pip's report and its output.
+REPORT = "pip-report.json"
+LOG = "pip.log"
+_IN_USE = "in-use"
+_POLL_SECONDS = 0.01
+# How the names begin of folders that are on their way out.
+REMOVED = ".removed-"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A whole environment: its folder, its interpreter, its pip, and what building it took.
+
+    `bytes` is what it takes on the disk when it is new; `absent` are the files that its
+    distributions promise and that were not there even then.
+    """
+
+    directory: Path
+    python: Path
+    pip_version: str | None
+    seconds: float
+    bytes: int = 0
+    absent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The folder of one hash.
+
+    What changes it, or asks whether it is in use in order to change it, is to be called while it is
+    locked; reading needs no lock.
+    """
+
+    folder: Path
+    facts: Mapping[str, object]
+
+    @contextmanager
+    def locked(self, progress: Progress) -> Iterator[None]:
+        """Keep every other run away from this slot, and leave no empty one behind."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        waiting = "waiting for another run that builds this environment"
+        with locks.held(self.lock, lambda: progress(waiting)):
+            # Not before: whoever holds the lock may take the folder away.
+            self.folder.mkdir(exist_ok=True)
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    self.folder.rmdir()
+
+    @property
+    def lock(self) -> Path:
+        """The file of the lock."""
+        return self.folder.with_name(f"{self.folder.name}.lock")
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Keep others from removing the environment; to be entered while it is locked."""
+        # Who only looks whether it is in use has the lock for a moment.
+        while (lock := locks.attempt(self.folder / _IN_USE, shared=True)) is None:
+            time.sleep(_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def in_use(self) -> bool:
+        """Does a run work in it?"""
+        if not (self.folder / _IN_USE).exists():
+            return False
+        free = locks.attempt(self.folder / _IN_USE)
+        if free is not None:
+            free.release()
+        return free is None
+
+    def ready(self) -> Build | None:
+        """The build that is whole; None where there is none, or its interpreter has gone."""
+        marker = self._read()
+        try:
+            directory = self.folder / marker["directory"]
+            build = Build(
+                directory=directory,
+                python=directory / marker["python"],
+                pip_version=marker["pip"],
+                seconds=float(marker["seconds"]),
+                bytes=int(marker.get("bytes", 0)),
+                absent=frozenset(marker.get("absent", ())),
+            )
+        except (ValueError, KeyError, TypeError):
+            return None
+        return build if build.python.exists() else None
+
+    def told(self, key: str) -> dict[str, Any]:
+        """A part of what was written when the environment was ready; empty without."""
+        part = self._read().get(key)
+        return part if isinstance(part, dict) else {}
+
+    def _read(self) -> dict[str, Any]:
+        """The marker; empty where there is none that can be read."""
+        try:
+            marker = json.loads(self._marker.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return marker if isinstance(marker, dict) else {}
+
+    def fresh(self) -> Path:
+        """A new folder to build in, after whatever is here has been made unusable and removed.
+
+        What another run still works in stays, for a later run to remove.
+        """
+        self._marker.unlink(missing_ok=True)
+        if not self.in_use:
+            for entry in self.folder.iterdir():
+                remove(entry)
+        return self.folder / secrets.token_hex(3)
+
+    def finish(self, build: Build, purpose: Mapping[str, object]) -> None:
+        """Declare a build whole. Names in the marker are relative, so that a copy stays true.
+
+        `purpose` is kept for people who look into the cache.
+        """
+        marker = {
+            "directory": build.directory.name,
+            "python": build.python.relative_to(build.directory).as_posix(),
+            "pip": build.pip_version,
+            "seconds": build.seconds,
+            "bytes": build.bytes,
+            "absent": sorted(build.absent),
+            "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "from": self.facts,
+            "for": purpose,
+        }
+        self.touch()
+        scratch = self._marker.with_suffix(".new")
+        with scratch.open("w", encoding="utf-8") as stream:
+            json.dump(marker, stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        scratch.replace(self._marker)
+
+    def touch(self) -> None:
+        """Note that the environment was used now; where that can't be noted, never mind."""
+        with suppress(OSError):
+            self.last_used.touch()
+
+    def take_away(self) -> Path | None:
+        """Make all of it unusable in one step; returns what is left to remove, unlocked.
+
+        Not to be called while it is in use. None: another run has been quicker.
+        """
+        aside = self.folder.with_name(f"{REMOVED}{secrets.token_hex(4)}")
+        try:
+            return self.folder.rename(aside)
+        except FileNotFoundError:
+            return None
+
+    def replaced(self) -> list[Path]:
+        """Builds that are not the one that is ready: a later one came while they were in use."""
+        build = self.ready()
+        if build is None:
+            return []
+        entries = (self.folder / name for name in os.listdir(self.folder))
+        return [entry for entry in entries if entry.is_dir() and entry != build.directory]
+
+    @property
+    def built(self) -> float:
+        """When the environment became ready, in seconds since the epoch."""
+        return changed(self._marker)
+
+    @property
+    def used(self) -> float:
+        """When a run last asked for it, in seconds since the epoch."""
+        return changed(self.last_used) or self.built
+
+    @property
+    def last_used(self) -> Path:
+        """The file whose time of change is when a run last asked for the environment."""
+        return self.folder / "last-used"
+
+    @property
+    def _marker(self) -> Path:
+        return self.folder / "ready.json"

@@ -1,0 +1,44 @@
+"""Environments by virtualenv and pip."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+from pytest_vcp.environment.installer import install
+from pytest_vcp.environment.interpreters import Interpreter, clean_environ
+from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.environment.slots import LOG, REPORT
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.rulebook.violations import ToolError
+
+
+def make(
+    directory: Path, interpreter: Interpreter, lock: Path, progress: Progress
+) -> tuple[Path, BuildFailure | None]:
+    """Make an environment in `directory` and install the lock; its Python, and why it failed.
+
+    Raises ToolError where virtualenv can't build on the interpreter.
+    """
+    python = _create(directory, interpreter, progress)
+    return python, install(python, lock, directory / REPORT, directory / LOG, progress)
+
+
+def _create(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
+    """Create the empty virtual environment and return its interpreter."""
+    virtualenv = import_module("virtualenv")  # 0.1 s to import, and needed only to build
+    progress(f"creating a virtual environment on {interpreter}")
+    arguments = ["--python", str(interpreter.executable), "--pip", "embed"]
+    try:
+        session = virtualenv.cli_run(
+            [*arguments, "--no-download", "--no-periodic-update", str(directory)],
+            setup_logging=False,
+            env=clean_environ(),
+        )
+    except (RuntimeError, SystemExit) as problem:
+        raise ToolError(
+            f"virtualenv can't build on {interpreter} ({interpreter.executable}): {problem}",
+            "choose another interpreter with --vcp-python, or update virtualenv",
+        ) from problem
+    return Path(os.path.abspath(session.creator.exe))
