@@ -7,7 +7,7 @@ gate holds for a user's own tests and for a selection of rules too, in whatever 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
@@ -24,22 +24,26 @@ class Gates:
     """Remembers which rules were found broken; `stages` is the order in which they are judged.
 
     `waives` says whether a rule is waived for a variant: then its failure blocks nothing that can
-    do without it.
+    do without it. `selected` are the rules of this run, known once they have been collected.
     """
 
     def __init__(
         self,
         waives: Callable[[str, str], bool] = lambda rule, variant: False,
         stages: tuple[Stage, ...] = STAGES,
+        selected: Callable[[], Collection[str]] = lambda: BY_ID,
     ) -> None:
         self._waives = waives
+        self._selected = selected
         self._stages = stages
         self._problems: dict[tuple[str, str], Violation | ToolError | None] = {}
 
     def enter(self, facts: FileFacts, stage: Stage) -> None:
         """Raise Blocked if a required rule of an earlier stage does not hold."""
         before = self._stages[: self._stages.index(stage)]
-        self.hold(facts, *(entry.id for entry in RULES if entry.stage in before))
+        left_out = {entry.id for entry in RULES if entry.on_demand} - set(self._selected())
+        earlier = (entry.id for entry in RULES if entry.stage in before)
+        self.hold(facts, *(rule for rule in earlier if rule not in left_out))
 
     def hold(self, facts: FileFacts, *rules: str) -> None:
         """Raise Blocked if one of these rules is required, not waived, and does not hold."""

@@ -49,7 +49,7 @@ class Run:
         }
         # Of a finished artifact all files are there from the start; none of it runs before that.
         self.stages = ARTIFACT_STAGES if self.settings.artifact_only else STAGES
-        gates = Gates(self.settings.waivers.waives, self.stages)
+        gates = Gates(self.settings.waivers.waives, self.stages, lambda: self.selected)
         self.facts = {name: self._facts(variant, gates) for name, variant in self.variants.items()}
 
     def _variant(self, settings: Settings) -> Variant | Finished:

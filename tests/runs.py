@@ -72,7 +72,7 @@ def run_vcp(
     MLflow's own commands cost more than all the rest: they are run with `commands` alone.
     """
     arguments = [*options, *extra]
-    if not commands and "-k" not in arguments:
+    if not commands and not {"-k", "-m", "--collect-only"} & set(arguments):
         arguments += without_commands()
     report_file = _report_file(pkg_dir, arguments)
     before = _identity(report_file)
@@ -103,7 +103,8 @@ def command(arguments: Iterable[str]) -> list[str]:
     """The command line of a run, for tests that start it themselves."""
     cache = os.environ.get(CACHE_VARIABLE)
     given = list(arguments)
-    if cache and not _value(given, "--vcp-cache-dir"):
+    # What looks after a cache is never to look after the one of the tests.
+    if cache and not any(argument.startswith("--vcp-cache") for argument in given):
         given.append(f"--vcp-cache-dir={cache}")
     return [sys.executable, "-m", "pytest", *given]
 

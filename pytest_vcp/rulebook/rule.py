@@ -36,7 +36,8 @@ class Rule:
 
     `title` completes the sentence "in a conforming package ...", `why` says what breaks on the
     hub or at the consumer's when it does not hold. A rule whose `scope` is the package does not
-    depend on the variant, and is judged once.
+    depend on the variant, and is judged once. One that is judged `on_demand` costs so much time
+    that it may be left out: no rule of a later stage asks for it unless the run judges it.
     """
 
     id: str
@@ -45,3 +46,4 @@ class Rule:
     why: str
     level: Level = "required"
     scope: Scope = "package"
+    on_demand: bool = False

@@ -25,6 +25,7 @@ RULES: tuple[Rule, ...] = (
         "mlflow models predict, in an environment of its own making, gives the same predictions",
         "this is the command that the platform and its users run",
         scope="variant",
+        on_demand=True,
     ),
     Rule(
         "VCP804",
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
         "mlflow models serve gives the same predictions, refuses what is no request, and ends",
         "a model that answers a test may still not answer behind a server",
         scope="variant",
+        on_demand=True,
     ),
     Rule(
         "VCP805",
@@ -39,6 +41,7 @@ RULES: tuple[Rule, ...] = (
         "requests that come again, or at the same time, get the same predictions",
         "the server runs requests side by side, in threads of one process",
         scope="variant",
+        on_demand=True,
     ),
     Rule(
         "VCP806",
@@ -55,5 +58,6 @@ RULES: tuple[Rule, ...] = (
         "the server gives up on it, and whoever asked gets nothing",
         level="advice",
         scope="variant",
+        on_demand=True,
     ),
 )

@@ -156,7 +156,8 @@ def test_the_report_is_written_without_a_terminal(package: Path, options: tuple[
 
 def test_junit_has_the_rule_ids(package: Path, tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"
-    run = run_vcp(package, [*OPTIONS, "--vcp-model-config-json=[]"], f"--junitxml={file}")
+    options = [*OPTIONS, "--vcp-model-config-json=[]", f"--junitxml={file}"]
+    run = run_vcp(package, options, commands=True)
     found = {}
     for case in ET.parse(file).iter("testcase"):
         properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}

@@ -36,7 +36,7 @@ class Judged(NamedTuple):
 @pytest.fixture(scope="module")
 def conformant(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     package = PCA_50.copy(tmp_path_factory.mktemp("conformant"))
-    return Judged(package, run_vcp(package, PCA_50.options))
+    return Judged(package, run_vcp(package, PCA_50.options, commands=True))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     append_text(package / "requirements.txt", "scanpy\n")
     append_text(package / WRAPPER, "\nraise RuntimeError('at import')\n")
     options = [*PCA_50.options, "--vcp-model-config-json=[50]", "--vcp-cache-dir=../cache"]
-    return Judged(package, run_vcp(package, options))
+    return Judged(package, run_vcp(package, options, commands=True))
 
 
 def test_schema(conformant: Judged) -> None:
