@@ -72,20 +72,24 @@ def _install(
 ) -> BuildFailure | None:
     environ = pip_environ(python)
     command = [
-        *_pip(python),
+        *pip_command(python),
         "install",
         *("-r", lock.name),  # by its name: pip repeats it in its messages
         *options,
         *("--progress-bar", "off"),
     ]
-    status = watched(command, environ, lock.parent, log, progress)
+    failure = failure_of(watched(command, environ, lock.parent, log, progress), log)
+    return failure and _second_look(failure, python, environ)
+
+
+def failure_of(status: int, log: Path) -> BuildFailure | None:
+    """Why a pip that ended with `status` and wrote `log` failed; None where it did not."""
     if status == 0:
         return None
-    output = log.read_text(encoding="utf-8", errors="replace")
     if status < 0:
         name = signal.Signals(-status).name
         return BuildFailure("machine", f"pip was ended by {name}", (), log)
-    return _second_look(pip_messages.explain(output, log), output, python, environ)
+    return pip_messages.explain(log.read_text(encoding="utf-8", errors="replace"), log)
 
 
 def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | None:
@@ -110,7 +114,7 @@ def pip_environ(python: Path) -> dict[str, str]:
     asking = {key: value for key, value in environ.items() if key not in ("PIP_QUIET", "PIP_LOG")}
     try:
         answer = subprocess.run(
-            [*_pip(python), "config", "list"],
+            [*pip_command(python), "config", "list"],
             capture_output=True,
             check=True,
             env=asking,
@@ -142,18 +146,18 @@ def source_settings(listing: str) -> dict[str, str]:
     return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
 
 
-def _pip(python: Path) -> list[str | Path]:
+def pip_command(python: Path) -> list[str | Path]:
+    """The words with which the pip of an environment is started, cut off from its surroundings."""
     return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
 
 
-def _second_look(
-    failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
-) -> BuildFailure:
+def _second_look(failure: BuildFailure, python: Path, environ: Mapping[str, str]) -> BuildFailure:
     """Tell "not there" from "not reachable": pip says "no matching distribution" for both.
 
     Its debug log does tell them apart, but writes a line for each file of each project, so it is
     asked for only now, and only for the requirement in question.
     """
+    output = failure.log.read_text(encoding="utf-8", errors="replace")
     requirement = pip_messages.missing_requirement(output)
     if failure.kind not in ("unavailable", "build") or requirement is None:
         return failure
@@ -161,7 +165,7 @@ def _second_look(
         return pip_messages.not_answering(output, failure.log)
     with tempfile.TemporaryDirectory(prefix="pytest-vcp-") as scratch:
         debug_log = Path(scratch, "pip-debug.log")
-        command = [*_pip(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
+        command = [*pip_command(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
         try:
             subprocess.run(
                 [*command, "--", requirement],
