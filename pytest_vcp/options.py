@@ -101,6 +101,8 @@ RULES_FLAG = "--vcp-rules"
 RULES_KEY = "vcp_rules"
 LOCK_FLAG = "--vcp-lock"
 LOCK_KEY = "vcp_lock"
+COMPARE_FLAG = "--vcp-compare"
+COMPARE_KEY = "vcp_compare"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -124,6 +126,15 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="upgrade",
         help="write requirements.txt from requirements.in, for --vcp-python, and do nothing else; "
         "existing pins are kept unless upgrade is given",
+    )
+    group.addoption(
+        COMPARE_FLAG,
+        dest=COMPARE_KEY,
+        nargs="+",
+        default=None,
+        metavar="REPORT",
+        help="print reports of several runs side by side, given by file or directory, and do "
+        "nothing else",
     )
     for option in OPTIONS:
         if option.metavar is None:
