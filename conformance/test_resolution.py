@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.environment.resolution import applying, everything_needed
+from pytest_vcp.environment.other_pythons import OtherPython, admits
+from pytest_vcp.environment.resolution import applying, everything_needed, pins_by_name, unmet
 from pytest_vcp.requirements.lock import DECLARED, Lock, RequirementLine
 from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
@@ -33,9 +33,15 @@ _LAST = 30
 
 @rule("VCP207")
 def test_vcp207_every_pin_admits_the_python(
-    vcp_environment_build: Environment, vcp_lock: Lock, vcp_settings: Settings
+    vcp_environment_build: Environment,
+    vcp_lock: Lock,
+    vcp_other_pythons: tuple[OtherPython, ...],
+    vcp_settings: Settings,
 ) -> None:
-    """The Requires-Python of each pin, upper bound included, admits the target Python."""
+    """The Requires-Python of each pin, upper bound included, admits the target Python.
+
+    So it does each further Python that the policy names.
+    """
     failure = vcp_environment_build.failure
     if failure is not None and failure.refused is not None:
         name, wanted = failure.refused.name, failure.refused.requires_python
@@ -46,15 +52,24 @@ def test_vcp207_every_pin_admits_the_python(
     for line in applying(vcp_lock.pinned, vcp_environment_build):
         for entry in vcp_environment_build.installed:
             wanted = entry.requires_python or ""
-            if entry.name == line.name and not _admits(wanted, vcp_environment_build.version):
+            if entry.name == line.name and not admits(wanted, vcp_environment_build.version):
                 raise _other_python(entry.name, wanted, vcp_environment_build, [line], vcp_settings)
+    for other in vcp_other_pythons:
+        _serves(other, vcp_lock)
+    _all_were_judged(vcp_other_pythons, vcp_environment_build, vcp_settings)
 
 
 @rule("VCP209")
 def test_vcp209_everything_needed_is_pinned(
-    vcp_whole_environment: Environment, vcp_pins: Pins
+    vcp_whole_environment: Environment,
+    vcp_pins: Pins,
+    vcp_lock: Lock,
+    vcp_other_pythons: tuple[OtherPython, ...],
 ) -> None:
-    """Each distribution that a pin needs here, extras and markers counted, is pinned as well."""
+    """Each distribution that a pin needs here, extras and markers counted, is pinned as well.
+
+    So it is on each further Python that the policy names, in a version that serves there.
+    """
     needed = everything_needed(vcp_pins, vcp_whole_environment)
     missing = sorted(name for name in needed if name not in vcp_pins)
     if missing:
@@ -65,6 +80,8 @@ def test_vcp209_everything_needed_is_pinned(
             remedy="lock again, which pins all that is needed: pytest --vcp-lock",
             where=vcp_pins[by].where if by in vcp_pins else None,
         )
+    for other in vcp_other_pythons:
+        _is_complete_on(other, vcp_lock)
 
 
 @rule("VCP210")
@@ -138,11 +155,57 @@ def test_vcp213_every_import_is_provided_by_a_pin(
         )
 
 
-def _admits(requires_python: str, version: str) -> bool:
-    try:
-        return SpecifierSet(requires_python).contains(version, prereleases=True)
-    except InvalidSpecifier:  # pip overlooks it as well
-        return True
+def _serves(other: OtherPython, lock: Lock) -> None:
+    """Raise Violation where a pin is not for another Python."""
+    if other.refused is not None:
+        name = other.refused.name
+        why = f"requires Python {other.refused.requires_python}"
+    elif other.missing is not None:
+        name = other.missing
+        why = "has no file for it in any index"
+    else:
+        return
+    lines = applying(lock.pinned_as(name), other.environment)
+    raise Violation(
+        expected=f"{name} in a release for Python {other.python}, which the policy names",
+        received=f"{lines[0].short if lines else name}, which {why}",
+        remedy="pin a release that admits both Pythons, or one for each by a marker: "
+        f'; python_version == "{other.python}"',
+        where=lines[0].where if lines else None,
+    )
+
+
+def _all_were_judged(
+    others: tuple[OtherPython, ...], environment: Environment, settings: Settings
+) -> None:
+    """Raise Unverified where nobody says what a pin requires, or nobody could be asked."""
+    if settings.policy.pythons and environment.manager == "local":
+        raise Unverified("the policy's Pythons are asked of the pip in a built environment")
+    for other in others:
+        if other.unjudged:
+            first, *more = other.unjudged
+            raise Unverified(
+                f"{first}{and_others(1 + len(more))} has no wheel for Python {other.python}, "
+                "and no index says which Pythons it requires"
+            )
+
+
+def _is_complete_on(other: OtherPython, lock: Lock) -> None:
+    """Raise Violation where the lock leaves out, on another Python, what a pin needs there."""
+    if other.refused is not None or other.missing is not None:
+        return  # VCP207 says so, and the needs of the other pins are not known.
+    pins = pins_by_name(lock, other.environment)
+    for by, requirement in unmet(pins, other.environment):
+        name = canonicalize_name(requirement.name)
+        pin = pins.get(name)
+        wanted = f"{requirement.name}{requirement.specifier}"
+        raise Violation(
+            expected=f"a pin for all that the pins need on Python {other.python} as well",
+            received=f"{pin.short if pin else 'none'}, and {by} needs {wanted} there",
+            remedy=f"give that Python a line for {name}, with the marker "
+            f'; python_version == "{other.python}"',
+            where=(pin or pins[by]).where if pin or by in pins else None,
+        )
 
 
 def _other_python(
@@ -167,7 +230,7 @@ def _other_python(
 def _nearest_python(requires_python: str, settings: Settings) -> str | None:
     """The admitted Python nearest to the target, of those that the platform runs."""
     _, least = settings.policy.least_python
-    fitting = [minor for minor in range(least, _LAST) if _admits(requires_python, f"3.{minor}")]
+    fitting = [minor for minor in range(least, _LAST) if admits(requires_python, f"3.{minor}")]
     _, target = settings.target_python
     return f"3.{min(fitting, key=lambda minor: abs(minor - target))}" if fitting else None
 

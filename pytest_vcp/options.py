@@ -107,6 +107,8 @@ CACHE = Option(
     "list the environments that are kept, remove those that the policy has no room for, or all "
     "that no run is using, and do nothing else",
 )
+COMPARE_FLAG = "--vcp-compare"
+COMPARE_KEY = "vcp_compare"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -133,6 +135,15 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         CACHE.flag, dest=CACHE.key, default=None, metavar=CACHE.metavar, help=CACHE.help
+    )
+    group.addoption(
+        COMPARE_FLAG,
+        dest=COMPARE_KEY,
+        nargs="+",
+        default=None,
+        metavar="REPORT",
+        help="print reports of several runs side by side, given by file or directory, and do "
+        "nothing else",
     )
     for option in OPTIONS:
         if option.metavar is None:

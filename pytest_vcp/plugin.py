@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.options import ACTIVATING, CACHE, LOCK_KEY, OPTIONS, RULES_KEY, add_options
+from pytest_vcp.options import (
+    ACTIVATING,
+    CACHE,
+    COMPARE_KEY,
+    LOCK_KEY,
+    OPTIONS,
+    RULES_KEY,
+    add_options,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer --vcp-rules, --vcp-lock or --vcp-cache in place of a run."""
+    """Answer --vcp-rules, --vcp-lock, --vcp-cache or --vcp-compare in place of a run."""
     rule: str | None = config.getoption(RULES_KEY)
     if rule is not None:
         from pytest_vcp.report import rules_table
@@ -42,12 +50,18 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         from pytest_vcp.report import cached
 
         return cached.act(config, action)
+    reports: list[str] | None = config.getoption(COMPARE_KEY)
+    if reports is not None:
+        from pytest_vcp.report import comparison
+
+        return comparison.show(reports)
     return None
 
 
 def is_active(config: pytest.Config) -> bool:
     """Whether this run judges a package; options without anything to judge are refused."""
-    if any(config.getoption(key) is not None for key in (RULES_KEY, LOCK_KEY, CACHE.key)):
+    alone = (RULES_KEY, LOCK_KEY, CACHE.key, COMPARE_KEY)
+    if any(config.getoption(key) is not None for key in alone):
         return False
     for option in OPTIONS:
         # An empty class on the command line is a wrong one, not none.

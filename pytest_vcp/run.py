@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
 from pytest_vcp.environment.interpreters import Interpreter
+from pytest_vcp.environment.other_pythons import OtherPython, judge_elsewhere
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
@@ -100,6 +101,22 @@ class Run:
             )
             self.environment = prepare(request, self.progress.later(), self._ends)
         return self.environment
+
+    def other_pythons(self, build: Environment, lock: Lock) -> Iterator[OtherPython]:
+        """What the lock comes to on each further Python that the policy names.
+
+        Raises ToolError where that can't be found out.
+        """
+        for version in self.settings.policy.pythons:
+            if version != self.settings.target_python:
+                yield judge_elsewhere(
+                    ".".join(map(str, version)),
+                    build,
+                    lock,
+                    self.settings.artifact_only or self.settings.pkg_dir,
+                    self.settings.cache_dir,
+                    self.progress.later(),
+                )
 
     def close(self) -> None:
         """End every process, and remove everything that is not to stay."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from pytest_vcp.environment import conda_messages, watched
-from pytest_vcp.environment.installer import failure_of, pip_environ
+from pytest_vcp.environment import conda_messages, pip_messages, watched
+from pytest_vcp.environment.installer import pip_environ, second_look
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.slots import LOG, REPORT
@@ -129,4 +129,4 @@ def _failure(log: Path, python: Path, environ: dict[str, str], version: str) -> 
     by_pip = conda_messages.told_by_pip(output)
     if by_pip is None or not python.exists():
         return conda_messages.explain(output, version, log)
-    return failure_of(by_pip, log, python, environ)
+    return second_look(pip_messages.explain(by_pip, log), by_pip, python, environ)

@@ -72,7 +72,7 @@ def _install(
 ) -> BuildFailure | None:
     environ = pip_environ(python)
     command = [
-        *_pip(python),
+        *pip_command(python),
         "install",
         *("-r", lock.name),  # by its name: pip repeats it in its messages
         *options,
@@ -80,13 +80,20 @@ def _install(
     ]
     news = pip_messages.progress_of
     status = watched.run(command, environ, lock.parent, log, progress, news, "starting pip")
+    failure = failure_of(status, log)
+    if failure is None:
+        return None
+    return second_look(failure, log.read_text("utf-8", "replace"), python, environ)
+
+
+def failure_of(status: int, log: Path) -> BuildFailure | None:
+    """Why a pip that ended with `status` and wrote `log` failed; None where it did not."""
     if status == 0:
         return None
     if status < 0:
         name = signal.Signals(-status).name
         return BuildFailure("machine", f"pip was ended by {name}", (), log)
-    output = log.read_text(encoding="utf-8", errors="replace")
-    return failure_of(output, log, python, environ)
+    return pip_messages.explain(log.read_text(encoding="utf-8", errors="replace"), log)
 
 
 def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | None:
@@ -111,7 +118,7 @@ def pip_environ(python: Path) -> dict[str, str]:
     asking = {key: value for key, value in environ.items() if key not in ("PIP_QUIET", "PIP_LOG")}
     try:
         answer = subprocess.run(
-            [*_pip(python), "config", "list"],
+            [*pip_command(python), "config", "list"],
             capture_output=True,
             check=True,
             env=asking,
@@ -143,16 +150,12 @@ def source_settings(listing: str) -> dict[str, str]:
     return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
 
 
-def _pip(python: Path) -> list[str | Path]:
+def pip_command(python: Path) -> list[str | Path]:
+    """The words with which the pip of an environment is started, cut off from its surroundings."""
     return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
 
 
-def failure_of(output: str, log: Path, python: Path, environ: Mapping[str, str]) -> BuildFailure:
-    """Why an installation failed: by what pip printed, and by a second look where that is vague."""
-    return _second_look(pip_messages.explain(output, log), output, python, environ)
-
-
-def _second_look(
+def second_look(
     failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
 ) -> BuildFailure:
     """Tell "not there" from "not reachable": pip says "no matching distribution" for both.
@@ -167,7 +170,7 @@ def _second_look(
         return pip_messages.not_answering(output, failure.log)
     with tempfile.TemporaryDirectory(prefix="tmp-", dir=failure.log.parent) as scratch:
         debug_log = Path(scratch, "pip-debug.log")
-        command = [*_pip(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
+        command = [*pip_command(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
         try:
             subprocess.run(
                 [*command, "--", requirement],

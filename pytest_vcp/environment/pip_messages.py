@@ -227,12 +227,13 @@ def _refused(output: str) -> Refused | None:
     ignored, pin = _WRONG_PYTHON.search(output), _PINNED.match(missing_requirement(output) or "")
     for entry in ignored[1].split("; ") if ignored and pin else ():
         version, _, requires_python = entry.strip().partition(" Requires-Python ")
-        if pin and _same_version(version, pin[2]):
+        if pin and same_version(version, pin[2]):
             return Refused(pin[1], requires_python)
     return None
 
 
-def _same_version(first: str, second: str) -> bool:
+def same_version(first: str, second: str) -> bool:
+    """Whether two spellings mean one version; what is no version is compared as it is."""
     try:
         return Version(first) == Version(second)
     except InvalidVersion:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -22,14 +22,19 @@ def pins_here(lock: Lock, environment: Environment) -> dict[str, RequirementLine
 
     A URL need not tell what it holds; pip's report then does. Raises Unverified without one.
     """
-    lines = [line for line in lock.pinned if line.kind in _INSTALLABLE]
-    found = {line.name: line for line in applying(lines, environment) if line.name is not None}
-    nameless = [line for line in lines if line.name is None]
+    found = pins_by_name(lock, environment)
+    nameless = [line for line in lock.pinned if line.kind in _INSTALLABLE and line.name is None]
     if nameless:
         for entry in choices(environment):
             if entry.requested:
                 found.setdefault(entry.name, nameless[0])
     return found
+
+
+def pins_by_name(lock: Lock, environment: Environment) -> dict[str, RequirementLine]:
+    """The same, of the lines that tell a name."""
+    lines = applying((line for line in lock.pinned if line.kind in _INSTALLABLE), environment)
+    return {line.name: line for line in lines if line.name is not None}
 
 
 def applying(lines: Iterable[RequirementLine], environment: Environment) -> list[RequirementLine]:
@@ -57,6 +62,31 @@ def everything_needed(
     Told by the metadata of what is installed, with extras and markers; all names are canonical.
     """
     needed: dict[str, str] = {}
+    for name, requirement in _followed(roots, environment):
+        needed.setdefault(canonicalize_name(requirement.name), name)
+    return needed
+
+
+def unmet(
+    pins: Mapping[str, RequirementLine], environment: Environment
+) -> Iterator[tuple[str, Requirement]]:
+    """Each requirement that no pin meets, with the name of the distribution that has it.
+
+    Of a pin that the environment lacks, nothing is known, and it counts as fitting.
+    """
+    versions = {entry.name: entry.version for entry in environment.installed}
+    for name, requirement in _followed(pins, environment):
+        other = canonicalize_name(requirement.name)
+        version = versions.get(other)
+        fits = version is None or requirement.specifier.contains(version, prereleases=True)
+        if other not in pins or not fits:
+            yield name, requirement
+
+
+def _followed(
+    roots: Mapping[str, RequirementLine], environment: Environment
+) -> Iterator[tuple[str, Requirement]]:
+    """Each requirement that applies, of the roots and of all that these need; and whose it is."""
     pending = [(name, frozenset(_extras(line.requirement))) for name, line in roots.items()]
     seen = set()
     while pending:
@@ -66,10 +96,9 @@ def everything_needed(
         seen.add(entry)
         name, extras = entry
         for requirement in _requirements(name, extras, environment):
+            yield name, requirement
             other = canonicalize_name(requirement.name)
-            needed.setdefault(other, name)
             pending.append((other, frozenset(requirement.extras)))
-    return needed
 
 
 def _extras(requirement: Requirement | None) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.environment.pip_report import Chosen
 from pytest_vcp.environment.resolution import choices, pins_here
 from pytest_vcp.facts.fact import fact
@@ -58,6 +59,17 @@ class EnvironmentFacts(FileFacts):
     def choices(self) -> tuple[Chosen, ...]:
         """What pip installed when it built the environment."""
         return choices(self.environment)
+
+    @fact
+    def other_pythons(self) -> tuple[OtherPython, ...]:
+        """What the lock comes to on each further Python that the policy names.
+
+        Of none, where it has no environment, whose pip would be asked.
+        """
+        build = self.environment_build
+        if build.failure is not None or build.manager == "local":
+            return ()
+        return tuple(self._run.other_pythons(build, self.lock))
 
     @fact
     def imported(self) -> tuple[Imported, ...]:

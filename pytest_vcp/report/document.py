@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.report.on_python import with_outcomes
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict, overall
 from pytest_vcp.rules import RULES
@@ -22,7 +23,7 @@ def build(
     facts: Mapping[str, Mapping[str, Any]],
     remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The report as plain values; `facts` hold each variant's artifact, figures and outputs.
+    """The report as plain values; `facts` hold each variant's Python, artifact, figures, outputs.
 
     An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
     other (``float32(48, 50)``), and its bytes in C order. `remarks` are about waivers.
@@ -43,6 +44,8 @@ def _variant(
 ) -> dict[str, Any]:
     return {
         "verdict": verdict.word,
+        "fix_first": verdict.first.rule if verdict.first else None,
+        "python": with_outcomes(facts["python"], outcomes),
         "artifact": facts.get("artifact"),
         "figures": facts.get("figures"),
         "outputs": facts.get("outputs"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_vcp.artifact.publishing import DestinationTaken
-from pytest_vcp.report import distribution, document
+from pytest_vcp.report import distribution, document, on_python
 from pytest_vcp.report.outcomes import (
     Outcome,
     not_judged,
@@ -195,6 +195,8 @@ class Recorder:
 
     def _finish(self, variant: str, interrupted: bool) -> None:
         """Note what a variant came to, publish what was verified, end the processes."""
+        if self.run.environment is not None:
+            self.facts[variant]["python"] = on_python.of_the_run(self.run)
         if self.run.variants[variant].trial is None:
             return
         self._note(variant)
@@ -232,6 +234,7 @@ class Recorder:
         why = "the run ended before it" if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
+            self.facts[name].setdefault("python", on_python.of_the_run(self.run))
             for entry in RULES:
                 if entry.id not in known:
                     self._add(not_judged(entry.id, name, why))

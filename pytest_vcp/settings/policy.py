@@ -62,6 +62,7 @@ class Policy:
 
     pinned_requirements: tuple[str, ...]
     least_python: tuple[int, int]
+    pythons: tuple[tuple[int, int], ...]
     env_managers: tuple[str, ...]
     input_column: str
     must_verify: tuple[str, ...]
@@ -151,9 +152,11 @@ class _Source:
         """Check every value and freeze them all."""
         tolerance, budget = values["tolerance"], values["budget"]
         placeholders, cache = values["placeholders"], values["cache"]
+        least_python = self._version("least_python", values["least_python"])
         return Policy(
             pinned_requirements=self._texts("pinned_requirements", values["pinned_requirements"]),
-            least_python=self._version("least_python", values["least_python"]),
+            least_python=least_python,
+            pythons=self._versions("pythons", values["pythons"], least_python),
             env_managers=self._texts("env_managers", values["env_managers"]),
             input_column=self._text("input_column", values["input_column"]),
             must_verify=self._rules("must_verify", values["must_verify"]),
@@ -205,6 +208,18 @@ class _Source:
             raise self.wrong(key, value, 'a version in quotes, such as "3.10"')
         major, minor = value.split(".")
         return int(major), int(minor)
+
+    def _versions(
+        self, key: str, value: object, least: tuple[int, int]
+    ) -> tuple[tuple[int, int], ...]:
+        if not isinstance(value, list):
+            raise self.wrong(key, value, 'a list of versions in quotes, such as ["3.12", "3.13"]')
+        versions = tuple(dict.fromkeys(self._version(key, entry) for entry in value))
+        for major, minor in versions:
+            if (major, minor) < least:
+                needed = ".".join(map(str, least))
+                raise self.wrong(key, f"{major}.{minor}", f"{needed} (least_python) or newer")
+        return versions
 
     def _number(self, key: str, value: object) -> float:
         # YAML takes 1e-5, without a dot, for a text.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.options import CACHE, LOCK_FLAG, OPTIONS, RULES_FLAG
+from pytest_vcp.options import CACHE, COMPARE_FLAG, LOCK_FLAG, OPTIONS, RULES_FLAG
 from pytest_vcp.rules import BY_ID
 from tests.docs.pages import DOCS
 
@@ -31,8 +31,8 @@ PROPERTIES = {"vcp_rule", "vcp_outcome"}
 def test_names_on_a_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     options = set(re.findall(r"--vcp-[a-z]+(?:-[a-z]+)*", text))
-    alone = {LOCK_FLAG, RULES_FLAG, CACHE.flag}
-    assert options <= {option.flag for option in OPTIONS} | alone
+    instead = {LOCK_FLAG, RULES_FLAG, CACHE.flag, COMPARE_FLAG}
+    assert options <= {option.flag for option in OPTIONS} | instead
     names = set(re.findall(r"(?<![\w-])vcp_[a-z_]+\b", text))
     assert names <= {option.key for option in OPTIONS} | FIXTURES | PROPERTIES
     rules = set(re.findall(r"VCP\d{3}", text))

@@ -51,16 +51,18 @@ class Shelf:
     told: Path
     hold: Path
 
-    def wheel(self, name: str, version: str, *, requires: str = "", python: str = "") -> Path:
-        """Put a wheel with one module on the shelf."""
+    def wheel(
+        self, name: str, version: str, *, requires: str = "", python: str = "", tag: str = "py3"
+    ) -> Path:
+        """Put a wheel with one module on the shelf; `tag` is the Python in its file name."""
         stem = f"{name}-{version}"
         headers = _metadata(name, version, requires, python)
         files = {
             f"{name}.py": f"VERSION = {version!r}\n",
             f"{stem}.dist-info/METADATA": headers,
-            f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+            f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nTag: {tag}-none-any\n",
         }
-        path = self.folder / f"{stem}-py3-none-any.whl"
+        path = self.folder / f"{stem}-{tag}-none-any.whl"
         with zipfile.ZipFile(path, "w") as archive:
             for file, content in files.items():
                 archive.writestr(file, content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +12,9 @@ from conformance import test_environment as suite
 from conformance import test_resolution as resolution
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.inspection import Installed, MlflowFacts
+from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind, Refused
+from pytest_vcp.environment.resolution import applying
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.settings.policy import load_policy
@@ -121,8 +123,80 @@ def test_a_python_that_207_advises_is_one_that_301_accepts(
     broken = replace(SOUND, failure=failure, installed=(), broken=None)
     pins = lock(tmp_path, "torch==2.1.0\n")
     with pytest.raises(Violation) as caught:
-        resolution.test_vcp207_every_pin_admits_the_python(broken, pins, settings())
+        resolution.test_vcp207_every_pin_admits_the_python(broken, pins, (), settings())
     assert caught.value.remedy.startswith(advised)
+
+
+def elsewhere(lock: Lock, **found: object) -> OtherPython:
+    """What was found out about a lock on Python 3.13, where its markers are evaluated."""
+    markers = {"python_version": "3.13", "sys_platform": "linux"}
+    installed = cast(tuple[Installed, ...], found.pop("installed", ()))
+    there = replace(SOUND, version="3.13.99", markers=markers, installed=installed)
+    return replace(OtherPython("3.13", there), **cast(dict[str, Any], found))
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"refused": Refused("torch", "<3.13")}, "torch==2.1.0, which requires Python <3.13"),
+        ({"missing": "torch"}, "torch==2.1.0, which has no file for it in any index"),
+    ],
+)
+def test_a_pin_that_another_python_refuses_fails_207(
+    tmp_path: Path, found: dict[str, object], words: str
+) -> None:
+    pins = lock(tmp_path, "torch==2.0.0 ; python_version < '3.12'\ntorch==2.1.0\n")
+    other = elsewhere(pins, **found)
+    with pytest.raises(Violation) as caught:
+        resolution.test_vcp207_every_pin_admits_the_python(SOUND, pins, (other,), settings())
+    assert caught.value.expected == "torch in a release for Python 3.13, which the policy names"
+    assert received(caught) == words
+    assert caught.value.where == Location("requirements.txt", 2)
+    assert all(len(text) <= 100 for text in (caught.value.remedy, caught.value.expected))
+    # What the pins need there is not known then, and is no second fault.
+    resolution.test_vcp209_everything_needed_is_pinned(SOUND, {}, pins, (other,))
+
+
+def test_what_nobody_can_say_of_another_python_is_unverified(tmp_path: Path) -> None:
+    pins = lock(tmp_path, "torch==2.1.0\n")
+    other = elsewhere(pins, unjudged=("odd==1", "odder==1"))
+    with pytest.raises(Unverified, match=r"odd==1 \(and 1 more\) has no wheel for Python 3\.13"):
+        resolution.test_vcp207_every_pin_admits_the_python(SOUND, pins, (other,), settings())
+    local = replace(SOUND, manager="local")
+    named = cast(Settings, _Settings(policy=replace(load_policy(), pythons=((3, 13),))))
+    with pytest.raises(Unverified, match="the pip in a built environment"):
+        resolution.test_vcp207_every_pin_admits_the_python(local, pins, (), named)
+
+
+@pytest.mark.parametrize(
+    ("pinned", "words", "line"),
+    [
+        ("", "none, and torch needs numpy>=2 there", 1),
+        ("numpy==1.26.4\n", "numpy==1.26.4, and torch needs numpy>=2 there", 2),
+        (
+            "numpy==1.26.4 ; python_version < '3.13'\nnumpy==2.1.0 ; python_version > '3.12'\n",
+            "",
+            0,
+        ),
+    ],
+)
+def test_what_only_another_python_lacks_fails_209(
+    tmp_path: Path, pinned: str, words: str, line: int
+) -> None:
+    pins = lock(tmp_path, f"torch==2.1.0\n{pinned}")
+    needs = ("numpy>=2 ; python_version >= '3.13'", "tomli ; python_version < '3.13'")
+    _, *numpy = applying(pins.pinned, elsewhere(pins).environment)
+    versions = tuple(Installed("numpy", str(entry.exact_version), "") for entry in numpy)
+    other = elsewhere(pins, installed=(Installed("torch", "2.1.0", "", needs), *versions))
+    resolution.test_vcp207_every_pin_admits_the_python(SOUND, pins, (other,), settings())
+    if not words:
+        resolution.test_vcp209_everything_needed_is_pinned(SOUND, {}, pins, (other,))
+        return
+    with pytest.raises(Violation) as caught:
+        resolution.test_vcp209_everything_needed_is_pinned(SOUND, {}, pins, (other,))
+    assert received(caught) == words
+    assert "numpy" in caught.value.remedy
+    assert caught.value.where == Location("requirements.txt", line)
 
 
 def test_an_old_python_fails_301() -> None:

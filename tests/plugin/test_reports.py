@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from fixtures.references import PCA_50
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.report import document
+from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.rules import BY_ID, RULES
 from tests.plugin.rights import run_without_root_rights
 from tests.runs import Run, run_vcp
@@ -23,6 +25,16 @@ from tests.runs import Run, run_vcp
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
 OUTCOMES = {"passed", "failed", "advice", "waived", "unverified", "skipped", "error"}
 RULE_KEYS = {"outcome", "title", "message", "expected", "received", "where", "remedy"}
+VARIANT = {
+    "verdict",
+    "fix_first",
+    "python",
+    "artifact",
+    "figures",
+    "outputs",
+    "commands",
+    "rules",
+}
 FIGURES = {"load_seconds", "forward_seconds", "peak_rss_bytes", "model_loads", "forward_passes"}
 
 
@@ -57,7 +69,7 @@ def test_schema(conformant: Judged) -> None:
     assert report["schema"] == 1
     assert list(report["variants"]) == ["default"]
     variant = conformant.run.variant
-    assert set(variant) == {"verdict", "artifact", "figures", "outputs", "commands", "rules"}
+    assert set(variant) == VARIANT
     assert set(variant["artifact"]) == {"path", "sha256", "bytes"}
     assert set(variant["figures"]) == FIGURES
     assert list(variant["rules"]) == [rule.id for rule in RULES]
@@ -70,7 +82,7 @@ def test_schema(conformant: Judged) -> None:
 
 def test_schema_without_an_artifact(broken: Judged) -> None:
     variant = broken.run.variant
-    assert set(variant) == {"verdict", "artifact", "figures", "outputs", "commands", "rules"}
+    assert set(variant) == VARIANT
     assert (variant["artifact"], variant["figures"], variant["outputs"]) == (None, None, None)
     assert list(variant["rules"]) == [rule.id for rule in RULES]
 
@@ -87,6 +99,10 @@ def test_conformant(conformant: Judged) -> None:
         "sha256": artifact.sha256,
         "bytes": artifact.bytes,
     }
+    assert run.variant["fix_first"] is None
+    steps = {step: run.variant["python"][step] for step in STEPS}
+    assert steps == dict.fromkeys(STEPS, True)
+    assert run.variant["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
     assert run.variant["figures"]["model_loads"] == 2
     assert all(figure > 0 for figure in run.variant["figures"].values())
 
@@ -118,6 +134,8 @@ def test_nonconformant(broken: Judged) -> None:
     assert run.report["verdict"] == "nonconformant"
     failed = {rule for rule, word in run.outcomes.items() if word == "failed"}
     assert failed == {"VCP108", "VCP202"}
+    assert run.variant["fix_first"] == "VCP108"
+    assert {run.variant["python"][step] for step in STEPS} == {None}
     entry = run.variant["rules"]["VCP202"]
     assert entry["where"].startswith("requirements.txt:")
     assert "scanpy" in entry["received"]

@@ -227,6 +227,12 @@ POLICIES = {
     ),
     # YAML reads it as the number 3.1.
     "version unquoted": ("least_python: 3.10", "has 3.1 under least_python; write a version in"),
+    "other version unquoted": ("pythons: [3.12]", "has 3.12 under pythons; write a version in"),
+    "other versions no list": ("pythons: '3.12'", "has '3.12' under pythons; write a list of"),
+    "other version too old": (
+        "pythons: ['3.12', '3.9']",
+        "has '3.9' under pythons; write 3.10 (least_python) or newer",
+    ),
     "requirements no list": ("pinned_requirements: mlflow==3.1.0", "write a list of texts"),
     "unknown rule": ("must_verify: [VCP7011]", "unknown rule 'VCP7011' under must_verify; did you"),
     "rules no list": ("must_verify: VCP701", "has 'VCP701' under must_verify; write a list"),

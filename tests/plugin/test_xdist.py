@@ -35,6 +35,7 @@ def comparable(run: Run) -> dict[str, object]:
     return {
         "verdict": run.report["verdict"],
         "rules": run.variant["rules"],
+        "python": run.variant["python"],
         "artifact": run.variant["artifact"] and run.variant["artifact"]["path"],
         "figures": figures and {name: figures[name] for name in ("model_loads", "forward_passes")},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -58,6 +60,40 @@ def test_its_pinned_line_has_to_be_there(tmp_path: Path) -> None:
 def test_its_least_python_counts(tmp_path: Path) -> None:
     run = judged(rewritten(tmp_path), least=f"3.{sys.version_info[1] + 1}")
     assert run.outcomes["VCP301"] == "failed", run.output
+
+
+def serving(package: Path, pythons: list[str], env: dict[str, str] | None = None) -> Run:
+    """The rules on the lock, where the hub runs these Pythons."""
+    (package.parent / "hub.yaml").write_text(f"pythons: {json.dumps(pythons)}\n", encoding="utf-8")
+    selected = ("--vcp-policy=../hub.yaml", "-k", "vcp207 or vcp209")
+    return run_vcp(package, PCA_50.options, *selected, env=env)
+
+
+def test_its_pythons_are_asked_about_once(tmp_path: Path) -> None:
+    package = PCA_50.copy(tmp_path)
+    served = ["3.10", "3.11", "3.12", "3.13"]
+    first = serving(package, served)
+    assert (first.outcomes["VCP207"], first.outcomes["VCP209"]) == ("passed", "passed"), (
+        first.output
+    )
+
+    # Now that no index answers, the answers are still there; for another Python there is none.
+    away = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+    }
+    again = serving(package, served, away)
+    assert (again.outcomes["VCP207"], again.outcomes["VCP209"]) == ("passed", "passed"), (
+        again.output
+    )
+    unknown = serving(package, [*served, "3.20"], away)
+    assert unknown.code == 10, unknown.output
+    assert unknown.outcomes["VCP207"] == "error", unknown.output
+    assert "127.0.0.1" in unknown.variant["rules"]["VCP207"]["message"]
+    assert unknown.variant["verdict"] == "error"
 
 
 def test_its_placeholder_is_recognised(tmp_path: Path) -> None:

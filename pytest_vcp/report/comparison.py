@@ -1,0 +1,139 @@
+"""`pytest --vcp-compare`: the reports of several runs side by side, a line for each Python.
+
+The runs can be of different days and machines; nothing is judged again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vcp.options import COMPARE_FLAG
+from pytest_vcp.report.document import NAME, SCHEMA
+from pytest_vcp.report.on_python import STEPS
+from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, WORDS
+
+_TITLES = ("Python", "variant", "verdict", *STEPS, "fix first")
+_WORDS = {True: "yes", False: "no", None: "-"}
+_CODES = {"error": ERROR_EXIT, "nonconformant": NONCONFORMANT_EXIT}
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One variant on one Python, as a report tells of it; `written` is when, in seconds."""
+
+    python: str
+    variant: str
+    verdict: str
+    steps: tuple[bool | None, ...]
+    fix_first: str
+    lock: str | None
+    written: float
+
+    @property
+    def place(self) -> tuple[list[int], str]:
+        """Where its line stands: by Python, then by variant."""
+        return [int(part) for part in self.python.split(".")], self.variant
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        words = (_WORDS[step] for step in self.steps)
+        return self.python, self.variant, self.verdict, *words, self.fix_first
+
+
+def show(asked: Sequence[str]) -> int:
+    """Print the reports in a table; returns the exit code of the worst verdict: 0, 1 or 10.
+
+    `asked` are reports, and directories that hold one, or hold directories that do. Raises
+    pytest.UsageError for what is none.
+    """
+    files = dict.fromkeys(file for entry in asked for file in _reports(Path(entry)))
+    judged = sorted((entry for file in files for entry in _read(file)), key=lambda one: one.place)
+    print("\n".join([*_table(judged), *_remarks(judged)]))
+    worst = min((entry.verdict for entry in judged), key=WORDS.index)
+    return _CODES.get(worst, 0)
+
+
+def _reports(path: Path) -> list[Path]:
+    """The reports at a path, none of them twice."""
+    candidates = [path]
+    if path.is_dir():
+        inner = sorted(path.glob(f"*/{NAME}"))
+        candidates = [path / NAME] if (path / NAME).is_file() else inner
+    found = [candidate.resolve() for candidate in candidates if candidate.is_file()]
+    if not found:
+        raise _refusal(
+            path,
+            f"there is no {NAME}; name a report, its directory (--vcp-report-dir of a run), "
+            "or a directory of such directories",
+        )
+    return found
+
+
+def _read(file: Path) -> Iterator[_Judged]:
+    try:
+        report = json.loads(file.read_bytes())
+        if report["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {report['schema']}, not {SCHEMA}")
+        judged = [
+            _judged(name, variant, file.stat().st_mtime)
+            for name, variant in report["variants"].items()
+        ]
+    except (OSError, ValueError) as problem:
+        raise _refusal(file, f"it can't be read: {problem}; run again to write it") from None
+    except (KeyError, TypeError, AttributeError):
+        raise _refusal(file, "it is no report of this release; run again to write it") from None
+    yield from judged
+
+
+def _judged(name: str, variant: Mapping[str, Any], written: float) -> _Judged:
+    python = variant["python"]
+    rule = variant["fix_first"]
+    if variant["verdict"] not in WORDS:
+        raise ValueError(f"its verdict is {variant['verdict']!r}")
+    return _Judged(
+        python=python["version"],
+        variant=name,
+        verdict=variant["verdict"],
+        steps=tuple(python[step] for step in STEPS),
+        fix_first=_brief(rule, variant["rules"][rule]) if rule else "",
+        lock=python["lock"],
+        written=written,
+    )
+
+
+def _brief(rule: str, told: Mapping[str, str]) -> str:
+    """A broken rule on one line: where, what, and what to do."""
+    if not told["received"]:
+        return f"{rule}: {told['message']}"
+    place = f"{told['where']}: " if told["where"] else ""
+    return f"{rule}: {place}{told['received']}; {told['remedy']}"
+
+
+def _table(judged: Iterable[_Judged]) -> Iterator[str]:
+    rows = [_TITLES, *(entry.cells for entry in judged)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _remarks(judged: Sequence[_Judged]) -> Iterator[str]:
+    """The Pythons that were judged with a lock other than the one of the latest report."""
+    latest = max(judged, key=lambda entry: entry.written)
+    others = dict.fromkeys(entry.python for entry in judged if entry.lock != latest.lock)
+    if others:
+        yield ""
+        yield (
+            f"note  {', '.join(others)} judged another requirements.txt than {latest.python}, "
+            "whose report is the latest; run again"
+        )
+
+
+def _refusal(path: Path, problem: str) -> pytest.UsageError:
+    return pytest.UsageError(f"{COMPARE_FLAG}: {path}: {problem}")
