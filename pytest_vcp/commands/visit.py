@@ -79,7 +79,7 @@ class Visitor:
         found = []
         for what, must_refuse, body in self._bad_bodies():
             answer = self._server.invoke(body)
-            found.append(BadRequest(what, must_refuse, answer, self._server.ping()))
+            found.append(BadRequest(what, must_refuse, answer, self._server.goes_on()))
             if not found[-1].alive:
                 return tuple(found)
         self._keep("after bad requests", self._server.invoke(self._body(self._request)))

@@ -20,8 +20,7 @@ from fixtures.references import PCA_50
 from pytest_vcp.environment import interpreters
 from pytest_vcp.report.on_python import STEPS
 from tests.docs.pages import DOCS, blocks, commands
-from tests.runs import COMMAND_RULES
-from tests.runs import environment, run_vcp
+from tests.runs import COMMAND_RULES, environment, run_vcp
 
 PAGE = DOCS / "how-to" / "pythons.md"
 CI = DOCS / "how-to" / "ci.md"
