@@ -165,8 +165,9 @@ class PredictCommand:
         return {
             **sources,
             **packages,
-            # Of all that is installed, one prediction imports little; then it is thrown away.
-            "PIP_NO_COMPILE": "1",
+            # Of all that is installed, one prediction imports little; then it is thrown away. pip
+            # reads this variable the wrong way round: 0 is what switches compiling off.
+            "PIP_NO_COMPILE": "0",
             # Where virtualenv keeps what it begins every environment with.
             "VIRTUALENV_OVERRIDE_APP_DATA": str(place.settings.cache_dir / "virtualenv"),
             "PYTHON_BUILD_DEFINITIONS": os.pathsep.join(filter(None, [str(definitions), known])),

@@ -6,12 +6,14 @@ import os
 from importlib import import_module
 from pathlib import Path
 
-from pytest_vcp.environment.installer import install
+from pytest_vcp.environment.installer import compile_all, install
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.slots import LOG, REPORT
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
+
+_COMPILED = "compileall.log"
 
 
 def make(
@@ -22,7 +24,10 @@ def make(
     Raises ToolError where virtualenv can't build on the interpreter.
     """
     python = _create(directory, interpreter, progress)
-    return python, install(python, lock, directory / REPORT, directory / LOG, progress)
+    failure = install(python, lock, directory / REPORT, directory / LOG, progress)
+    if failure is None:
+        compile_all(python, directory / "lib", directory / _COMPILED, progress)
+    return python, failure
 
 
 def _create(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
