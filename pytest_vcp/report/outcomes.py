@@ -12,6 +12,9 @@ from pytest_vcp.rules import BY_ID
 from pytest_vcp.settings.waivers import Waiver
 from pytest_vcp.suite import page
 
+# Why a rule has no outcome in a run that was interrupted, or stopped at its first failure.
+CUT_SHORT = "the run ended before it"
+
 Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", "error"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from pytest_vcp.artifact.publishing import DestinationTaken
 from pytest_vcp.report import distribution, document, on_python
 from pytest_vcp.report.outcomes import (
+    CUT_SHORT,
     Outcome,
     not_judged,
     outcome_of,
@@ -231,7 +232,7 @@ class Recorder:
 
     def _conclude(self, cut_short: bool) -> None:
         """Complete the outcomes, so that nothing goes unsaid, and write the report."""
-        why = "the run ended before it" if cut_short else "not selected in this run"
+        why = CUT_SHORT if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
             self.facts[name].setdefault("python", on_python.of_the_run(self.run))

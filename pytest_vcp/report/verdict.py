@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.report.outcomes import CUT_SHORT, Outcome
 from pytest_vcp.rules import RULES, STAGES
 from pytest_vcp.settings.resolved import Settings
 
@@ -25,7 +25,7 @@ class Verdict:
     """The verdict on one variant.
 
     `unverified` lists the outcomes that stayed open, `gaps` the rules that had to be verified by
-    policy or by --vcp-must-verify and were not; `broken` is what stands in the way, in the order
+    policy or by --vcp-must-verify, or that a run which was cut short had still to judge; `broken` is what stands in the way, in the order
     in which the author has to see to it.
     """
 
@@ -46,7 +46,9 @@ def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
     in_order = sorted(outcomes, key=lambda outcome: order.index(outcome.rule))
     open_ones = tuple(outcome for outcome in in_order if outcome.kind == "unverified")
     judged = {entry.rule for entry in in_order if entry.kind not in ("unverified", "skipped")}
-    wanted = dict.fromkeys((*settings.policy.must_verify, *settings.must_verify))
+    # A run that was cut short says nothing good of a package, whatever it got to.
+    cut = (entry.rule for entry in open_ones if entry.message == CUT_SHORT)
+    wanted = dict.fromkeys((*settings.policy.must_verify, *settings.must_verify, *cut))
     gaps = tuple(rule for rule in wanted if rule not in judged)
     failing = ("failed", "advice") if settings.strict else ("failed",)
     errors = _of_kinds(in_order, ("error",))

@@ -14,7 +14,7 @@ FAULTS = {
     "needs the spec": (
         faulty.NEEDS_SPEC,
         "VCP701",
-        ("No module named 'model_spec'", "model_code/model.py:3", "use only model_code"),
+        ("No module named 'model_spec'", "model_code/model.py:3", "move it into model_code"),
     ),
     "writes beside its weights": (
         faulty.WRITES_BESIDE_WEIGHTS,
