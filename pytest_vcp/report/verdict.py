@@ -25,8 +25,8 @@ class Verdict:
     """The verdict on one variant.
 
     `unverified` lists the outcomes that stayed open, `gaps` the rules that had to be verified by
-    policy or by --vcp-must-verify, or that a run which was cut short had still to judge; `broken` is what stands in the way, in the order
-    in which the author has to see to it.
+    policy or by --vcp-must-verify, or that a run which was cut short had still to judge; `broken`
+    is what stands in the way, in the order in which the author has to see to it.
     """
 
     word: Word

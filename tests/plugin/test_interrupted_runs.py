@@ -87,8 +87,8 @@ def test_interrupted(package: Path, step: str) -> None:
     assert report["verdict"] == "unverified"
     rules = report["variants"]["default"]["rules"]
     assert rules["VCP101"]["outcome"] == "passed"
-    assert rules["VCP701"] == {
-        **rules["VCP701"],
+    assert rules["VCP902"] == {
+        **rules["VCP902"],
         "outcome": "unverified",
         "message": "the run ended before it",
     }
