@@ -6,6 +6,7 @@ import itertools
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,9 @@ def found(run: Run) -> str:
     return str(run.variant["rules"][RULE]["received"])
 
 
-def record_of(package: Path) -> dict[str, object]:
+def record_of(package: Path) -> dict[str, Any]:
     with zipfile.ZipFile(package / FILE) as archive:
-        known: dict[str, object] = json.loads(archive.read("record.json"))
+        known: dict[str, Any] = json.loads(archive.read("record.json"))
     return known
 
 
@@ -147,7 +148,7 @@ def test_large_outputs_are_kept_by_rows(package: Path) -> None:
     policy.write_text("expected_bytes: 4000\n", encoding="utf-8")  # 20 rows of 50 floats.
     made = judged(package, RECORD.flag, f"--vcp-policy={policy}")
     assert made.code == 0, made.output
-    (output,) = record_of(package)["outputs"]  # type: ignore[misc]
+    (output,) = record_of(package)["outputs"]
     assert (output["shape"], output["depth"], output["rows"]) == ([48, 50], 1, 20)
 
     returning("scores[-1, 7] += 1\nreturn scores")(package)
