@@ -139,6 +139,8 @@ def _members(path: str, told: Sequence[Reply]) -> list[Any]:
         for position, entry in enumerate(told):
             values = archive[f"output_{position}"]
             shape, depth, rows = tuple(entry["shape"]), entry["depth"], entry["rows"]
+            if not (0 <= depth <= len(shape) and 1 <= rows <= math.prod(shape[:depth])):
+                raise ValueError(f"{rows} rows over {depth} axes of {shape}")
             _check(values, (rows, *shape[depth:]), entry["dtype"])
             if depth == 0 and outputs.digest(values.reshape(shape)) != entry["sha256"]:
                 raise ValueError(f"output_{position} is not what its digest says")

@@ -15,7 +15,7 @@ def keep(place: Variant | Finished, verdict: Verdict, facts: dict[str, Any]) -> 
     """Put the recorded output of a variant in its place, if its artifact was put in its own.
 
     `facts` are told where it is, or what went wrong. That the output is compared for the first
-    time in the next run stands not in its way.
+    time in the next run does not stand in its way.
     """
     recording = None if isinstance(place, Finished) else place.recording
     if recording is None or "artifact" not in facts or set(verdict.gaps) - {RULE}:
