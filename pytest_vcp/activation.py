@@ -32,6 +32,7 @@ _OF_A_PACKAGE = (
     "model-tag",
     "variant",
     "artifact-dir-path",
+    "record-expected",
 )
 
 

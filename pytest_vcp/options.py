@@ -107,6 +107,13 @@ CACHE = Option(
     "list the environments that are kept, remove those that the policy has no room for, or all "
     "that no run is using, and do nothing else",
 )
+# What is asked of a run, on the command line only: a run that records by habit compares nothing.
+RECORD = Option(
+    "record-expected",
+    None,
+    "keep the prediction on the input example in the package, if the run is conformant; later runs "
+    "have to reproduce it (VCP714)",
+)
 COMPARE_FLAG = "--vcp-compare"
 COMPARE_KEY = "vcp_compare"
 
@@ -144,6 +151,14 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="REPORT",
         help="print reports of several runs side by side, given by file or directory, and do "
         "nothing else",
+    )
+    group.addoption(
+        RECORD.flag,
+        dest=RECORD.key,
+        action="store_const",
+        const=True,
+        default=None,
+        help=RECORD.help,
     )
     for option in OPTIONS:
         if option.metavar is None:

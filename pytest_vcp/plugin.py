@@ -15,6 +15,7 @@ from pytest_vcp.options import (
     COMPARE_KEY,
     LOCK_KEY,
     OPTIONS,
+    RECORD,
     RULES_KEY,
     add_options,
 )
@@ -69,7 +70,8 @@ def is_active(config: pytest.Config) -> bool:
             config.getoption(option.key) is not None or config.getini(option.key)
         ):
             return True
-    given = [option.flag for option in OPTIONS if config.getoption(option.key) is not None]
+    both = (*OPTIONS, RECORD)
+    given = [option.flag for option in both if config.getoption(option.key) is not None]
     if given:
         raise pytest.UsageError(
             f"{given[0]} was given without --vcp-model-class: "

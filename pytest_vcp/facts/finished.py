@@ -39,6 +39,8 @@ class ArtifactFacts(Facts):
         raise Unverified(_NO_SOURCE)
 
     model_config = sources = wrapper = weights = workshop = imports = source_spec = package
+    # It lies in the package directory, not in the artifact.
+    expected = package
 
     code = None
 

@@ -8,12 +8,12 @@ from pytest_vcp.commands.mlflow_commands import MlflowCommands
 from pytest_vcp.commands.place import CommandPlace
 from pytest_vcp.commands.predict import Predicted
 from pytest_vcp.commands.visit import Visit
+from pytest_vcp.facts.expected import ExpectedFacts
 from pytest_vcp.facts.fact import fact
-from pytest_vcp.facts.forward import ForwardFacts
 from pytest_vcp.trial.prediction import Attempt
 
 
-class ServingFacts(ForwardFacts):
+class ServingFacts(ExpectedFacts):
     """The same, and what comes of it behind MLflow's commands."""
 
     @fact

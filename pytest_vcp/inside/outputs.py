@@ -163,10 +163,22 @@ def compare(first: dict[str, Any], second: dict[str, Any], tolerance: Reply) -> 
 
 
 def _difference(first: Any, second: Any, tolerance: Reply) -> Reply | None:
-    import numpy
-
     if first.shape != second.shape:
         return {"what": f"shape {second.shape} instead of {first.shape}"}
+    found = differing(first, second, tolerance)
+    if found is None:
+        return None
+    wrong, index = found
+    return {
+        "what": f"{wrong} of {first.size} values differ, the most at "
+        f"{list(index)}: {second[index]} instead of {first[index]}",
+    }
+
+
+def differing(first: Any, second: Any, tolerance: Reply) -> tuple[int, tuple[int, ...]] | None:
+    """How many values of two arrays of one shape differ, and where the most; None for none."""
+    import numpy
+
     if first.dtype.kind not in "fc" or second.dtype.kind not in "fciub":
         equal = numpy.asarray(first == second)
         apart = None
@@ -185,10 +197,7 @@ def _difference(first: Any, second: Any, tolerance: Reply) -> Reply | None:
     weight = ~equal if apart is None else numpy.where(equal, -1.0, numpy.nan_to_num(apart))
     index = numpy.unravel_index(int(numpy.argmax(weight)), equal.shape)
     wrong = int(equal.size - numpy.count_nonzero(equal))
-    return {
-        "what": f"{wrong} of {equal.size} values differ, the most at "
-        f"{[int(place) for place in index]}: {second[index]} instead of {first[index]}",
-    }
+    return wrong, tuple(int(place) for place in index)
 
 
 def through_json(prediction: Any, tolerance: Reply) -> str | None:

@@ -26,7 +26,8 @@ def build(
     """The report as plain values; `facts` hold each variant's Python, artifact, figures, outputs.
 
     An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
-    other (``float32(48, 50)``), and its bytes in C order. `remarks` are about waivers.
+    other (``float32(48, 50)``), and its bytes in C order. `recorded` is the expected output that
+    the run put in the package. `remarks` are about waivers.
     """
     return {
         "schema": SCHEMA,
@@ -50,6 +51,7 @@ def _variant(
         "figures": facts.get("figures"),
         "outputs": facts.get("outputs"),
         "commands": facts.get("commands") or [],
+        "recorded": facts.get("recorded"),
         "rules": {
             entry.id: _rule(entry.title, outcomes[entry.id])
             for entry in RULES

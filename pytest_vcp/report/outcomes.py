@@ -118,5 +118,16 @@ def unpublished(variant: str, destination: Path, problem: str) -> Outcome:
     )
 
 
+def unrecorded(variant: str, problem: str) -> Outcome:
+    """The outcome of the rule on the recorded output when that can't be put in its place."""
+    return Outcome(
+        "VCP714",
+        variant,
+        "error",
+        message=_one_line(f"the expected output can't be kept in the package: {problem}"),
+        remedy="make the package directory writable, or leave --vcp-record-expected out",
+    )
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())

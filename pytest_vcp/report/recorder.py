@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_vcp.artifact.publishing import DestinationTaken
-from pytest_vcp.report import distribution, document, on_python
+from pytest_vcp.report import distribution, document, on_python, recorded
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
     Outcome,
@@ -16,6 +16,7 @@ from pytest_vcp.report.outcomes import (
     outcome_of,
     read_outcome,
     unpublished,
+    unrecorded,
     waived,
 )
 from pytest_vcp.report.places import Places, variant_of
@@ -180,15 +181,18 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        cut_short = interrupted or bool(session.shouldfail)
         settings = self.run.settings
         with own_turn(settings.cache_dir, settings.artifact_dir):
             for name in self.run.names:
                 self._finish(name, interrupted)
+                if not cut_short:
+                    recorded.keep(self.run.variants[name], self._verdict(name), self.facts[name])
             if self.is_worker:
                 # Sent by xdist's own hook, which runs inside of this one.
                 self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
             elif self.has_verdict:
-                self._conclude(cut_short=interrupted or bool(session.shouldfail))
+                self._conclude(cut_short)
         yield
         ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ended and self.has_verdict and not self.is_worker:
@@ -242,6 +246,8 @@ class Recorder:
             if problem := self.facts[name].get("publishing_problem"):
                 place = self.run.variants[name].settings.artifact_dir
                 self._add(unpublished(name, place, problem))
+            if problem := self.facts[name].get("recording_problem"):
+                self._add(unrecorded(name, problem))
         report = document.build(
             {name: (self._verdict(name), self.outcomes(name)) for name in self.run.names},
             self.facts,

@@ -95,6 +95,8 @@ class TerminalReport:
             yield f"missing     {', '.join(verdict.gaps)}: they have to be verified"
         if recorder.run.settings.artifact_only is None:
             yield f"artifact    {_artifact(facts, recorder.run.variants[name].settings)}"
+        if recorder.run.settings.record_expected:
+            yield f"expected    {_recorded(facts)}"
         if figures := facts.get("figures"):
             yield f"figures     {_figures(figures)}"
         if commands := facts.get("commands"):
@@ -191,6 +193,14 @@ def _artifact(facts: dict[str, object], settings: Settings) -> str:
         return f"{_near(Path(artifact['path']))} ({size}, sha256 {artifact['sha256'][:12]}…)"
     kept = "; the previous one is as it was" if settings.artifact_dir.exists() else ""
     return f"none{kept}"
+
+
+def _recorded(facts: dict[str, object]) -> str:
+    recorded = facts.get("recorded")
+    if isinstance(recorded, dict):
+        size = f"{recorded['bytes'] / 1e3:.1f} kB"
+        return f"recorded at {_near(Path(recorded['path']))} ({size}); add it to the package"
+    return "not recorded: only a conformant run does that; an earlier file is as it was"
 
 
 def _figures(figures: dict[str, float | None]) -> str:

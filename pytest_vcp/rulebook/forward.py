@@ -99,6 +99,13 @@ RULES: tuple[Rule, ...] = (
         scope="variant",
     ),
     Rule(
+        "VCP714",
+        "forward",
+        "the recorded output of the example is reproduced within tolerance",
+        "weights, code and pins change, and only the numbers tell that another model came of it",
+        scope="variant",
+    ),
+    Rule(
         "VCP715",
         "forward",
         "a missing or unreadable input raises an error, which names a missing one",

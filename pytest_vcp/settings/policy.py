@@ -72,10 +72,12 @@ class Policy:
     pickle_bytes: int
     code_file_bytes: int
     input_bytes: int
+    expected_bytes: int
     budget: Budget
     repeat_tolerance: Tolerance
     json_tolerance: Tolerance
     batch_tolerance: Tolerance
+    expected_tolerance: Tolerance
     cache: CacheLimits
 
 
@@ -168,6 +170,7 @@ class _Source:
             pickle_bytes=int(self._number("pickle_bytes", values["pickle_bytes"])),
             code_file_bytes=int(self._number("code_file_bytes", values["code_file_bytes"])),
             input_bytes=int(self._number("input_bytes", values["input_bytes"])),
+            expected_bytes=int(self._number("expected_bytes", values["expected_bytes"])),
             budget=Budget(
                 load_seconds=self._number("budget.load_seconds", budget["load_seconds"]),
                 forward_seconds=self._number("budget.forward_seconds", budget["forward_seconds"]),
@@ -177,6 +180,7 @@ class _Source:
             repeat_tolerance=self._tolerance("tolerance.repeat", tolerance["repeat"]),
             json_tolerance=self._tolerance("tolerance.json", tolerance["json"]),
             batch_tolerance=self._tolerance("tolerance.batch", tolerance["batch"]),
+            expected_tolerance=self._tolerance("tolerance.expected", tolerance["expected"]),
             cache=CacheLimits(
                 environments=int(self._number("cache.environments", cache["environments"])),
                 bytes=int(self._number("cache.bytes", cache["bytes"])),

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import pytest
 
-from pytest_vcp.options import OPTIONS
+from pytest_vcp.options import OPTIONS, RECORD, Option
 from pytest_vcp.settings.values import Given, Source
 
 T = TypeVar("T")
 
-BY_NAME = {option.name: option for option in OPTIONS}
+BY_NAME = {option.name: option for option in (*OPTIONS, RECORD)}
 
 
 class Reader:
@@ -57,6 +57,14 @@ class Reader:
 
     def switch(self, name: str) -> bool:
         return bool(self.raw(name))
+
+    def asked(self, option: Option) -> bool:
+        """Whether a switch is set that the ini file does not have."""
+        found = bool(self._config.getoption(option.key))
+        self.sources[option.name] = "option" if found else "default"
+        if found:
+            self.texts[option.name] = _text(found)
+        return found
 
     def path(self, name: str, default: Path, check: Callable[[Path, Given], Path]) -> Path:
         """A path: from the command line relative to the start, from the ini file to that file."""

@@ -11,6 +11,7 @@ from typing import Literal
 import platformdirs
 import pytest
 
+from pytest_vcp.options import RECORD
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.settings.places import absolute, package_dir, writable
 from pytest_vcp.settings.policy import Policy, load_policy
@@ -57,6 +58,7 @@ class Settings:
     payload: Path | None
     artifact_dir: Path
     skip_inference: bool
+    record_expected: bool
     env_manager: EnvManager
     python: str | None
     target_python: tuple[int, int]
@@ -102,6 +104,7 @@ def resolve(config: pytest.Config) -> Settings:
         payload=read.file("json-payload-filepath", _payload),
         artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", absolute),
         skip_inference=read.switch("skip-inference"),
+        record_expected=read.asked(RECORD),
         env_manager=read.one("env-manager", _env_manager, "virtualenv"),
         python=python,
         target_python=minor_of(python) if python else sys.version_info[:2],
@@ -121,6 +124,12 @@ def resolve(config: pytest.Config) -> Settings:
         texts=read.texts,
     )
     refuse_overlaps(settings)
+    if settings.record_expected and settings.skip_inference:
+        raise refusal(
+            settings.given("record-expected", "on"),
+            "without a forward pass there is nothing to record; "
+            f"leave {settings.given('skip-inference', 'on').place} out",
+        )
     return settings
 
 

@@ -19,6 +19,7 @@ from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.preimports import preimports
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
+from pytest_vcp.trial.expected import Recording
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import Workshop
@@ -37,6 +38,7 @@ class Variant:
         self.settings = settings
         self.workshop: Workshop | None = None
         self.spare: Workshop | None = None
+        self.recording: Recording | None = None
         self._staging = Staging(settings.artifact_dir)
         self._spare_staging = Staging(settings.artifact_dir)
         self._package = package

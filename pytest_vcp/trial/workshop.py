@@ -117,12 +117,16 @@ def described(attempt: Attempt) -> Attempt:
 
 def request_for(settings: Settings, artifact: Path, root: Path) -> Payload:
     """The request for the forward pass: as given, or the example; relative inputs below `root`."""
-    given = (
-        read_payload(settings.payload)
-        if settings.payload is not None
-        else json.loads((artifact / "serving_input_example.json").read_text(encoding="utf-8"))
-    )
-    return resolved(given, settings.policy.input_column, root)
+    return resolved(request_as_given(settings, artifact), settings.policy.input_column, root)
+
+
+def request_as_given(settings: Settings, artifact: Path) -> Payload:
+    """The same request with its inputs as they are written."""
+    if settings.payload is not None:
+        return read_payload(settings.payload)
+    example = (artifact / "serving_input_example.json").read_text(encoding="utf-8")
+    given: Payload = json.loads(example)
+    return given
 
 
 def _tags(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.runs import Run, run_vcp
 
 
 def judged(tmp_path: Path, change: Change, *extra: str) -> Run:
-    package = PCA_50.copy(tmp_path)
+    package = PCA_50.copy(tmp_path, recorded=True)
     change(package)
     return run_vcp(package, PCA_50.options, *extra)
 

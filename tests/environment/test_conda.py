@@ -257,5 +257,6 @@ def test_progress(line: str, words: str | None) -> None:
 
 def test_another_python_is_another_environment(build: Builder, shelf: Shelf) -> None:
     request: EnvironmentRequest = replace(build.request("a==1"), manager="conda")
-    others = [replace(request, python=python) for python in ("3.12", "3.12.1")]
+    # A Python that no interpreter has: by default conda's is that of the interpreter at hand.
+    others = [replace(request, python=python) for python in ("3.99", "3.99.1")]
     assert len({entry.slot.folder for entry in (request, *others, build.request("a==1"))}) == 4

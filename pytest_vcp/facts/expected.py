@@ -1,0 +1,38 @@
+"""Facts about the recorded output of the example."""
+
+from __future__ import annotations
+
+import os
+
+from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.forward import ForwardFacts
+from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.trial import expected
+from pytest_vcp.trial.workshop import request_as_given
+
+# What is told of an output that has another form, or another content each time, comes first.
+_FIRST = ("VCP705", "VCP706", "VCP707", "VCP709", "VCP710")
+
+
+class ExpectedFacts(ForwardFacts):
+    """The same, and what was recorded earlier."""
+
+    @fact
+    def expected(self) -> expected.Expected:
+        """What became of the recorded output; in a run that records, it is made for the next."""
+        prediction = self.prediction
+        recording = self.settings.record_expected
+        if not recording and not os.path.lexists(expected.place(self.settings)):
+            raise Unverified("no expected output was recorded; --vcp-record-expected records it")
+        self._gates.hold(self, *_FIRST)
+        trial = self.judged
+        belongs_to = expected.owner(
+            self.settings,
+            self.spec.signature,
+            request_as_given(self.settings, trial.artifact),
+            self.digests,
+        )
+        if recording:
+            self._variant.recording = expected.record(trial, belongs_to, prediction.device)
+            raise Unverified("the output is recorded by this run; the next one has to reproduce it")
+        return expected.replay(trial, belongs_to)

@@ -1,0 +1,199 @@
+"""The prediction on the example, written to a file to be held against later ones.
+
+The file is a numpy archive without pickles: a member for each output, and ``record.json``, which
+says what they are. Of an output that is too large, rows are kept, spread evenly from the first to
+the last, and the digest of the whole.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import platform
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+from . import outputs
+from .plain import dtype_name, first_line
+
+Reply = dict[str, Any]
+
+# A row of an output is small enough to be one of so many.
+_LEAST_ROWS = 16
+# The same prediction gives the same file: the archive holds no time of its own.
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def record(state: Reply, params: Reply) -> Reply:
+    """Write the first result to a temporary file, whose `path` is told.
+
+    `params["record"]` is what the file is to say of it besides, `params["bytes"]` the most that
+    the values of all outputs may take together.
+    """
+    found = outputs.storable(state["prediction"])
+    share = params["bytes"] // max(len(found), 1)
+    told, members = [], []
+    for name in sorted(found):
+        entry, kept = _described(found[name], share)
+        told.append({"name": name, **entry})
+        members.append(kept)
+    document = {**params["record"], "outputs": told}
+    document["environment"] = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **document["environment"],
+    }
+    handle, path = tempfile.mkstemp(suffix=".npz")
+    with os.fdopen(handle, "wb") as file:
+        _write(file, document, members)
+    return {"path": path}
+
+
+def replay(state: Reply, params: Reply) -> Reply:
+    """Compare the first result with the file at `params["path"]`.
+
+    `params["outputs"]` is what its record says of the outputs. `unreadable` says why the file
+    can't be used, `difference` how the result differs; None where nothing is wrong.
+    """
+    now = outputs.storable(state["prediction"])
+    try:
+        kept = [
+            (str(entry["name"]), entry, values)
+            for entry, values in zip(
+                params["outputs"], _members(params["path"], params["outputs"]), strict=True
+            )
+        ]
+    except Exception as problem:  # noqa: BLE001 - an archive can be damaged in any way
+        return {"unreadable": first_line(problem), "difference": None}
+    return {"unreadable": None, "difference": _difference(kept, now, params["tolerance"])}
+
+
+def _described(array: Any, share: int) -> tuple[Reply, Any]:
+    """What is said of an output, and the rows of it that are kept."""
+    depth, rows = sampling(array.shape, array.itemsize, share)
+    entry = {
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "sha256": outputs.digest(array),
+        "depth": depth,
+        "rows": rows,
+    }
+    return entry, _rows(array, depth, rows)
+
+
+def sampling(shape: tuple[int, ...], itemsize: int, share: int) -> tuple[int, int]:
+    """How many leading axes number the rows, and how many rows are kept; (0, 1) for everything.
+
+    The rows are those of the first axis, unless they are so large that only a few would fit.
+    """
+    if math.prod(shape) * itemsize <= share or not shape:
+        return 0, 1
+    depth = 1
+    while depth < len(shape) and math.prod(shape[depth:]) * itemsize * _LEAST_ROWS > share:
+        depth += 1
+    fitting = share // max(math.prod(shape[depth:]) * itemsize, 1)
+    return depth, min(math.prod(shape[:depth]), max(fitting, 2))
+
+
+def _rows(array: Any, depth: int, rows: int) -> Any:
+    """The rows that are kept, of shape (rows, *shape[depth:])."""
+    import numpy
+
+    total = math.prod(array.shape[:depth])
+    flat = numpy.ascontiguousarray(array).reshape((total, *array.shape[depth:]))
+    return flat[spread(total, rows)]
+
+
+def spread(total: int, rows: int) -> list[int]:
+    """Numbers of the rows that are kept: the first, the last, and evenly in between."""
+    return [place * (total - 1) // max(rows - 1, 1) for place in range(rows)]
+
+
+def _write(file: Any, document: Reply, members: Sequence[Any]) -> None:
+    from numpy.lib import format as numpy_format
+
+    with zipfile.ZipFile(file, "w") as archive:
+        text = json.dumps(document, indent=1, sort_keys=True)
+        _add(archive, "record.json", text.encode())
+        for position, values in enumerate(members):
+            content = io.BytesIO()
+            numpy_format.write_array(content, values, allow_pickle=False)
+            _add(archive, f"output_{position}.npy", content.getvalue())
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name, _NO_TIME)
+    archive.writestr(member, content, zipfile.ZIP_DEFLATED, 9)
+
+
+def _members(path: str, told: Sequence[Reply]) -> list[Any]:
+    """The values of each output. Raises anything for a file that does not hold together."""
+    import numpy
+
+    found = []
+    with numpy.load(path, allow_pickle=False) as archive:
+        for position, entry in enumerate(told):
+            values = archive[f"output_{position}"]
+            shape, depth, rows = tuple(entry["shape"]), entry["depth"], entry["rows"]
+            if not (0 <= depth <= len(shape) and 1 <= rows <= math.prod(shape[:depth])):
+                raise ValueError(f"{rows} rows over {depth} axes of {shape}")
+            _check(values, (rows, *shape[depth:]), entry["dtype"])
+            if depth == 0 and outputs.digest(values.reshape(shape)) != entry["sha256"]:
+                raise ValueError(f"output_{position} is not what its digest says")
+            found.append(values)
+    return found
+
+
+def _check(values: Any, shape: tuple[int, ...], dtype: str) -> None:
+    if values.shape != shape or str(values.dtype) != dtype:
+        raise ValueError(f"{values.dtype}{values.shape} stands where {dtype}{shape} should")
+
+
+def _difference(kept: Sequence[tuple[str, Reply, Any]], now: Reply, tolerance: Reply) -> str | None:
+    names = [name for name, _, _ in kept]
+    if sorted(now) != names:
+        return f"outputs {sorted(now)} instead of {names}"
+    for name, entry, values in kept:
+        what = _of_output(entry, values, now[name], tolerance)
+        if what is not None:
+            return f"in output {name!r}: {what}" if name else what
+    return None
+
+
+def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | None:
+    """How one output differs from what was kept of it."""
+    shape, depth, rows = tuple(entry["shape"]), entry["depth"], entry["rows"]
+    if now.shape != shape:
+        return f"shape {now.shape} instead of {shape}"
+    if dtype_name(now.dtype) != dtype_name(values.dtype):
+        return f"dtype {dtype_name(now.dtype)} instead of {dtype_name(values.dtype)}"
+    if outputs.digest(now) == entry["sha256"]:
+        return None
+    here = _rows(now, depth, rows)
+    found = outputs.differing(values, here, tolerance)
+    if found is not None:
+        wrong, index = found
+        place = [*_row_place(shape, depth, rows, index[0]), *index[1:]]
+        among = f" of the {rows} rows that were kept" if depth else ""
+        return (
+            f"{wrong} of {here.size} values{among} differ ({round(wrong / here.size * 1e6)} ppm), "
+            f"the most at {place}: {here[index]} instead of {values[index]}"
+        )
+    # Floats may differ in their last digits. What is compared exactly has the same digest, unless
+    # texts of the same content stand in fields of another length.
+    if depth and now.dtype.kind not in "fc" and now.dtype == values.dtype:
+        return f"the {rows} rows that were kept are the same, and the digest of the whole is not"
+    return None
+
+
+def _row_place(shape: tuple[int, ...], depth: int, rows: int, row: int) -> list[int]:
+    """The index in the output, as far as it goes, of a row that was kept."""
+    import numpy
+
+    total = math.prod(shape[:depth])
+    number = spread(total, rows)[row]
+    return [int(place) for place in numpy.unravel_index(number, shape[:depth])] if depth else []

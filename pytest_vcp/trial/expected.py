@@ -1,0 +1,277 @@
+"""The recorded output of one variant: where it lies, what it belongs to, what became of it.
+
+The numbers are written and compared by the worker that predicted. What they belong to stands in
+``record.json`` inside the archive, which is read here without numpy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pytest_vcp import __version__
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.rulebook.violations import ToolError, Unverified
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.metadata import read_metadata
+from pytest_vcp.source.packager_arguments import VariantArguments
+from pytest_vcp.source.payload import Payload, inputs
+from pytest_vcp.trial.prediction import Attempt, DeviceUse
+from pytest_vcp.trial.spec import Signature
+from pytest_vcp.trial.trial import Trial
+
+FOLDER = "expected_outputs"
+SCHEMA = 1
+_RECORD = "record.json"
+# Beyond that it is no record of ours, and nothing to read into memory.
+_LARGEST_RECORD = 10_000_000
+
+Record = Mapping[str, Any]
+
+
+class Unusable(Exception):
+    """A recorded file that can't be used: the message completes "found ..."."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What became of the recorded output.
+
+    `file` is its path below the package directory, `origin` where it was computed. `refused` says
+    why the file is not compared with, `difference` how the prediction differs from it.
+    """
+
+    file: str
+    origin: str = ""
+    refused: str | None = None
+    difference: str | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file that was made in this run, to be put in its place if the run ends well."""
+
+    path: Path
+    content: bytes
+
+    def keep(self) -> None:
+        """Put it there, whole or not at all. Raises OSError."""
+        self.path.parent.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(self.content)
+            os.chmod(name, 0o644)
+            os.replace(name, self.path)
+        except BaseException:
+            os.unlink(name)
+            raise
+
+
+def place(settings: Settings) -> Path:
+    """Where the recorded output of this variant lies, or would."""
+    return settings.pkg_dir / FOLDER / f"{variant_name(settings)}.npz"
+
+
+def variant_name(settings: Settings) -> str:
+    """The variant, also where it was asked for by its class and artifacts instead of its name."""
+    if settings.sources["model-class"] == "metadata":
+        return settings.variant
+    metadata = read_metadata(settings.pkg_dir, settings.policy)
+    for entry in metadata.variants if metadata else ():
+        if entry.problem is None and _is_of(settings, entry.arguments):
+            return entry.name
+    return settings.variant
+
+
+def _is_of(settings: Settings, said: VariantArguments) -> bool:
+    """Whether the arguments of the metadata file say what the settings say."""
+    pairs = (text.partition("=") for text in said.artifacts)
+    artifacts = {name: PurePosixPath(path).as_posix() for name, _, path in pairs}
+    try:
+        config = json.loads(said.model_config_json or "{}")
+    except ValueError:
+        return False
+    name = (said.model_class or "").rpartition(":")[2]
+    given = {"class": name, "artifacts": artifacts, "config": config}
+    return given == _arguments(settings)
+
+
+def _arguments(settings: Settings) -> dict[str, Any]:
+    """What makes the variant. Of the class only its name: a module may re-export it."""
+    return {
+        "class": settings.model_class.name,
+        "artifacts": dict(settings.artifacts),
+        "config": settings.model_config,
+    }
+
+
+def owner(
+    settings: Settings, signature: Signature, request: Payload, digests: FileDigests
+) -> dict[str, Any]:
+    """What a recorded output belongs to: variant, signature, request and its input files.
+
+    `request` has its inputs as they are written. An input that is larger than the policy wants
+    it, or no file, has None in place of a digest.
+    """
+    return {
+        "variant": variant_name(settings),
+        "arguments": _arguments(settings),
+        "signature": _digest(_declared(signature)),
+        "request": _digest(request),
+        "inputs": {
+            uri: _digest_of_input(settings.pkg_dir / uri, settings.policy.input_bytes, digests)
+            for uri in inputs(request, settings.policy.input_column)
+        },
+    }
+
+
+def _declared(signature: Signature) -> list[Any]:
+    """What a signature declares; its form in JSON changes from one MLflow to the next."""
+    fields = (
+        [entry.name, entry.type, entry.required, entry.shape]
+        for entry in (*signature.inputs, *signature.outputs)
+    )
+    params = ([entry.name, entry.type, entry.default] for entry in signature.params)
+    return [len(signature.inputs), *fields, *params]
+
+
+def record(trial: Trial, belongs_to: Mapping[str, Any], device: DeviceUse) -> Recording:
+    """Have the first prediction written to a file, and take the file over."""
+    settings = trial.settings
+    lock = (settings.pkg_dir / "requirements.txt").read_bytes()
+    tolerance = asdict(settings.policy.expected_tolerance)
+    document = {
+        "schema": SCHEMA,
+        "belongs_to": belongs_to,
+        "tolerance": tolerance,
+        "environment": {
+            "device": ", ".join(device.gpus) if device.added_bytes else "cpu",
+            "lock": hashlib.sha256(lock).hexdigest(),
+            "pytest_vcp": __version__,
+        },
+    }
+    params = {"record": document, "bytes": settings.policy.expected_bytes}
+    reply = _answer(trial.ask("expected.record", params, "recording the expected output"))
+    written = Path(reply["path"])
+    try:
+        return Recording(place(settings), written.read_bytes())
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def replay(trial: Trial, belongs_to: Mapping[str, Any]) -> Expected:
+    """Compare the first prediction with the recorded one, where that belongs to it."""
+    settings = trial.settings
+    path = place(settings)
+    file = path.relative_to(settings.pkg_dir).as_posix()
+    try:
+        known = _read(path)
+        origin = _origin(known)
+        foreign = _foreign(known["belongs_to"], belongs_to)
+        outputs = known["outputs"]
+    except Unusable as problem:
+        return Expected(file, refused=str(problem))
+    except (KeyError, TypeError, AttributeError):
+        return Expected(file, refused="a file whose record is incomplete")
+    if foreign is not None:
+        if settings.payload is not None and "request" in foreign:
+            raise Unverified("the request that was given is not the one whose output was recorded")
+        return Expected(file, origin, refused=next(iter(foreign.values())))
+    # The worker that predicted sees nothing of the package.
+    copy = trial.scratch / "expected.npz"
+    shutil.copyfile(path, copy)
+    params = {
+        "path": str(copy),
+        "outputs": outputs,
+        "tolerance": asdict(settings.policy.expected_tolerance),
+    }
+    reply = _answer(trial.ask("expected.replay", params, "replaying the recorded output"))
+    refused = reply["unreadable"] and f"a file that can't be read: {reply['unreadable']}"
+    return Expected(file, origin, refused, reply["difference"])
+
+
+def _answer(attempt: Attempt) -> Mapping[str, Any]:
+    if attempt.reply is not None:
+        return attempt.reply
+    failure = attempt.failure
+    if failure is None or not failure.reached:
+        raise Unverified("the model's process ended before this could be tried")
+    raise ToolError(
+        f"the output could not be recorded or compared: {failure.summary}",
+        "free memory and disk; if it comes again, report it as a bug of pytest-vcp",
+    )
+
+
+def _read(path: Path) -> Record:
+    """The record of a file. Raises Unusable."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_RECORD).file_size > _LARGEST_RECORD:
+                raise Unusable("a file whose record is too large")
+            known = json.loads(archive.read(_RECORD))
+    except KeyError:
+        raise Unusable(f"an archive without {_RECORD}") from None
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as problem:
+        raise Unusable(f"a file that can't be read: {problem}") from None
+    schema = known.get("schema") if isinstance(known, dict) else None
+    if not isinstance(known, dict) or schema != SCHEMA:
+        raise Unusable(f"a file of schema {schema!r}; this release reads schema {SCHEMA}")
+    return known
+
+
+def _origin(known: Record) -> str:
+    found = known["environment"]
+    return f"Python {found['python']}, {found['platform']}, {found['device']}"
+
+
+def _foreign(known: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, str] | None:
+    """The first thing by which a file belongs elsewhere, and how that is told; None for none."""
+    if known["variant"] != own["variant"]:
+        return {"variant": f"a file of the variant {known['variant']}, not {own['variant']}"}
+    for name, option in (
+        ("class", "--vcp-model-class"),
+        ("artifacts", "--vcp-artifact"),
+        ("config", "--vcp-model-config-json"),
+    ):
+        was, now = known["arguments"][name], own["arguments"][name]
+        if was != now:
+            told = f"a file of another variant, whose {option} was {json.dumps(was)}"
+            return {"variant": told}
+    if known["signature"] != own["signature"]:
+        return {"signature": "a file that was recorded with another signature"}
+    if known["request"] != own["request"]:
+        return {"request": "a file that was recorded on another example: other inputs or params"}
+    for uri, digest in own["inputs"].items():
+        was = known["inputs"][uri]
+        if digest and was and digest != was:
+            return {"input": f"a file that was recorded on another content of {uri}"}
+    return None
+
+
+def _digest(document: object) -> str:
+    """SHA-256 over the JSON form, the same for equal documents."""
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _digest_of_input(path: Path, most: int, digests: FileDigests) -> str | None:
+    """SHA-256 of a file; of a directory, over the names and digests of its files."""
+    try:
+        if path.is_file():
+            return digests.of(path) if path.stat().st_size <= most else None
+        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        if not files or sum(file.stat().st_size for file in files) > most:
+            return None
+        return _digest([[file.relative_to(path).as_posix(), digests.of(file)] for file in files])
+    except (OSError, ValueError):
+        return None
