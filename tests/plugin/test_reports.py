@@ -33,6 +33,7 @@ VARIANT = {
     "figures",
     "outputs",
     "commands",
+    "recorded",
     "rules",
 }
 FIGURES = {"load_seconds", "forward_seconds", "peak_rss_bytes", "model_loads", "forward_passes"}
