@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from pytest_vcp.rulebook.violations import Blocked, Violation
+from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial.prediction import Attempt, read_device
 from pytest_vcp.trial.spec import ModelSpec
 
 ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
+
+
+@rule("VCP901")
+def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Attempt | None, vcp_spec: ModelSpec) -> None:
+    """With no GPU visible, the artifact loads and predicts, unless it says that it needs one."""
+    problem = vcp_without_gpu and unlike_declared(vcp_without_gpu, vcp_spec)
+    if problem:
+        raise Violation(
+            expected=f"{problem.expected}, where no GPU is visible",
+            received=problem.received,
+            remedy='use "cuda" only where torch.cuda.is_available(), load weights with '
+            'map_location="cpu"; or say compute_requirement: "GPU" in the model card',
+            where=problem.where,
+        )
 
 
 @rule("VCP902")
@@ -39,4 +53,53 @@ def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Attempt, vcp_spec: Model
             received=problem.received,
             remedy=remedy,
             where=problem.where,
+        )
+
+
+@rule("VCP904")
+def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Attempt) -> None:
+    """A GPU and a CPU compute the same output, within the tolerance of the precision in use."""
+    failure = vcp_device_comparison.failure
+    if failure is not None:
+        raise Unverified(f"the two could not be compared: {failure.summary}")
+    assert vcp_device_comparison.reply is not None
+    difference = vcp_device_comparison.reply["difference"]
+    if difference:
+        raise Violation(
+            expected="the output of the CPU on a GPU too, within tolerance",
+            received=f"on a GPU {difference['what']} on the CPU",
+            remedy="compute both in one precision, draw random numbers on the host, and choose "
+            "no other way through predict by the device",
+        )
+
+
+@rule("VCP906")
+def test_vcp906_the_visible_gpu_is_used(
+    vcp_second_gpu: tuple[str, Attempt], vcp_spec: ModelSpec
+) -> None:
+    """Where another GPU alone is visible, the forward pass runs on that one."""
+    name, attempt = vcp_second_gpu
+    expected = f"the forward pass runs on the only visible GPU (CUDA_VISIBLE_DEVICES={name})"
+    problem = unlike_declared(attempt, vcp_spec)
+    if problem is not None:
+        failure = attempt.failure
+        raise Violation(
+            expected=expected,
+            received=problem.received,
+            remedy='use "cuda" without an index, which is the visible GPU',
+            where=failure.where if failure else None,
+        )
+    assert attempt.reply is not None
+    device = read_device(attempt.reply)
+    if device.shown != name:
+        raise Violation(
+            expected=expected,
+            received=f"the model's code set CUDA_VISIBLE_DEVICES={device.shown}",
+            remedy="leave CUDA_VISIBLE_DEVICES to who runs the model",
+        )
+    if not device.added_bytes:
+        raise Violation(
+            expected=expected,
+            received="it allocated no memory there",
+            remedy='use "cuda" without an index, which is the visible GPU',
         )

@@ -73,7 +73,12 @@ OPTIONS = (
         "how to get the model's environment (default virtualenv)",
     ),
     Option("python", "X.Y", "Python of the model's environment (default: the running one)"),
-    Option("device", "auto|cpu|cuda", "device for the forward pass (default auto)"),
+    Option(
+        "device",
+        "auto|cpu|cuda|cuda:N",
+        "device for the forward pass (default auto); cuda:N shows the model that GPU alone",
+    ),
+    Option("require-gpu", None, "a run whose model sees no GPU is an error"),
     Option("strict", None, "advice fails the run"),
     Option(
         "must-verify",

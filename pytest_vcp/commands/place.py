@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vcp.environment.build import Environment
+from pytest_vcp.settings.devices import variables
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.worker.client import Conditions
 
@@ -53,12 +54,11 @@ class CommandPlace:
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The caller's variables, cleaned as for a worker, `mlflow` found first; `more` is last."""
-        own = {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}
         conditions = Conditions(
             cwd=self.directory,
             home=self.scratch / "home",
             tmp=self.scratch / "tmp",
-            environ={**own, **(more or {})},
+            environ={**variables(self.settings.device), **(more or {})},
         )
         conditions.create_directories()
         return conditions.environment(self.environment.python)

@@ -127,6 +127,10 @@ class ArtifactFacts(Facts):
             )
         return self._tried()
 
+    @property
+    def needs_gpu(self) -> bool | None:
+        return True if self.settings.policy.gpu_only == "always" else None
+
     @fact
     def judged(self) -> Trial:
         _ = self.loaded

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
-from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified
+from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.settings.policy import Tolerance
+from pytest_vcp.source.model_card import says_gpu
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial.lifting import Condition, Need, Writing
 from pytest_vcp.trial.prediction import (
@@ -172,12 +174,41 @@ class ForwardFacts(PackagingFacts):
         """Whether the first input of the example is AnnData, which can be varied."""
         return any(entry.is_anndata for entry in self.observations[:1])
 
+    @property
+    def needs_gpu(self) -> bool | None:
+        """Whether the package may count on a GPU; None where that can't be known."""
+        policy = self.settings.policy
+        if policy.gpu_only != "declared":
+            return policy.gpu_only == "always"
+        return says_gpu(self.settings.pkg_dir.parent / policy.model_card)
+
     def _want_surroundings(self, attempt: Attempt) -> None:
-        """Raise Blocked where a step failed for want of what can't be had here at all."""
+        """Raise Blocked or Unverified where a step failed for want of what can't be had here."""
         rules = {"network": "VCP702", "elsewhere": "VCP703", "home": "VCP720"}
-        if attempt.failure is not None:
-            for condition in self.trial.needs().unmet:
-                raise Blocked(rules[condition])
+        if attempt.failure is None:
+            return
+        for condition in self.trial.needs().unmet:
+            raise Blocked(rules[condition])
+        if self.trial.lacks_gpu() is None:
+            return
+        if self.needs_gpu is False:
+            raise Blocked("VCP901")
+        self._want_gpu()
+        raise Unverified("the model does not run without a GPU, and none is visible to it")
+
+    def _want_gpu(self) -> None:
+        """Raise ToolError where a GPU was asked for: that none is here is no fault of the model."""
+        settings = self.settings
+        if wants_gpu(settings.device):
+            asked = f"{settings.given('device', '').place} {settings.device}"
+        elif settings.require_gpu:
+            asked = settings.given("require-gpu", "").place
+        else:
+            return
+        raise ToolError(
+            f"{asked} was given, and the model's process sees no GPU",
+            "run where there is one, or use --vcp-device auto",
+        )
 
     def _want_inference(self) -> None:
         if self.settings.skip_inference:

@@ -21,6 +21,7 @@ class ServingFacts(ExpectedFacts):
         """The serving example through MLflow's validate_serving_input."""
         self._want_inference()
         self._gates.enter(self, "serving")
+        _ = self.first_pass
         return self.judged.validate()
 
     @fact
@@ -28,6 +29,7 @@ class ServingFacts(ExpectedFacts):
         """The prediction through MLflow's JSON and back."""
         self._want_inference()
         self._gates.enter(self, "serving")
+        _ = self.first_pass
         return self.judged.as_json()
 
     @fact

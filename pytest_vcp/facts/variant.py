@@ -7,32 +7,13 @@ stage raises `Blocked` while an earlier rule is broken.
 
 from __future__ import annotations
 
+from pytest_vcp.facts.device import DeviceFacts
 from pytest_vcp.facts.fact import fact
-from pytest_vcp.facts.serving import ServingFacts
-from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.trial.model import LoadedModel
-from pytest_vcp.trial.prediction import Attempt
 
 
-class Facts(ServingFacts):
-    """The same, and what a GPU makes of it."""
-
-    @fact
-    def gpu_pass(self) -> Attempt:
-        """The first forward pass, where a GPU was visible to it."""
-        self._want_inference()
-        if self.settings.device == "cpu":
-            raise Unverified("the CPU was asked for (--vcp-device cpu)")
-        self._gates.enter(self, "device")
-        trial = self._run_on_example()
-        if not trial.sees_gpu() and self.settings.device == "cuda":
-            raise ToolError(
-                "--vcp-device cuda was given, and the model's process sees no GPU",
-                "run where there is one, or use --vcp-device auto",
-            )
-        if not trial.sees_gpu():
-            raise Unverified("no GPU is visible to a GPU library of the model")
-        return trial.predict()
+class Facts(DeviceFacts):
+    """The same, and the model, for tests that a user writes."""
 
     @fact
     def model(self) -> LoadedModel:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
+
+
+def seen(state: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Whether a GPU is there, for who has to know it after a failure."""
+    return {"gpu": visible()}
 
 
 def visible() -> bool:
@@ -29,12 +35,14 @@ class Memory:
         # Asked again: a model may import torch only when it predicts.
         cuda = _cuda()
         if cuda is None:
-            return {"gpus": [], "peak_bytes": 0, "added_bytes": 0}
+            return {"gpus": [], "peak_bytes": 0, "added_bytes": 0, "shown": _shown(), "tf32": False}
         peak = _each(cuda.max_memory_allocated)
         return {
             "gpus": [cuda.get_device_name(index) for index in range(cuda.device_count())],
             "peak_bytes": peak,
             "added_bytes": peak - self._before,
+            "shown": _shown(),
+            "tf32": _tf32(),
         }
 
 
@@ -42,6 +50,21 @@ def _cuda() -> Any:
     """torch.cuda with a GPU behind it, or None."""
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     return cuda if cuda is not None and cuda.is_available() else None
+
+
+def _shown() -> str | None:
+    """The GPUs that the process is shown, which the model's code may have changed."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def _tf32() -> bool:
+    """Whether torch may round the factors of products to ten bits, as it may in convolutions."""
+    backends = getattr(sys.modules["torch"], "backends", None)
+    parts = (
+        getattr(getattr(backends, "cuda", None), "matmul", None),
+        getattr(backends, "cudnn", None),
+    )
+    return any(bool(getattr(part, "allow_tf32", False)) for part in parts)
 
 
 def _each(measure: Any) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from typing import Any
 
@@ -67,6 +69,14 @@ def repeat(state: Reply, params: Reply) -> Reply:
             outputs.arrays(state["prediction"]), outputs.arrays(again), params["tolerance"]
         ),
     }
+
+
+def keep(state: Reply, params: Reply) -> Reply:
+    """Write the arrays of the first result to a temporary file, for another process."""
+    handle, path = tempfile.mkstemp(suffix=".npz")
+    os.close(handle)
+    outputs.keep(state["prediction"], path)
+    return {"path": path}
 
 
 def compare_kept(state: Reply, params: Reply) -> Reply:

@@ -69,6 +69,8 @@ class Policy:
     metadata_files: tuple[str, ...]
     licence_files: tuple[str, ...]
     placeholders: Placeholders
+    gpu_only: str
+    model_card: str
     pickle_bytes: int
     code_file_bytes: int
     input_bytes: int
@@ -167,6 +169,8 @@ class _Source:
             placeholders=Placeholders(
                 **{key: self._text(f"placeholders.{key}", placeholders[key]) for key in _TEXTS}
             ),
+            gpu_only=self._one_of("gpu_only", values["gpu_only"], ("declared", "always", "never")),
+            model_card=self._text("model_card", values["model_card"]),
             pickle_bytes=int(self._number("pickle_bytes", values["pickle_bytes"])),
             code_file_bytes=int(self._number("code_file_bytes", values["code_file_bytes"])),
             input_bytes=int(self._number("input_bytes", values["input_bytes"])),
@@ -192,6 +196,11 @@ class _Source:
         if not isinstance(value, str) or not value:
             raise self.wrong(key, value, "a text")
         return value
+
+    def _one_of(self, key: str, value: object, known: tuple[str, ...]) -> str:
+        if value not in known:
+            raise self.wrong(key, value, f"one of {', '.join(known)}")
+        return str(value)
 
     def _texts(self, key: str, value: object) -> tuple[str, ...]:
         if not isinstance(value, list):

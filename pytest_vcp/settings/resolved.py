@@ -13,6 +13,7 @@ import pytest
 
 from pytest_vcp.options import RECORD
 from pytest_vcp.rules import BY_ID
+from pytest_vcp.settings.devices import read_device
 from pytest_vcp.settings.places import absolute, package_dir, writable
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME, Reader
@@ -33,7 +34,6 @@ from pytest_vcp.settings.values import (
 from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 
 EnvManager = Literal["virtualenv", "conda", "local"]
-Device = Literal["auto", "cpu", "cuda"]
 
 # What stands for --vcp-model-config-json where it is not given.
 _NO_CONFIG: object = {}
@@ -62,7 +62,8 @@ class Settings:
     env_manager: EnvManager
     python: str | None
     target_python: tuple[int, int]
-    device: Device
+    device: str
+    require_gpu: bool
     strict: bool
     must_verify: tuple[str, ...]
     waivers: Waivers
@@ -108,7 +109,8 @@ def resolve(config: pytest.Config) -> Settings:
         env_manager=read.one("env-manager", _env_manager, "virtualenv"),
         python=python,
         target_python=minor_of(python) if python else sys.version_info[:2],
-        device=read.one("device", _device, "auto"),
+        device=read.one("device", read_device, "auto"),
+        require_gpu=read.switch("require-gpu"),
         strict=read.switch("strict"),
         must_verify=read.one("must-verify", _rules, ()),
         waivers=Waivers(
@@ -124,6 +126,11 @@ def resolve(config: pytest.Config) -> Settings:
         texts=read.texts,
     )
     refuse_overlaps(settings)
+    if settings.require_gpu and settings.device == "cpu":
+        raise refusal(
+            settings.given("require-gpu", "on"),
+            f"the CPU was asked for; leave {settings.given('device', 'cpu').place} out",
+        )
     if settings.record_expected and settings.skip_inference:
         raise refusal(
             settings.given("record-expected", "on"),
@@ -200,11 +207,6 @@ def once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple
 
 def _env_manager(given: Given) -> EnvManager:
     known: tuple[EnvManager, ...] = ("virtualenv", "conda", "local")
-    return known[known.index(choice(given, known))]
-
-
-def _device(given: Given) -> Device:
-    known: tuple[Device, ...] = ("auto", "cpu", "cuda")
     return known[known.index(choice(given, known))]
 
 

@@ -38,11 +38,15 @@ class DeviceUse:
     """GPUs that the worker saw through torch, and the memory that was allocated there, in bytes.
 
     `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
+    `shown` is the CUDA_VISIBLE_DEVICES of the process after it, None where it is not set; `tf32`
+    whether torch may compute products of float32 in TF32.
     """
 
     gpus: tuple[str, ...]
     peak_bytes: int
     added_bytes: int
+    shown: str | None
+    tf32: bool
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def read_prediction(reply: Mapping[str, Any]) -> Prediction:
 def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     """Type what the same reply says about GPUs."""
     device = reply["device"]
-    return DeviceUse(tuple(device["gpus"]), device["peak_bytes"], device["added_bytes"])
+    return DeviceUse(**{**device, "gpus": tuple(device["gpus"])})
 
 
 def _output(entry: Mapping[str, Any]) -> Output:

@@ -20,11 +20,12 @@ from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.elsewhere import DeviceRun, Elsewhere, Kept, wants_a_gpu
 from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
 from pytest_vcp.trial.workplaces import Workplaces
-from pytest_vcp.worker.client import Worker
+from pytest_vcp.worker.client import Worker, WorkerFailure
 
 # A process that loaded a model may take its time to end: libraries tear down devices and pools.
 _EXIT_SECONDS = 15.0
@@ -51,6 +52,7 @@ class Trial:
         self._tester = tester
         self._attempts = Attempts(progress)
         self._loader = Loader(settings, artifact, workplaces, progress)
+        self._elsewhere = Elsewhere(settings, artifact, workplaces, progress)
         self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
@@ -135,6 +137,29 @@ class Trial:
         """Whether the process of the first forward pass had a GPU before or after it."""
         load, predict = self.load().reply, self.predict().reply
         return bool((load and load["gpu"]) or (predict and predict["device"]["gpus"]))
+
+    def lacks_gpu(self) -> WorkerFailure | None:
+        """What it failed by for want of a GPU, where the process sees none; else None."""
+        attempt = self.load() if self.load().failure is not None else self.predict()
+        failure = attempt.failure
+        if failure is None or not wants_a_gpu(failure):
+            return None
+        seen = self.ask("device.seen", {}, "looking for a GPU").reply
+        return failure if seen is not None and not seen["gpu"] else None
+
+    def on_device(self, device: str, name: str, tolerance: Tolerance | None = None) -> DeviceRun:
+        """The forward pass in a process that sees no device but this one.
+
+        With a tolerance its result is compared with the one here. `name` is that of its logs.
+        """
+        kept = None
+        if tolerance is not None:
+            reply = self.ask("forward.keep", {}, "keeping the prediction").reply
+            kept = Kept(Path(reply["path"]), tolerance) if reply else None
+        run = self._elsewhere.run(self.payload, device, name, kept)
+        self._loads += 1
+        self._passes += run.attempt.failure is None
+        return run
 
     def leftovers(self) -> tuple[str, ...]:
         """Processes that the model left running in a worker that loaded it and has ended."""

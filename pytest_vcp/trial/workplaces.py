@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_vcp.settings.devices import variables
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.preimports import source_tree
 from pytest_vcp.trial.lifting import Condition
@@ -47,7 +48,7 @@ class Workplaces:
             path=sources,
             # What somebody else has made is not ours to change.
             read_only=() if sources else (self.protected,),
-            environ=self._device_variables(),
+            environ=variables(self.settings.device),
         )
         return self._worker("packager", conditions)
 
@@ -76,7 +77,7 @@ class Workplaces:
             hidden=source_tree(self.settings),
             # The scratch too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
-            environ=self._device_variables(),
+            environ=variables(self.settings.device),
         )
         loader = self._worker("loader", conditions)
         loader.start()
@@ -97,6 +98,3 @@ class Workplaces:
             log_file=settings.report_dir / "logs" / f"{settings.variant}-{name}.log",
             source_roots=(settings.pkg_dir, self.artifact / "code"),
         )
-
-    def _device_variables(self) -> dict[str, str]:
-        return {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}

@@ -1,0 +1,56 @@
+"""The device of the forward pass: what the option says, and which GPUs a process sees for it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from pytest_vcp.settings.values import Given, choice, refusal
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+_KNOWN = ("auto", "cpu", "cuda")
+_INDEXED = re.compile(r"cuda:(\d+)")
+
+
+def read_device(given: Given) -> str:
+    """Read ``auto``, ``cpu``, ``cuda``, or ``cuda:N`` for one GPU of those that are visible."""
+    if not _INDEXED.fullmatch(given.text):
+        return choice(given, (*_KNOWN, "cuda:0"))
+    there = shown(os.environ)
+    if there is not None and _index(given.text) >= len(there):
+        known = ", ".join(f"cuda:{index}" for index in range(len(there)))
+        remedy = f"choose from {known}" if known else f"unset {VARIABLE}, which hides every GPU"
+        raise refusal(given, f"{VARIABLE} shows {len(there)}: {remedy}" if known else remedy)
+    return given.text
+
+
+def wants_gpu(device: str) -> bool:
+    """Whether a GPU was asked for, rather than used where there is one."""
+    return device.startswith("cuda")
+
+
+def variables(device: str, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a process has to be told so that it sees this device, and no other of its kind."""
+    if device == "cpu":
+        return {VARIABLE: ""}
+    if _INDEXED.fullmatch(device):
+        return {VARIABLE: nth(_index(device), caller)}
+    return {}
+
+
+def nth(index: int, caller: Mapping[str, str] = os.environ) -> str:
+    """The name of the GPU that has this index among those that `caller` shows."""
+    there = shown(caller)
+    return str(index) if there is None else there[index]
+
+
+def shown(caller: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The GPUs that the variable names, in its order; None where it is not set, and hides none."""
+    if VARIABLE not in caller:
+        return None
+    return tuple(name.strip() for name in caller[VARIABLE].split(",") if name.strip())
+
+
+def _index(device: str) -> int:
+    return int(device.partition(":")[2])

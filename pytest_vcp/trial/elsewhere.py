@@ -1,0 +1,85 @@
+"""The finished artifact in one more process, which is shown other devices than the first."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pytest_vcp.progress import Progress
+from pytest_vcp.settings.policy import Tolerance
+from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.payload import Payload
+from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.loader import Loader
+from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.worker.client import WorkerFailure
+
+# How libraries say that there is no GPU, and authors, who refuse to go on without one.
+_WANTS_A_GPU = re.compile(r"\b(cuda|gpus?|nvidia)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The result of the first process in a file, to be compared with within a tolerance."""
+
+    path: Path
+    tolerance: Tolerance
+
+
+@dataclass(frozen=True)
+class DeviceRun:
+    """What the process did: loading and predicting, or why it did not get so far.
+
+    `comparison` is its result against the one that was kept; None where none was.
+    """
+
+    attempt: Attempt
+    comparison: Attempt | None = None
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Starts such processes: each loads the artifact, predicts and ends."""
+
+    settings: Settings
+    artifact: Path
+    workplaces: Workplaces
+    progress: Progress
+
+    def run(self, payload: Payload, device: str, name: str, kept: Kept | None = None) -> DeviceRun:
+        """Predict on a payload with no device visible but this one.
+
+        `name` is that of the directories for logs and scratch.
+        """
+        settings = replace(self.settings, device=device, report_dir=self.settings.report_dir / name)
+        scratch = self.workplaces.scratch / name
+        scratch.mkdir()
+        places = replace(self.workplaces, settings=settings, scratch=scratch)
+        loader = Loader(settings, self.artifact, places, self.progress)
+        try:
+            loader.warm_up()
+            loader.begin(payload)
+            loader.settle(None)
+            attempt = loader.load()
+            if attempt.failure is None:
+                attempt = loader.predict()
+            if kept is None or attempt.failure is not None:
+                return DeviceRun(attempt)
+            return DeviceRun(attempt, self._compared(loader, kept, scratch))
+        finally:
+            loader.close()
+
+    def _compared(self, loader: Loader, kept: Kept, scratch: Path) -> Attempt:
+        path = shutil.move(kept.path, scratch / "first.npz")
+        params = {"path": str(path), "tolerance": asdict(kept.tolerance)}
+        doing = "comparing the devices"
+        asked = Attempts(self.progress)
+        return asked.ask(doing, loader.worker, "forward.compare_kept", params, doing)
+
+
+def wants_a_gpu(failure: WorkerFailure) -> bool:
+    """Whether a failure is what a library says, or an author, where there is no GPU."""
+    return failure.kind == "raised" and bool(_WANTS_A_GPU.search(failure.message))
