@@ -44,7 +44,8 @@ VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
     "pkg-dir": (".", "../other", "pkg_dir", ".", "../other"),
     "env-manager": ("local", "virtualenv", "env_manager", "local", "virtualenv"),
     "python": ("3.8", "3.9", "target_python", (3, 8), (3, 9)),
-    "device": ("cpu", "cuda", "device", "cpu", "cuda"),
+    "device": ("cpu", "cuda:1", "device", "cpu", "cuda:1"),
+    "require-gpu": ("true", "", "require_gpu", True, True),
     "strict": ("yes", "", "strict", True, True),
     "must-verify": ("VCP101", "VCP705, VCP706", "must_verify", ("VCP101",), ("VCP705", "VCP706")),
     "waive": ("VCP709: a", "VCP709: b", "waivers", "VCP709: a", "VCP709: b"),
@@ -199,6 +200,6 @@ def test_a_wrong_value_ends_pytest_with_its_code_for_usage(package: Path) -> Non
     run = run_vcp(package, [CLASS], "--vcp-device=gpu")
     assert run.code == pytest.ExitCode.USAGE_ERROR
     assert run.output.strip() == (
-        "ERROR: --vcp-device: 'gpu' is not usable; choose from auto, cpu, cuda"
+        "ERROR: --vcp-device: 'gpu' is not usable; choose from auto, cpu, cuda, cuda:0"
     )
     assert sorted(path.name for path in package.iterdir() if path.name.startswith(".")) == []

@@ -67,6 +67,7 @@ REFUSED = {
     "manager unknown": ("env-manager", "uv", "choose from virtualenv, conda, local"),
     "manager misspelt": ("env-manager", "virtualenvs", "did you mean virtualenv?"),
     "device unknown": ("device", "gpu", "choose from auto, cpu, cuda"),
+    "device without a number": ("device", "cuda:", "did you mean cuda"),
     "device misspelt": ("device", "CUDA", "did you mean cuda?"),
     "python no version": ("python", "python3", "write it as 3.11 or 3.11.7"),
     "python two": ("python", "2.7", "write it as 3.11 or 3.11.7"),
