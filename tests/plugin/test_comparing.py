@@ -77,13 +77,17 @@ CASES: dict[str, tuple[str, str | None]] = {
     ),
     "more than may": (
         arrays("np.zeros(4)", "np.array([0, 7, 9, 0.0])", ppm=250_000),
-        "2 of 4 values differ (500000 ppm; 250000 allowed), the most at [2]: 9.0 instead of 0.0 "
-        "(9 apart; 0.01 allowed)",
+        (
+            "2 of 4 values differ (500000 ppm; 250000 allowed), the most at [2]: 9.0 instead of 0.0 "
+            "(9 apart; 0.01 allowed)"
+        ),
     ),
     "worst in a later part": (
         arrays(MANY, f"{MANY} + {NEAR_THE_END} + np.eye(1000, dtype=np.float32)"),
-        "1001 of 1000000 values differ, the most at [990, 7]: 5.0 instead of 0.0 "
-        "(5 apart; 0.01 allowed)",
+        (
+            "1001 of 1000000 values differ, the most at [990, 7]: 5.0 instead of 0.0 "
+            "(5 apart; 0.01 allowed)"
+        ),
     ),
     "columns first in memory": (
         arrays("np.zeros((2, 3))", "np.asfortranarray([[0, 0, 1], [0, 0, 0.0]])"),
@@ -120,8 +124,10 @@ CASES: dict[str, tuple[str, str | None]] = {
     # Their difference is no float16. numpy writes as many digits as tell 65504 from its neighbours.
     "float16 at its ends": (
         arrays("np.float16([65504])", "np.float16([-65504])"),
-        "1 of 1 values differ, the most at [0]: -65500.0 instead of 65500.0 "
-        "(1.31e+05 apart; 0.1 allowed)",
+        (
+            "1 of 1 values differ, the most at [0]: -65500.0 instead of 65500.0 "
+            "(1.31e+05 apart; 0.1 allowed)"
+        ),
     ),
     "floats of two widths": (arrays("np.float32([1])", "np.float64([1.001])"), None),
     "coarser of two widths": (arrays("np.float32([1])", "np.float16([1.09])"), None),
@@ -165,8 +171,10 @@ CASES: dict[str, tuple[str, str | None]] = {
         "1 of 2 values differ, first at [0]: True instead of 1",
     ),
     "objects that can't be compared": (
-        "(lambda a, b: a.fill([np.zeros(2)]) or b.fill((np.ones(2),)) or "
-        f"difference(a, b, {tolerance()}))(np.empty(1, object), np.empty(1, object))",
+        (
+            "(lambda a, b: a.fill([np.zeros(2)]) or b.fill((np.ones(2),)) or "
+            f"difference(a, b, {tolerance()}))(np.empty(1, object), np.empty(1, object))"
+        ),
         "1 of 1 values differ, first at [0]: (array([1., 1.]),) instead of [array([0., 0.])]",
     ),
     "times": (
@@ -179,8 +187,10 @@ CASES: dict[str, tuple[str, str | None]] = {
     ),
     "by the name of the output": (
         f"compare({{'a': np.zeros(1)}}, {{'a': np.ones(1)}}, {tolerance()})['what']",
-        "in output 'a': 1 of 1 values differ, the most at [0]: 1.0 instead of 0.0 "
-        "(1 apart; 0.01 allowed)",
+        (
+            "in output 'a': 1 of 1 values differ, the most at [0]: 1.0 instead of 0.0 "
+            "(1 apart; 0.01 allowed)"
+        ),
     ),
     "sent and received": (answer("np.float32([[1, 2]])", "[[1, 2.0]]"), None),
     "whole numbers sent": (answer("np.int64([2**60])", "[2**60]"), None),
@@ -200,8 +210,10 @@ CASES: dict[str, tuple[str, str | None]] = {
     "labels sent": (answer(LABELS, "['B cell', 'T cell']"), None),
     "a longer label received": (
         answer(LABELS, "['B cell', 'T cells']"),
-        "the output comes back changed: 1 of 2 values differ, first at [1]: "
-        "'T cells' instead of 'T cell'",
+        (
+            "the output comes back changed: 1 of 2 values differ, first at [1]: "
+            "'T cells' instead of 'T cell'"
+        ),
     ),
     "a number for a label": (
         answer(LABELS, "['B cell', 7]"),
@@ -211,8 +223,10 @@ CASES: dict[str, tuple[str, str | None]] = {
     "no numbers sent": (answer("np.zeros((0, 2), np.int64)", "[]"), None),
     "one of several outputs": (
         answer("{'a': np.zeros(1), 'b': np.zeros(1)}", "{'a': [0.0], 'b': [1.0]}"),
-        "output 'b' comes back changed: 1 of 1 values differ, the most at [0]: 1.0 instead of 0.0 "
-        "(1 apart; 0.01 allowed)",
+        (
+            "output 'b' comes back changed: 1 of 1 values differ, the most at [0]: 1.0 instead of 0.0 "
+            "(1 apart; 0.01 allowed)"
+        ),
     ),
 }
 PEAK = {"peak": f"peak(8_000_000, {tolerance()})"}
@@ -224,7 +238,7 @@ def told() -> dict[str, Any]:
     asked = {**{name: text for name, (text, _) in CASES.items()}, **PEAK}
     place = Path(pytest_vcp.__file__).parent
     done = subprocess.run(
-        [environment_of(LOCK).python, "-I", "-c", SCRIPT, place],
+        [environment_of(LOCK).python, "-I", "-B", "-c", SCRIPT, place],
         input=json.dumps(asked),
         capture_output=True,
         encoding="utf-8",
