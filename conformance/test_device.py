@@ -67,7 +67,7 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Attempt) -> None:
     if difference:
         raise Violation(
             expected="the output of the CPU on a GPU too, within tolerance",
-            received=f"on a GPU {difference['what']} on the CPU",
+            received=f"on a GPU, {difference['what']}",
             remedy="compute both in one precision, draw random numbers on the host, and choose "
             "no other way through predict by the device",
         )

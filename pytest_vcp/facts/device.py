@@ -6,8 +6,10 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings import devices
+from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.trial.elsewhere import DeviceRun
 from pytest_vcp.trial.prediction import Attempt, read_device
+from pytest_vcp.trial.trial import Trial
 
 _WITHOUT = "without-gpu"
 _FORM = ("VCP704", "VCP705", "VCP706")
@@ -82,5 +84,12 @@ class DeviceFacts(ServingFacts):
 
     @fact
     def _cpu_run(self) -> DeviceRun:
-        tolerance = self.settings.policy.expected_tolerance
-        return self._run_on_example().on_device("cpu", _WITHOUT, tolerance)
+        trial, policy = self._run_on_example(), self.settings.policy
+        tolerance = policy.in_force(policy.device_tolerances[self._precision_of(trial)])
+        return trial.on_device("cpu", _WITHOUT, tolerance)
+
+    def _precision_of(self, trial: Trial) -> str:
+        """The precision of the forward pass on the GPU, which may round more than was asked for."""
+        reply = trial.predict().reply
+        rounds = reply is not None and read_device(reply).tf32
+        return "tf32" if self.precision == FULL and rounds else self.precision

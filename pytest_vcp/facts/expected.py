@@ -25,7 +25,8 @@ class ExpectedFacts(ForwardFacts):
         if not recording and not os.path.lexists(expected.place(self.settings)):
             raise Unverified("no expected output was recorded; --vcp-record-expected records it")
         self._gates.hold(self, *_FIRST)
-        trial = self.judged
+        trial, policy = self.judged, self.settings.policy
+        tolerance = policy.in_force(policy.expected_tolerance, self.precision)
         belongs_to = expected.owner(
             self.settings,
             self.spec.signature,
@@ -33,6 +34,7 @@ class ExpectedFacts(ForwardFacts):
             self.digests,
         )
         if recording:
-            self._variant.recording = expected.record(trial, belongs_to, prediction.device)
+            device = prediction.device
+            self._variant.recording = expected.record(trial, belongs_to, device, tolerance)
             raise Unverified("the output is recorded by this run; the next one has to reproduce it")
-        return expected.replay(trial, belongs_to)
+        return expected.replay(trial, belongs_to, tolerance)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
 from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
-from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.source.model_card import says_gpu
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial.lifting import Condition, Need, Writing
+from pytest_vcp.trial.precision import defaults_of, precision_of
 from pytest_vcp.trial.prediction import (
     Attempt,
     Figures,
@@ -108,6 +111,13 @@ class ForwardFacts(PackagingFacts):
         return read_prediction(first.reply)
 
     @fact
+    def precision(self) -> str:
+        """The precision in which the example is predicted, as its param says."""
+        _ = self.prediction
+        params = self.judged.payload.get("params")
+        return precision_of(params, defaults_of(self.spec.signature))
+
+    @fact
     def observations(self) -> tuple[Observations, ...]:
         """How many observations the inputs hold, where they are AnnData."""
         _ = self.prediction
@@ -127,13 +137,15 @@ class ForwardFacts(PackagingFacts):
     @fact
     def params_effect(self) -> Attempt:
         """What the declared params do: at their defaults, left out, of another type."""
-        tolerance = self.settings.policy.repeat_tolerance
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.repeat_tolerance)
         return self._varied("params.examine", "trying the params", tolerance)
 
     @fact
     def other_batches(self) -> Attempt:
         """The forward pass in batches of another size, where there is such a param."""
-        tolerance = self.settings.policy.batch_tolerance
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("params.other_batches", "predicting in other batches", tolerance)
 
     @fact
@@ -146,7 +158,8 @@ class ForwardFacts(PackagingFacts):
         """The forward pass on half of the observations; None where the input is not AnnData."""
         if not self._is_anndata():
             return None
-        tolerance = self.settings.policy.batch_tolerance
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("variations.halved", "predicting on half of the cells", tolerance)
 
     @fact
@@ -163,7 +176,9 @@ class ForwardFacts(PackagingFacts):
         found = self.judged.figures()
         return Figures(found["load_seconds"], found["forward_seconds"], found["peak_rss_bytes"])
 
-    def _varied(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
+    def _varied(
+        self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None
+    ) -> Attempt:
         _ = self.prediction
         if tolerance is not None:
             # What is another each time can't be told from what the variation did.

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import outputs
+from .comparing import differing
 from .plain import dtype_name, first_line
 
 Reply = dict[str, Any]
@@ -174,15 +175,12 @@ def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | N
     if outputs.digest(now) == entry["sha256"]:
         return None
     here = _rows(now, depth, rows)
-    found = outputs.differing(values, here, tolerance)
-    if found is not None:
-        wrong, index = found
-        place = [*_row_place(shape, depth, rows, index[0]), *index[1:]]
+    mismatch = differing(values, here, tolerance)
+    if mismatch is not None:
+        row, *within = mismatch.index
         among = f" of the {rows} rows that were kept" if depth else ""
-        return (
-            f"{wrong} of {here.size} values{among} differ ({round(wrong / here.size * 1e6)} ppm), "
-            f"the most at {place}: {here[index]} instead of {values[index]}"
-        )
+        place = [*_row_place(shape, depth, rows, row), *within]
+        return mismatch.told(among, place, share=True)
     # Floats may differ in their last digits. What is compared exactly has the same digest, unless
     # texts of the same content stand in fields of another length.
     if depth and now.dtype.kind not in "fc" and now.dtype == values.dtype:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from . import device, outputs
+from .comparing import compare
 from .listening import listening
 from .mismatches import not_compared
 from .observations import count
@@ -65,7 +66,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
         "printed": printed.lines,
         "passes": passes + 1,
         "other_params": changed is not None,
-        "difference": outputs.compare(
+        "difference": compare(
             outputs.arrays(state["prediction"]), outputs.arrays(again), params["tolerance"]
         ),
     }
@@ -83,7 +84,7 @@ def compare_kept(state: Reply, params: Reply) -> Reply:
     """Compare the first result with the one that another process kept at `params["path"]`."""
     here = outputs.storable(state["prediction"])
     there = outputs.read_kept(params["path"], state["prediction"])
-    return {"difference": outputs.compare(here, there, params["tolerance"])}
+    return {"difference": compare(here, there, params["tolerance"])}
 
 
 def as_json(state: Reply, params: Reply) -> Reply:

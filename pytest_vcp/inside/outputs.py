@@ -1,4 +1,4 @@
-"""Predictions: what they are, how two of them compare. The arrays themselves stay here."""
+"""Predictions: what they are, how they are kept and sent. The arrays themselves stay here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ import hashlib
 import io
 from typing import Any
 
+from .comparing import difference
 from .plain import dtype_name, first_line, strict_json, type_name
 
 Reply = dict[str, Any]
+
+# What JSON has for the values of an array that are compared exactly, by the kind of its dtype, and
+# a dtype that has room for any of them.
+_EXACT: dict[str, tuple[type, str]] = {
+    "b": (bool, "bool"),
+    "i": (int, "int64"),
+    "u": (int, "uint64"),
+    "U": (str, "str"),
+    "O": (object, "object"),
+}
 
 
 def summarise(prediction: Any) -> Reply:
@@ -148,58 +159,6 @@ def read_kept(path: str, like: Any) -> dict[str, Any]:
         }
 
 
-def compare(first: dict[str, Any], second: dict[str, Any], tolerance: Reply) -> Reply | None:
-    """The worst difference of two sets of arrays; None where they agree within tolerance.
-
-    Floats agree where ``|a - b| <= absolute + relative * |b|``, all else where it is equal.
-    """
-    if first.keys() != second.keys():
-        return {"what": f"outputs {sorted(second)} instead of {sorted(first)}"}
-    for name in sorted(first):
-        difference = _difference(first[name], second[name], tolerance)
-        if difference is not None:
-            return {"output": name, **difference}
-    return None
-
-
-def _difference(first: Any, second: Any, tolerance: Reply) -> Reply | None:
-    if first.shape != second.shape:
-        return {"what": f"shape {second.shape} instead of {first.shape}"}
-    found = differing(first, second, tolerance)
-    if found is None:
-        return None
-    wrong, index = found
-    return {
-        "what": f"{wrong} of {first.size} values differ, the most at "
-        f"{list(index)}: {second[index]} instead of {first[index]}",
-    }
-
-
-def differing(first: Any, second: Any, tolerance: Reply) -> tuple[int, tuple[int, ...]] | None:
-    """How many values of two arrays of one shape differ, and where the most; None for none."""
-    import numpy
-
-    if first.dtype.kind not in "fc" or second.dtype.kind not in "fciub":
-        equal = numpy.asarray(first == second)
-        apart = None
-    else:
-        equal = numpy.isclose(
-            numpy.asarray(second),
-            numpy.asarray(first),
-            rtol=tolerance["relative"],
-            atol=tolerance["absolute"],
-            equal_nan=True,
-        )
-        with numpy.errstate(all="ignore"):
-            apart = numpy.abs(numpy.asarray(second) - numpy.asarray(first))
-    if equal.all():
-        return None
-    weight = ~equal if apart is None else numpy.where(equal, -1.0, numpy.nan_to_num(apart))
-    index = numpy.unravel_index(int(numpy.argmax(weight)), equal.shape)
-    wrong = int(equal.size - numpy.count_nonzero(equal))
-    return wrong, tuple(int(place) for place in index)
-
-
 def through_json(prediction: Any, tolerance: Reply) -> str | None:
     """What is wrong with the prediction as MLflow's server would send it; None where nothing is."""
     import numpy
@@ -219,18 +178,34 @@ def through_json(prediction: Any, tolerance: Reply) -> str | None:
 
 def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None:
     """How the `predictions` in an answer differ from a prediction; None where they agree."""
-    import numpy
-
     for name, array in arrays(prediction).items():
         try:
             part = received[name] if isinstance(prediction, dict) else received
-            back = {name: numpy.array(part).astype(array.dtype).reshape(array.shape)}
-        except (ValueError, TypeError, KeyError) as problem:
+            back = _from_json(part, array)
+        except (ValueError, TypeError, KeyError, OverflowError) as problem:
             return f"{_title(name)} comes back as something else: {first_line(problem)}"
-        difference = compare({name: array}, back, tolerance)
-        if difference is not None:
-            return f"{_title(name)} comes back changed: {difference['what']}"
+        changed = difference(array, back, tolerance)
+        if changed is not None:
+            return f"{_title(name)} comes back changed: {changed}"
     return None
+
+
+def _from_json(part: Any, like: Any) -> Any:
+    """What an answer holds as an array of the shape and kind of `like`; raises where it is none.
+
+    What is compared exactly is not cast to its dtype: that would drop a fraction, or the end of a
+    text.
+    """
+    import numpy
+
+    if like.dtype.kind not in _EXACT:
+        return numpy.array(part).astype(like.dtype).reshape(like.shape)
+    wanted, roomy = _EXACT[like.dtype.kind]
+    values = numpy.array(part, dtype=object).reshape(like.shape)
+    for value in values.flat:
+        if wanted not in (object, type(value)):
+            raise TypeError(f"{value!r} instead of {dtype_name(like.dtype)}")
+    return values.astype(roomy)
 
 
 def _title(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import outputs
+from .comparing import compare
 from .forward import parsed
 from .plain import first_line
 
@@ -67,7 +68,7 @@ def other_batches(state: Reply, params: Reply) -> Reply:
     first = outputs.arrays(state["prediction"])
     return {
         **reply,
-        "difference": outputs.compare(first, outputs.arrays(again), params["tolerance"]),
+        "difference": compare(first, outputs.arrays(again), params["tolerance"]),
     }
 
 
@@ -108,7 +109,7 @@ class _Trial:
         except Exception:  # noqa: BLE001 - see above
             return None
         found = outputs.arrays(bare)
-        return outputs.compare(outputs.arrays(self._with(defaults)), found, tolerance)
+        return compare(outputs.arrays(self._with(defaults)), found, tolerance)
 
     def mistakes(self, entry: Any) -> bool:
         """Whether a value of another type is taken for the param."""

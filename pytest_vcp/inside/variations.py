@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import outputs
+from .comparing import compare
 from .forward import parsed_rows
 from .observations import count
 from .plain import first_line
@@ -96,7 +97,7 @@ def halved(state: Reply, params: Reply) -> Reply:
     after = outputs.arrays(attempt.pop("prediction"))
     expected = {name: array[kept] for name, array in rows.items()}
     found = {name: after[name] for name in expected if name in after}
-    difference = outputs.compare(expected, found, params["tolerance"])
+    difference = compare(expected, found, params["tolerance"])
     return {"judged": True, "problem": None, "difference": difference, "passes": 1}
 
 

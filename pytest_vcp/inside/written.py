@@ -12,7 +12,7 @@ from .plain import dtype_name, first_line, strict_json
 _NARROW = ("float16", "bfloat", "float8", "float6_", "float4")
 # Bytes of the widest float that everyone has.
 _WIDEST_FLOAT = 8
-_EXACT = {"absolute": 0.0, "relative": 0.0}
+_EXACT = {"absolute": 0.0, "relative": 0.0, "mismatch_ppm": 0.0}
 
 
 def signature_problem(signature: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,14 @@ import pytest
 import yaml
 
 from pytest_vcp.rules import BY_ID
+from pytest_vcp.settings.tolerance import FULL, Tolerance
 from pytest_vcp.settings.values import nearest
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
 _EXTENDS = "extends"
+_MILLION = 1_000_000
 _TEXTS = ("input", "variant", "command")
 _EXAMPLE = f"write a YAML file like {SHIPPED}"
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Two floats agree where ``|a - b| <= absolute + relative * |b|``."""
-
-    absolute: float
-    relative: float
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,23 @@ class Policy:
     json_tolerance: Tolerance
     batch_tolerance: Tolerance
     expected_tolerance: Tolerance
+    dtype_factors: Mapping[str, float]
+    device_tolerances: Mapping[str, Tolerance]
     cache: CacheLimits
+
+    def in_force(self, tolerance: Tolerance, precision: str = FULL) -> dict[str, Any]:
+        """A tolerance of this policy as plain values, those of other dtypes under ``by_dtype``.
+
+        What computes in less than float32 is given what that precision takes, where it is more:
+        the output was rounded on its way, whatever dtype it has in the end.
+        """
+        of_dtypes = {name: tolerance.times(by) for name, by in self.dtype_factors.items()}
+        if precision != FULL:
+            coarse = self.device_tolerances[precision]
+            tolerance = tolerance.or_wider(coarse)
+            of_dtypes = {name: own.or_wider(coarse) for name, own in of_dtypes.items()}
+        by_dtype = {name: asdict(own) for name, own in of_dtypes.items()}
+        return {**asdict(tolerance), "by_dtype": by_dtype}
 
 
 def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
@@ -185,6 +195,14 @@ class _Source:
             json_tolerance=self._tolerance("tolerance.json", tolerance["json"]),
             batch_tolerance=self._tolerance("tolerance.batch", tolerance["batch"]),
             expected_tolerance=self._tolerance("tolerance.expected", tolerance["expected"]),
+            dtype_factors={
+                dtype: self._number(f"tolerance.by_dtype.{dtype}", factor)
+                for dtype, factor in tolerance["by_dtype"].items()
+            },
+            device_tolerances={
+                precision: self._tolerance(f"tolerance.device.{precision}", value)
+                for precision, value in tolerance["device"].items()
+            },
             cache=CacheLimits(
                 environments=int(self._number("cache.environments", cache["environments"])),
                 bytes=int(self._number("cache.bytes", cache["bytes"])),
@@ -245,8 +263,11 @@ class _Source:
         return number
 
     def _tolerance(self, key: str, value: Mapping[str, Any]) -> Tolerance:
+        ppm = self._number(f"{key}.mismatch_ppm", value["mismatch_ppm"])
+        if ppm > _MILLION:
+            raise self.wrong(f"{key}.mismatch_ppm", value["mismatch_ppm"], "1000000 or less")
         absolute = self._number(f"{key}.absolute", value["absolute"])
-        return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]))
+        return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]), ppm)
 
     def wrong(self, key: str, value: object, wanted: str) -> pytest.UsageError:
         """The error for a value that a key can't have."""

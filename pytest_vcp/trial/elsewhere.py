@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pytest_vcp.progress import Progress
-from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload
 from pytest_vcp.trial.attempts import Attempts
@@ -26,7 +27,7 @@ class Kept:
     """The result of the first process in a file, to be compared with within a tolerance."""
 
     path: Path
-    tolerance: Tolerance
+    tolerance: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Elsewhere:
 
     def _compared(self, loader: Loader, kept: Kept, scratch: Path) -> Attempt:
         path = shutil.move(kept.path, scratch / "first.npz")
-        params = {"path": str(path), "tolerance": asdict(kept.tolerance)}
+        params = {"path": str(path), "tolerance": kept.tolerance}
         doing = "comparing the devices"
         asked = Attempts(self.progress)
         return asked.ask(doing, loader.worker, "forward.compare_kept", params, doing)

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -145,11 +145,15 @@ def _declared(signature: Signature) -> list[Any]:
     return [len(signature.inputs), *fields, *params]
 
 
-def record(trial: Trial, belongs_to: Mapping[str, Any], device: DeviceUse) -> Recording:
+def record(
+    trial: Trial,
+    belongs_to: Mapping[str, Any],
+    device: DeviceUse,
+    tolerance: Mapping[str, Any],
+) -> Recording:
     """Have the first prediction written to a file, and take the file over."""
     settings = trial.settings
     lock = (settings.pkg_dir / "requirements.txt").read_bytes()
-    tolerance = asdict(settings.policy.expected_tolerance)
     document = {
         "schema": SCHEMA,
         "belongs_to": belongs_to,
@@ -169,7 +173,7 @@ def record(trial: Trial, belongs_to: Mapping[str, Any], device: DeviceUse) -> Re
         written.unlink(missing_ok=True)
 
 
-def replay(trial: Trial, belongs_to: Mapping[str, Any]) -> Expected:
+def replay(trial: Trial, belongs_to: Mapping[str, Any], tolerance: Mapping[str, Any]) -> Expected:
     """Compare the first prediction with the recorded one, where that belongs to it."""
     settings = trial.settings
     path = place(settings)
@@ -190,11 +194,7 @@ def replay(trial: Trial, belongs_to: Mapping[str, Any]) -> Expected:
     # The worker that predicted sees nothing of the package.
     copy = trial.scratch / "expected.npz"
     shutil.copyfile(path, copy)
-    params = {
-        "path": str(copy),
-        "outputs": outputs,
-        "tolerance": asdict(settings.policy.expected_tolerance),
-    }
+    params = {"path": str(copy), "outputs": outputs, "tolerance": tolerance}
     reply = _answer(trial.ask("expected.replay", params, "replaying the recorded output"))
     refused = reply["unreadable"] and f"a file that can't be read: {reply['unreadable']}"
     return Expected(file, origin, refused, reply["difference"])

@@ -9,14 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pytest_vcp.commands.mlflow_commands import MlflowCommands
 from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
-from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.attempts import Attempts
@@ -147,7 +145,9 @@ class Trial:
         seen = self.ask("device.seen", {}, "looking for a GPU").reply
         return failure if seen is not None and not seen["gpu"] else None
 
-    def on_device(self, device: str, name: str, tolerance: Tolerance | None = None) -> DeviceRun:
+    def on_device(
+        self, device: str, name: str, tolerance: Mapping[str, Any] | None = None
+    ) -> DeviceRun:
         """The forward pass in a process that sees no device but this one.
 
         With a tolerance its result is compared with the one here. `name` is that of its logs.
@@ -173,7 +173,8 @@ class Trial:
 
     def repeat(self) -> Attempt:
         """The forward pass again, after one with other params."""
-        tolerance = asdict(self.settings.policy.repeat_tolerance)
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.repeat_tolerance)
         return self.ask(
             "forward.repeat",
             {"payload": self.payload, "tolerance": tolerance},
@@ -182,7 +183,8 @@ class Trial:
 
     def compare_processes(self) -> Attempt:
         """The result here against the one of the testing worker."""
-        tolerance = asdict(self.settings.policy.repeat_tolerance)
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.repeat_tolerance)
         return self.ask(
             "forward.compare_kept",
             {"path": str(self._kept), "tolerance": tolerance},
@@ -191,7 +193,8 @@ class Trial:
 
     def as_json(self) -> Attempt:
         """The result through MLflow's JSON and back."""
-        tolerance = asdict(self.settings.policy.json_tolerance)
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.json_tolerance)
         return self.ask(
             "forward.as_json", {"tolerance": tolerance}, "sending the prediction as JSON"
         )
@@ -208,7 +211,8 @@ class Trial:
 
     def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Attempt:
         """Compare answers in JSON, each by when it was, with the result here; once for `asked`."""
-        tolerance = asdict(self.settings.policy.repeat_tolerance)
+        policy = self.settings.policy
+        tolerance = policy.in_force(policy.repeat_tolerance)
         pairs = [[when, str(path)] for when, path in answers]
         params = {"answers": pairs, "tolerance": tolerance}
         return self.ask("forward.compare_answers", params, f"comparing the answers of {asked}")
@@ -225,7 +229,7 @@ class Trial:
         self._passes += (attempt.reply or {}).get("passes", 0)
         return attempt
 
-    def vary(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
+    def vary(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Attempt:
         """Ask how the model takes another request than the example.
 
         Raises Unverified where the process ended under an earlier request.
@@ -237,7 +241,7 @@ class Trial:
             "inputs": inputs(self.payload, column),
         }
         if tolerance is not None:
-            params["tolerance"] = asdict(tolerance)
+            params["tolerance"] = tolerance
         attempt = self.ask(method, params, doing)
         if attempt.failure is not None and not attempt.failure.reached:
             raise Unverified("the model's process ended before this could be tried")

@@ -226,6 +226,38 @@ POLICIES = {
         "tolerance: {json: {relative: -1}}",
         "has -1 under tolerance.json.relative; write a number of 0 or more",
     ),
+    "share misspelt": (
+        "tolerance: {repeat: {mismatch_pmm: 5}}",
+        "unknown key 'tolerance.repeat.mismatch_pmm'; did you mean mismatch_ppm?",
+    ),
+    "share too large": (
+        "tolerance: {batch: {mismatch_ppm: 1000001}}",
+        "has 1000001 under tolerance.batch.mismatch_ppm; write 1000000 or less",
+    ),
+    "factor of an unknown dtype": (
+        "tolerance: {by_dtype: {float15: 2}}",
+        "unknown key 'tolerance.by_dtype.float15'; did you mean float16?",
+    ),
+    "factor no number": (
+        "tolerance: {by_dtype: {float16: wide}}",
+        "has 'wide' under tolerance.by_dtype.float16; write a number of 0 or more",
+    ),
+    "factors no mapping": (
+        "tolerance: {by_dtype: 2}",
+        "has 2 under tolerance.by_dtype; write a mapping of float16, float64",
+    ),
+    "unknown precision": (
+        "tolerance: {device: {bf16-mxied: {relative: 1}}}",
+        "unknown key 'tolerance.device.bf16-mxied'; did you mean bf16-mixed?",
+    ),
+    "precision no number": (
+        "tolerance: {device: {tf32: {absolute: fine}}}",
+        "has 'fine' under tolerance.device.tf32.absolute; write a number of 0 or more",
+    ),
+    "precision no mapping": (
+        "tolerance: {device: {tf32: 1}}",
+        "under tolerance.device.tf32; write a mapping of absolute, relative, mismatch_ppm",
+    ),
     # YAML reads it as the number 3.1.
     "version unquoted": ("least_python: 3.10", "has 3.1 under least_python; write a version in"),
     "other version unquoted": ("pythons: [3.12]", "has 3.12 under pythons; write a version in"),
@@ -242,6 +274,11 @@ POLICIES = {
     "stands alone, key missing": (
         "extends: nothing\nleast_python: '3.11'",
         "extends nothing, and has no pinned_requirements; give it, or leave out 'extends: nothing'",
+    ),
+    "stands alone, key of a precision missing": (
+        SHIPPED.read_text(encoding="utf-8").replace("    tf32: {absolute: 5.0e-3, ", "    tf32: {")
+        + "extends: nothing\n",
+        "extends nothing, and has no tolerance.device.tf32.absolute; give it, or leave out",
     ),
     "placeholder no text": ("placeholders: {input: 3}", "has 3 under placeholders.input; write a"),
     "budget no number": ("budget: {load_seconds: long}", "has 'long' under budget.load_seconds"),
@@ -281,6 +318,9 @@ def test_policy_keeps_what_it_leaves_out(configure: Configure, package: Path) ->
             least_python: "3.12"
             tolerance:
               repeat: {relative: 1e-3}
+              json: {mismatch_ppm: 7}
+              by_dtype: {float16: 5}
+              device: {tf32: {relative: 3e-3}}
             """
         ),
         encoding="utf-8",
@@ -290,5 +330,11 @@ def test_policy_keeps_what_it_leaves_out(configure: Configure, package: Path) ->
     assert policy.least_python == (3, 12)
     assert policy.repeat_tolerance.relative == 1e-3
     assert policy.repeat_tolerance.absolute == shipped.repeat_tolerance.absolute
-    assert policy.json_tolerance == shipped.json_tolerance
+    assert policy.json_tolerance == replace(shipped.json_tolerance, mismatch_ppm=7)
+    assert policy.batch_tolerance == shipped.batch_tolerance
+    assert policy.dtype_factors == {**shipped.dtype_factors, "float16": 5}
+    assert policy.device_tolerances == {
+        **shipped.device_tolerances,
+        "tf32": replace(shipped.device_tolerances["tf32"], relative=3e-3),
+    }
     assert policy.pinned_requirements == shipped.pinned_requirements

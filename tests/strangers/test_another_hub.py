@@ -7,7 +7,10 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from fixtures.mutants import replace_text
+from fixtures.mutants.forward import both, declared, returning
 from fixtures.references import PCA_50
 from tests.runs import Run, run_vcp
 
@@ -109,3 +112,60 @@ def test_its_placeholder_is_recognised(tmp_path: Path) -> None:
 def test_its_limits_count(tmp_path: Path) -> None:
     run = judged(rewritten(tmp_path), pickle_bytes=10)
     assert run.outcomes["VCP608"] == "failed", run.output
+
+
+def tolerant(package: Path, policy: str, *extra: str) -> Run:
+    """A run under a policy with other tolerances."""
+    (package.parent / "hub.yaml").write_text(policy, encoding="utf-8")
+    return run_vcp(package, PCA_50.options, "--vcp-policy=../hub.yaml", *extra)
+
+
+# Each prediction of a process has another value of its own that is off.
+ONE_VALUE_OFF = returning(
+    """
+    self.calls = getattr(self, "calls", 0) + 1
+    scores[-self.calls, 7] += np.float32(1)
+    return scores
+    """
+)
+
+
+def test_the_share_of_values_that_it_lets_differ_counts(tmp_path: Path) -> None:
+    package = PCA_50.copy(tmp_path)
+    ONE_VALUE_OFF(package)
+    few = tolerant(package, "tolerance: {repeat: {mismatch_ppm: 100}}")
+    assert few.outcomes["VCP710"] == "failed", few.output
+    told = "2 of 2400 values differ (833 ppm; 100 allowed), the most at ["
+    assert told in few.variant["rules"]["VCP710"]["received"]
+
+    # Half of the cells have half of the values.
+    more = "tolerance: {repeat: {mismatch_ppm: 900}, batch: {mismatch_ppm: 1800}}"
+    run = tolerant(package, more, "--vcp-strict")
+    assert run.code == 0, run.output
+    assert run.variant["verdict"] == "conformant", run.output
+
+
+BATCH_SIZE = 'ParamSpec("batch_size", DataType.long, 16),'
+PRECISION = 'ParamSpec("precision", DataType.string, "{}"),'
+TWO_PERCENT_BY_BATCH = returning(
+    'return scores * np.float32(1.02 if (params or {}).get("batch_size") != 16 else 1)'
+)
+
+
+@pytest.mark.parametrize(
+    ("precision", "policy", "outcome"),
+    [
+        ("32", "tolerance: {}", "advice"),
+        ("bf16-mixed", "tolerance: {}", "passed"),
+        ("bf16-mixed", "tolerance: {device: {bf16-mixed: {relative: 1.0e-3}}}", "advice"),
+    ],
+)
+def test_what_it_grants_a_precision_counts_where_the_model_uses_it(
+    tmp_path: Path, precision: str, policy: str, outcome: str
+) -> None:
+    package = PCA_50.copy(tmp_path)
+    sound = 'ParamSpec("target_sum", DataType.double, 10000.0),'
+    more = f"{sound}\n            {BATCH_SIZE}\n            {PRECISION.format(precision)}"
+    both(declared(sound, more), TWO_PERCENT_BY_BATCH)(package)
+    run = tolerant(package, policy, "-k", "vcp713")
+    assert run.outcomes["VCP713"] == outcome, run.output

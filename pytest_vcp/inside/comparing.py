@@ -1,0 +1,166 @@
+"""The one comparison of two arrays: floats within a tolerance, everything else exactly.
+
+A tolerance comes as plain values: `absolute`, `relative` and `mismatch_ppm`, and under `by_dtype`
+the same for the dtypes that have their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .plain import dtype_name, plain, same
+
+Reply = dict[str, Any]
+
+# Values that are compared at a time: what that takes stays small beside a large output.
+_AT_A_TIME = 1 << 18
+_LONGEST = 60
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """How an array differs from what was wanted, and where the most.
+
+    `wrong` of `size` values differ, `allowed_ppm` of a million may. `index` is the place of the
+    worst, `values` says what stands there instead of what, and by how much they are apart.
+    """
+
+    wrong: int
+    size: int
+    allowed_ppm: float
+    index: tuple[int, ...]
+    is_float: bool
+    values: str
+
+    def told(self, among: str = "", place: list[int] | None = None, *, share: bool = False) -> str:
+        """One line; `place` replaces the index, `share` has the ppm told where none is allowed."""
+        ppm = f"{round(self.wrong / self.size * 1e6)} ppm"
+        shares = f" ({ppm})" if share else ""
+        if self.allowed_ppm:
+            shares = f" ({ppm}; {self.allowed_ppm:g} allowed)"
+        where = "the most" if self.is_float else "first"
+        return (
+            f"{self.wrong} of {self.size} values{among} differ{shares}, {where} at "
+            f"{list(self.index) if place is None else place}: {self.values}"
+        )
+
+
+def compare(wanted: dict[str, Any], found: dict[str, Any], tolerance: Reply) -> Reply | None:
+    """The first output that differs, by `what`; None where two sets of arrays agree."""
+    if wanted.keys() != found.keys():
+        return {"what": f"outputs {sorted(found)} instead of {sorted(wanted)}"}
+    for name in sorted(wanted):
+        what = difference(wanted[name], found[name], tolerance)
+        if what is not None:
+            return {"what": f"in output {name!r}: {what}" if name else what}
+    return None
+
+
+def difference(wanted: Any, found: Any, tolerance: Reply) -> str | None:
+    """How an array differs from the one that was wanted; None where they agree.
+
+    Floats of another width are compared by their values, and arrays of another kind never agree.
+    """
+    if wanted.shape != found.shape:
+        return f"shape {found.shape} instead of {wanted.shape}"
+    if not _of_one_kind(wanted.dtype, found.dtype):
+        return f"dtype {dtype_name(found.dtype)} instead of {dtype_name(wanted.dtype)}"
+    mismatch = differing(wanted, found, tolerance)
+    return None if mismatch is None else mismatch.told()
+
+
+def differing(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None:
+    """How two arrays of one shape and kind differ; None where they agree.
+
+    Floats agree where ``|found - wanted| <= absolute + relative * |wanted|``; NaN equals NaN, and
+    infinity itself alone. `mismatch_ppm` of them may differ by more.
+    """
+    import numpy
+
+    size, shape = wanted.size, wanted.shape
+    is_float = wanted.dtype.kind in "fc"
+    limits = _limits(tolerance, wanted.dtype, found.dtype)
+    before, after = (numpy.ravel(numpy.asarray(array)) for array in (wanted, found))
+    wrong, worst, most = 0, 0, -1.0
+    for start in range(0, size, _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        apart = (
+            _distances(before[part], after[part], limits)
+            if is_float
+            else _unequal(before[part], after[part])
+        )
+        wrong += int(numpy.count_nonzero(apart >= 0))
+        place = int(numpy.argmax(apart))
+        if apart[place] > most:
+            worst, most = start + place, float(apart[place])
+    allowed = limits["mismatch_ppm"] if is_float else 0.0
+    if wrong * 1e6 <= allowed * size:
+        return None
+    index = tuple(int(place) for place in numpy.unravel_index(worst, shape))
+    values = f"{_shown(after[worst])} instead of {_shown(before[worst])}"
+    if is_float and numpy.isfinite(most):
+        room = limits["absolute"] + limits["relative"] * float(abs(before[worst]))
+        values += f" ({most:.3g} apart; {room:.3g} allowed)"
+    return Mismatch(wrong, size, allowed, index, is_float, values)
+
+
+def _of_one_kind(wanted: Any, found: Any) -> bool:
+    """Whether values of two dtypes can be compared; records have to be of the same fields."""
+    if wanted.kind == "V":
+        return bool(wanted == found)
+    return bool(wanted.kind == found.kind)
+
+
+def _limits(tolerance: Reply, *dtypes: Any) -> Reply:
+    """What holds for values of these dtypes: the widest of their tolerances."""
+    own = [tolerance.get("by_dtype", {}).get(str(dtype), tolerance) for dtype in dtypes]
+    return {
+        name: max(entry[name] for entry in own) for name in ("absolute", "relative", "mismatch_ppm")
+    }
+
+
+def _distances(wanted: Any, found: Any, limits: Reply) -> Any:
+    """How far apart the values are that differ, infinity where one is not finite; else -1."""
+    import numpy
+
+    # A difference of float16 values would itself be rounded, and overflow early.
+    wide = numpy.result_type(wanted.dtype, found.dtype, numpy.dtype("float64"))
+    wanted, found = wanted.astype(wide), found.astype(wide)
+    with numpy.errstate(all="ignore"):
+        apart = numpy.abs(found - wanted)
+        agree = apart <= limits["absolute"] + limits["relative"] * numpy.abs(wanted)
+    finite = numpy.isfinite(wanted) & numpy.isfinite(found)
+    agree &= finite
+    agree |= (wanted == found) | (numpy.isnan(wanted) & numpy.isnan(found))
+    apart[~finite] = numpy.inf
+    apart[agree] = -1.0
+    return apart
+
+
+def _unequal(wanted: Any, found: Any) -> Any:
+    """0 where the values differ, -1 where they are the same."""
+    import numpy
+
+    if wanted.dtype.kind == "O":
+        pairs = zip(wanted, found, strict=True)
+        agree = numpy.fromiter((_alike(*pair) for pair in pairs), bool, len(wanted))
+    else:
+        agree = numpy.asarray(wanted == found)
+        if wanted.dtype.kind in "mM":
+            agree = agree | (numpy.isnat(wanted) & numpy.isnat(found))
+    return numpy.where(agree, -1.0, 0.0)
+
+
+def _alike(wanted: Any, found: Any) -> bool:
+    """Whether two Python objects are equal; those that can't tell, by how they are written."""
+    try:
+        return same(plain(wanted), plain(found))
+    except Exception:  # noqa: BLE001 - objects of any type are compared
+        return repr(wanted) == repr(found)
+
+
+def _shown(value: Any) -> str:
+    """A value of an array on one line: texts in quotes, and what is long cut."""
+    text = repr(plain(value)) if isinstance(value, (str, bytes)) else " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
