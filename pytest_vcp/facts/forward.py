@@ -7,10 +7,10 @@ from pytest_vcp.facts.packaging import PackagingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.lifting import Condition, Need, Writing
 from pytest_vcp.trial.prediction import (
     Attempt,
-    Figures,
     Loading,
     Observations,
     Prediction,
@@ -158,8 +158,7 @@ class ForwardFacts(PackagingFacts):
     def figures(self) -> Figures:
         """Seconds and bytes that the example took."""
         _ = self.prediction
-        found = self.judged.figures()
-        return Figures(found["load_seconds"], found["forward_seconds"], found["peak_rss_bytes"])
+        return self.judged.figures()
 
     def _varied(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
         _ = self.prediction
