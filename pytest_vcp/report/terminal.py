@@ -100,6 +100,8 @@ class TerminalReport:
             yield f"expected    {_recorded(facts)}"
         if figures := facts.get("figures"):
             yield from figures_told(figures)
+        if verdict.broken and facts.get("figures"):
+            yield f"logs        {_near(recorder.run.settings.report_dir / 'logs')}"
         if commands := facts.get("commands"):
             yield f"commands    {_commands(commands)}"
 
