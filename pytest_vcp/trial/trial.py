@@ -254,7 +254,7 @@ class Trial:
         if self._scaled is None:
             measured, first = self._measured(), self.first_pass()
             steps: tuple[ScalingStep, ...] = ()
-            problem: str | None = "there is no forward pass that works"
+            problem: str | None = "there is no prediction on the example"
             if first is not None and first.reply is not None:
                 steps, problem = scaling.measure(self.ask, self._request(), self.observations())
             self._scaled = replace(measured, scaling=steps, scaling_problem=problem)

@@ -103,7 +103,7 @@ def test_only_observations_are_repeated(tmp_path: Path) -> None:
 def test_nothing_is_measured_where_nothing_predicts(package: Path) -> None:
     run = run_vcp(package, PCA_50.options, SCALING, "--vcp-skip-inference")
     assert run.code == 0, run.output
-    assert "  scaling     not measured: there is no forward pass that works" in run.output
+    assert "  scaling     not measured: there is no prediction on the example" in run.output
 
 
 def test_a_run_that_is_cut_short_does_not_begin_with_it(package: Path) -> None:
