@@ -8,7 +8,8 @@ from typing import Any
 from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.prediction import Attempt, Figures, Loading, Observations, Output, Prediction
+from pytest_vcp.trial.figures import Figures
+from pytest_vcp.trial.prediction import Attempt, Loading, Observations, Output, Prediction
 from pytest_vcp.trial.spec import Field, ModelSpec
 from pytest_vcp.worker.client import WorkerFailure
 

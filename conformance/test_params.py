@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from typing import Any
 
 from pytest_vcp.rulebook.violations import Blocked, Violation
 from pytest_vcp.rules import rule
@@ -18,7 +20,7 @@ def test_vcp711_no_params_means_the_defaults(
     vcp_params_effect: Attempt, vcp_spec: ModelSpec
 ) -> None:
     """Without params, the model predicts as with every param at its declared default."""
-    found = answer(vcp_params_effect, "no param is left to tell")
+    found = _taken(vcp_params_effect)
     if found["refused"]:
         raise Blocked("VCP712")
     if found["difference"]:
@@ -73,7 +75,7 @@ def test_vcp718_params_reach_the_model(
     vcp_params_effect: Attempt, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """Where params are declared, predict takes them, and does something with them."""
-    found = answer(vcp_params_effect, "params that reach the model")
+    found = _taken(vcp_params_effect)
     if not found["declared"]:
         return
     method = vcp_wrapper.predict if isinstance(vcp_wrapper, WrapperFacts) else None
@@ -88,6 +90,13 @@ def test_vcp718_params_reach_the_model(
             remedy="take params=None in predict, and pass the values on to the model",
             where=where,
         )
+
+
+def _taken(attempt: Attempt) -> Mapping[str, Any]:
+    """What came of the params; where the process ended over them, one rule says so."""
+    if attempt.reply is None:
+        raise Blocked("VCP712")
+    return attempt.reply
 
 
 def reads_params(method: Method) -> bool:

@@ -95,6 +95,12 @@ OPTIONS = (
     Option("policy", "FILE", "YAML file that extends or replaces the shipped policy"),
     Option("report-dir", "DIR", "where report.json goes (default .vcp in the package directory)"),
     Option("cache-dir", "DIR", "where environments are kept (default: the user's cache)"),
+    Option(
+        "scaling",
+        None,
+        "measure the forward pass on the example's observations 1, 4 and 16 times over, where they "
+        "are AnnData; changes no verdict",
+    ),
     Option("timeout", "SECONDS", "limit for each step in the model's process (default 600)"),
 )
 

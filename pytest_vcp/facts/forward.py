@@ -11,11 +11,11 @@ from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.source.model_card import says_gpu
 from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.lifting import Condition, Need, Writing
 from pytest_vcp.trial.precision import defaults_of, precision_of
 from pytest_vcp.trial.prediction import (
     Attempt,
-    Figures,
     Loading,
     Observations,
     Prediction,
@@ -173,8 +173,7 @@ class ForwardFacts(PackagingFacts):
     def figures(self) -> Figures:
         """Seconds and bytes that the example took."""
         _ = self.prediction
-        found = self.judged.figures()
-        return Figures(found["load_seconds"], found["forward_seconds"], found["peak_rss_bytes"])
+        return self.judged.figures()
 
     def _varied(
         self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None

@@ -47,8 +47,8 @@ def predict(state: Reply, params: Reply) -> Reply:
 def repeat(state: Reply, params: Reply) -> Reply:
     """Predict with other params, then once more as before, and compare with the first result.
 
-    `printed` are the first lines on standard output meanwhile.
-    A model may refuse the other values; only what it does afterwards counts.
+    `seconds` are those of the second of the two, `printed` the first lines on standard output
+    meanwhile. A model may refuse the other values; only what it does afterwards counts.
     """
     frame, arguments = parsed(state["model"], params["payload"])
     changed = _other_params(state["model"], arguments)
@@ -61,8 +61,11 @@ def repeat(state: Reply, params: Reply) -> Reply:
                 changed = None
             passes += 1
         frame, _ = parsed(state["model"], params["payload"])
+        started = time.perf_counter()
         again = state["model"].predict(frame, params=arguments)
+        seconds = time.perf_counter() - started
     return {
+        "seconds": seconds,
         "printed": printed.lines,
         "passes": passes + 1,
         "other_params": changed is not None,

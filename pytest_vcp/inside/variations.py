@@ -126,7 +126,7 @@ def unknown_features(state: Reply, params: Reply) -> Reply:
 def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any]) -> Reply:
     """The prediction with the first input changed; `untried` where it can't be changed here."""
     try:
-        path = _written(params["inputs"][0], change)
+        path = changed_copy(params["inputs"][0], change)
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
         text = f"{type(problem).__name__}: {first_line(problem)}"
         return {"untried": True, "problem": text, "passes": 0}
@@ -140,7 +140,7 @@ def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any
     return {"untried": False, "problem": None, "prediction": prediction, "passes": 1}
 
 
-def _written(path: str, change: Callable[[Any], Any]) -> str:
+def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
     """A changed copy of an AnnData input, under the same name in a new place."""
     import anndata
 

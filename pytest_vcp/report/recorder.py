@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
 from pytest_vcp.trial.finished import Finished
+from pytest_vcp.trial.prediction import told_outputs
 
 _NOT_JUDGED = ("unverified", "skipped")
 # Stands for the variant of a rule that does not depend on one.
@@ -105,8 +107,17 @@ class Recorder:
         result = yield
         done, following = variant_of(item), nextitem and variant_of(nextitem)
         if done and following and done != following:
+            self._scale(done)
             self._note(done)
             self.run.variants[done].end_processes()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Measure last what judges nothing; a run that is cut short does not come so far."""
+        result = yield
+        for name in self.run.names:
+            self._scale(name)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -211,13 +222,20 @@ class Recorder:
             self._publish(variant)
         self.run.variants[variant].end_processes()
 
+    def _scale(self, variant: str) -> None:
+        """Measure larger inputs, where that is asked for and the model was tried."""
+        trial = self.run.variants[variant].trial
+        if trial is not None and self.run.settings.scaling:
+            trial.scale()
+
     def _note(self, variant: str) -> None:
         """Take down the figures of a variant, as long as its workers can be asked."""
-        trial = self.run.variants[variant].trial
-        if trial is not None:
-            self.facts[variant]["figures"] = trial.figures()
-            self.facts[variant]["outputs"] = trial.outputs()
-            self.facts[variant]["commands"] = trial.commands_run()
+        place = self.run.variants[variant]
+        figures = place.figures()
+        if place.trial is not None and figures is not None:
+            self.facts[variant]["figures"] = asdict(figures)
+            self.facts[variant]["outputs"] = told_outputs(place.trial.first_pass())
+            self.facts[variant]["commands"] = place.trial.commands_run()
 
     def _publish(self, variant: str) -> None:
         place = self.run.variants[variant]

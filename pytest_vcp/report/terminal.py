@@ -10,6 +10,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from pytest_vcp.report import cached, document
+from pytest_vcp.report.figures import figures_told
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.recorder import Recorder
@@ -98,7 +99,9 @@ class TerminalReport:
         if recorder.run.settings.record_expected:
             yield f"expected    {_recorded(facts)}"
         if figures := facts.get("figures"):
-            yield f"figures     {_figures(figures)}"
+            yield from figures_told(figures)
+        if verdict.broken and facts.get("figures"):
+            yield f"logs        {_near(recorder.run.settings.report_dir / 'logs')}"
         if commands := facts.get("commands"):
             yield f"commands    {_commands(commands)}"
 
@@ -201,19 +204,6 @@ def _recorded(facts: dict[str, object]) -> str:
         size = f"{recorded['bytes'] / 1e3:.1f} kB"
         return f"recorded at {_near(Path(recorded['path']))} ({size}); add it to the package"
     return "not recorded: only a conformant run does that; an earlier file is as it was"
-
-
-def _figures(figures: dict[str, float | None]) -> str:
-    parts = []
-    if (seconds := figures["load_seconds"]) is not None:
-        parts.append(f"load {seconds:.2f} s")
-    if (seconds := figures["forward_seconds"]) is not None:
-        parts.append(f"forward {seconds:.2f} s")
-    if (peak := figures["peak_rss_bytes"]) is not None:
-        parts.append(f"peak memory {peak / 1e6:.0f} MB")
-    parts.append(f"{figures['model_loads']} model loads")
-    parts.append(f"{figures['forward_passes']} forward passes")
-    return ", ".join(parts)
 
 
 def _commands(commands: list[dict[str, object]]) -> str:

@@ -70,6 +70,7 @@ class Settings:
     policy: Policy
     report_dir: Path
     cache_dir: Path
+    scaling: bool
     timeout: float
     variant: str
     artifact_only: Path | None
@@ -119,6 +120,7 @@ def resolve(config: pytest.Config) -> Settings:
         policy=policy(read),
         report_dir=read.path("report-dir", pkg_dir / ".vcp", writable),
         cache_dir=cache_dir(read),
+        scaling=read.switch("scaling"),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         artifact_only=artifact_only,

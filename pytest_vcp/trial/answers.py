@@ -16,7 +16,7 @@ def answer(attempt: Attempt, expected: str) -> Mapping[str, Any]:
         raise Violation(
             expected=expected,
             received=attempt.failure.summary,
-            remedy="make predict end with a result or with an exception",
+            remedy=attempt.failure.remedy or "make predict end with a result or with an exception",
             where=attempt.failure.where,
         )
     return attempt.reply

@@ -21,6 +21,7 @@ from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
@@ -73,6 +74,10 @@ class Finished:
             if not self.settings.skip_inference:
                 self.trial.warm_up()
         return self.trial
+
+    def figures(self) -> Figures | None:
+        """What the trial cost; None where no worker was started."""
+        return None if self.trial is None else self.trial.figures()
 
     def describe_spec(self) -> Attempt:
         """Describe the signature and the example as the artifact has them.

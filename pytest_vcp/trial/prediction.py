@@ -103,15 +103,6 @@ class Loading:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What the example took: seconds to load and to predict, peak resident memory in bytes."""
-
-    load_seconds: float | None
-    forward_seconds: float | None
-    peak_rss_bytes: float | None
-
-
-@dataclass(frozen=True)
 class Observations:
     """One input of the example: whether it is AnnData, and how many observations it holds.
 
@@ -140,6 +131,22 @@ def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     """Type what the same reply says about GPUs."""
     device = reply["device"]
     return DeviceUse(**{**device, "gpus": tuple(device["gpus"])})
+
+
+def told_outputs(attempt: Attempt | None) -> dict[str, dict[str, object]] | None:
+    """What a forward pass returned, for the report: each array's shape, dtype, digest and range."""
+    if attempt is None or attempt.reply is None:
+        return None
+    return {
+        name: {
+            "shape": entry["shape"],
+            "dtype": entry["dtype"],
+            "sha256": entry["digest"],
+            "range": entry["range"],
+        }
+        for name, entry in attempt.reply["summary"]["entries"].items()
+        if entry["is_array"]
+    }
 
 
 def _output(entry: Mapping[str, Any]) -> Output:

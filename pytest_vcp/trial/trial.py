@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
+from pytest_vcp.trial import scaling
 from pytest_vcp.trial.attempts import Attempts
 from pytest_vcp.trial.elsewhere import DeviceRun, Elsewhere, Kept, wants_a_gpu
+from pytest_vcp.trial.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
 from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
@@ -27,6 +30,7 @@ from pytest_vcp.worker.client import Worker, WorkerFailure
 
 # A process that loaded a model may take its time to end: libraries tear down devices and pools.
 _EXIT_SECONDS = 15.0
+_REPEATING = "repeating the forward pass"
 
 
 class Trial:
@@ -55,6 +59,7 @@ class Trial:
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
         self._commands: MlflowCommands | None = None
+        self._scaled: Figures | None = None
 
     @property
     def scratch(self) -> Path:
@@ -178,7 +183,7 @@ class Trial:
         return self.ask(
             "forward.repeat",
             {"payload": self.payload, "tolerance": tolerance},
-            "repeating the forward pass",
+            _REPEATING,
         )
 
     def compare_processes(self) -> Attempt:
@@ -234,12 +239,7 @@ class Trial:
 
         Raises Unverified where the process ended under an earlier request.
         """
-        column = self.settings.policy.input_column
-        params: dict[str, Any] = {
-            "payload": self.payload,
-            "column": column,
-            "inputs": inputs(self.payload, column),
-        }
+        params = self._request()
         if tolerance is not None:
             params["tolerance"] = tolerance
         attempt = self.ask(method, params, doing)
@@ -254,37 +254,53 @@ class Trial:
                 f"forward.{method}", dict(params), doing="asking the model"
             )
 
-    def figures(self) -> dict[str, float | int | None]:
-        """What the trial cost: seconds, bytes, loads of the model and forward passes."""
-        load, predict = self._loader.answered()
+    def figures(self) -> Figures:
+        """What the trial cost so far; what the scaling costs does not count."""
+        return self._measured() if self._scaled is None else self._scaled
+
+    def _measured(self) -> Figures:
+        load, first = self._loader.answered()
+        second = self._attempts.answered(_REPEATING)
         peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
-        return {
-            "load_seconds": _seconds(load),
-            "forward_seconds": _seconds(predict),
-            "peak_rss_bytes": max(filter(None, peaks), default=None),
-            "model_loads": self._loads + self._loader.loads,
-            "forward_passes": self._passes + self._loader.passes,
-        }
+        return Figures(
+            import_seconds=None,
+            load_seconds=seconds_of(load),
+            forward_seconds=seconds_of(first),
+            second_forward_seconds=seconds_of(second),
+            rows_per_second=rate_of(first, second),
+            peak_rss_bytes=max(filter(None, peaks), default=None),
+            peak_device_bytes=device_peak_of(first),
+            artifact_bytes=sum(size for size, _ in self._files.values()) or None,
+            model_loads=self._loads + self._loader.loads,
+            forward_passes=self._passes + self._loader.passes,
+        )
+
+    def scale(self) -> None:
+        """Have the example's observations predicted several times over, and note what it took.
+
+        Comes last: what the process needs for it is no figure of the example, and whatever it
+        comes to, no rule fails by it.
+        """
+        if self._scaled is None:
+            measured, first = self._measured(), self.first_pass()
+            steps: tuple[ScalingStep, ...] = ()
+            problem: str | None = "there is no prediction on the example"
+            if first is not None and first.reply is not None:
+                steps, problem = scaling.measure(self.ask, self._request(), self.observations())
+            self._scaled = replace(measured, scaling=steps, scaling_problem=problem)
+
+    def _request(self) -> dict[str, Any]:
+        """The example as the worker takes it to make other requests of it."""
+        column = self.settings.policy.input_column
+        return {"payload": self.payload, "column": column, "inputs": inputs(self.payload, column)}
 
     def commands_run(self) -> list[dict[str, object]]:
         """The commands of MLflow that were run on the artifact."""
         return self._commands.told() if self._commands else []
 
-    def outputs(self) -> dict[str, dict[str, object]] | None:
-        """What the first forward pass returned: each array's shape, dtype, digest and range."""
-        _, attempt = self._loader.answered()
-        if attempt is None or attempt.reply is None:
-            return None
-        return {
-            name: {
-                "shape": entry["shape"],
-                "dtype": entry["dtype"],
-                "sha256": entry["digest"],
-                "range": entry["range"],
-            }
-            for name, entry in attempt.reply["summary"]["entries"].items()
-            if entry["is_array"]
-        }
+    def first_pass(self) -> Attempt | None:
+        """The first forward pass, where somebody has waited for it."""
+        return self._loader.answered()[1]
 
     def commanded(self, commands: MlflowCommands) -> MlflowCommands:
         """Take over commands that were given this artifact: they end with the trial."""
@@ -297,10 +313,6 @@ class Trial:
             ends.callback(self._loader.close)
             if self._commands is not None:
                 ends.callback(self._commands.close)
-
-
-def _seconds(attempt: Attempt | None) -> float | None:
-    return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
 
 
 def _listing(root: Path) -> dict[str, tuple[int, int]]:

@@ -20,6 +20,7 @@ from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.preimports import preimports
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
 from pytest_vcp.trial.expected import Recording
+from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import Workshop
@@ -53,6 +54,12 @@ class Variant:
     def trial(self) -> Trial | None:
         """The trial of what was packaged, once the workers have been started."""
         return self.workshop.trial if self.workshop else None
+
+    def figures(self) -> Figures | None:
+        """What packaging and the trial cost; None where no worker was started."""
+        if self.workshop is None:
+            return None
+        return replace(self.workshop.trial.figures(), import_seconds=self.workshop.import_seconds())
 
     @cached_property
     def sources(self) -> tuple[ArtifactSource, ...]:

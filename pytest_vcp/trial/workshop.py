@@ -14,6 +14,7 @@ from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, read_payload, resolved
 from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.figures import seconds_of
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
@@ -43,11 +44,21 @@ class Workshop:
 
     def import_sources(self) -> Attempt:
         """Import model_code's wrapper module and model_spec where the model is packaged."""
-        for name in (self.settings.model_class.module, "model_spec"):
+        for name in self._modules:
             attempt = self._once(f"importing {name}", "probe.import_module", {"name": name})
             if attempt.failure is not None:
                 break
         return attempt
+
+    def import_seconds(self) -> float | None:
+        """What importing both took; None where one of them was not imported here."""
+        took = [seconds_of(self._attempts.answered(f"importing {name}")) for name in self._modules]
+        known = [seconds for seconds in took if seconds is not None]
+        return sum(known) if len(known) == len(took) else None
+
+    @property
+    def _modules(self) -> tuple[str, str]:
+        return self.settings.model_class.module, "model_spec"
 
     def describe_spec(self) -> Attempt:
         """Describe model_spec.py, which was imported before.

@@ -34,8 +34,9 @@ class WorkerFailure(Exception):
 
     `summary` is one line for people, `where` the innermost place inside the source roots (None
     where it is not known), `log_tail` the last lines that the process printed, `traceback` the
-    whole story. `exception` is the type's name where the model raised one. `reached` is false where
-    the process had ended before it got to the call.
+    whole story. `exception` is the type's name where the model raised one, and `causes` are types
+    and messages of those that led to it. `reached` is false where the process had ended before it
+    got to the call.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class WorkerFailure(Exception):
         traceback: str = "",
         exception: str | None = None,
         message: str = "",
+        causes: tuple[str, ...] = (),
         reached: bool = True,
     ) -> None:
         super().__init__(summary)
@@ -60,12 +62,15 @@ class WorkerFailure(Exception):
         self.traceback = traceback
         self.exception = exception
         self.message = message
+        self.causes = causes
         self.reached = reached
 
     @property
     def remedy(self) -> str | None:
         """What to do, where the kind of failure alone tells; a rule knows what it was about."""
-        return advice(self.kind, self.exception, self.message or self.summary)
+        said = (f"{self.exception}: {self.message}", *self.causes)
+        story = said if self.kind == "raised" else (self.summary, self.log_tail)
+        return advice(self.kind, self.exception, self.message or self.summary, "\n".join(story))
 
     @property
     def disk_problem(self) -> str | None:
@@ -86,6 +91,7 @@ class WorkerFailure(Exception):
             traceback=self.traceback,
             exception=self.exception,
             message=self.message,
+            causes=self.causes,
             reached=False,
         )
 

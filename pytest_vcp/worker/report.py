@@ -39,6 +39,7 @@ class Reporter:
             traceback=raised["traceback"],
             exception=raised["type"],
             message=raised["message"],
+            causes=tuple(f"{each['type']}: {each['message']}" for each in raised["causes"]),
         )
 
     def overdue(self, call: Call) -> WorkerFailure:

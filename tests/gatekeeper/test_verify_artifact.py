@@ -50,6 +50,18 @@ def test_with_an_input_all_that_it_allows_is_judged(delivery: Delivery, payload:
     assert tree(delivery.artifact) == before
 
 
+def test_its_figures_are_measured(delivery: Delivery, payload: Payload) -> None:
+    before = tree(delivery.artifact)
+    run = delivery.verify(payload(), "--vcp-scaling")
+    assert run.code == 0, run.output
+    figures = run.variant["figures"]
+    assert [step["rows"] for step in figures["scaling"]] == [48, 192, 768]
+    # Nothing of it is imported before it is loaded.
+    assert figures["import_seconds"] is None
+    assert figures["load_seconds"] > 0
+    assert tree(delivery.artifact) == before
+
+
 def test_what_needs_the_package_is_never_passed(delivery: Delivery, payload: Payload) -> None:
     run = delivery.verify(payload())
     layout = [rule for rule in BY_ID if rule.startswith("VCP1")]

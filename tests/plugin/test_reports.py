@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.report import document
 from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.trial.figures import Figures
 from tests.plugin.rights import run_without_root_rights
 from tests.runs import Run, run_vcp
 
@@ -36,7 +38,8 @@ VARIANT = {
     "recorded",
     "rules",
 }
-FIGURES = {"load_seconds", "forward_seconds", "peak_rss_bytes", "model_loads", "forward_passes"}
+# What a machine without a GPU, and a run that was not asked for it, do not measure.
+NOT_HERE: dict[str, object] = {"peak_device_bytes": None, "scaling": [], "scaling_problem": None}
 
 
 class Judged(NamedTuple):
@@ -72,7 +75,7 @@ def test_schema(conformant: Judged) -> None:
     variant = conformant.run.variant
     assert set(variant) == VARIANT
     assert set(variant["artifact"]) == {"path", "sha256", "bytes"}
-    assert set(variant["figures"]) == FIGURES
+    assert set(variant["figures"]) == {entry.name for entry in fields(Figures)}
     assert list(variant["rules"]) == [rule.id for rule in RULES]
     for rule, entry in variant["rules"].items():
         assert set(entry) == RULE_KEYS
@@ -105,7 +108,11 @@ def test_conformant(conformant: Judged) -> None:
     assert steps == dict.fromkeys(STEPS, True)
     assert run.variant["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
     assert run.variant["figures"]["model_loads"] == 2
-    assert all(figure > 0 for figure in run.variant["figures"].values())
+    figures = run.variant["figures"]
+    assert {name: figures.pop(name) for name in NOT_HERE} == NOT_HERE
+    assert all(figure > 0 for figure in figures.values())
+    assert figures["artifact_bytes"] == artifact.bytes
+    assert figures["rows_per_second"] == pytest.approx(48 / figures["second_forward_seconds"])
 
 
 def test_conformant_says_what_stayed_open(conformant: Judged) -> None:
@@ -119,7 +126,11 @@ def test_conformant_says_what_stayed_open(conformant: Judged) -> None:
         assert any(line.startswith("  unverified  ") and rule in line for line in block)
         assert run.variant["rules"][rule]["message"]
     assert any(line.startswith("  artifact    ./mlflow_model_artifact (0.2 MB, ") for line in block)
-    assert any(re.match(r"  figures     load [\d.]+ s, forward [\d.]+ s, ", line) for line in block)
+    steps = "".join(rf"{step} [\d.]+ s, " for step in ("import", "load", "forward", "again"))
+    times = rf"  figures     {steps}[\d.]+ rows/s"
+    sizes = r" {14}peak memory \d+ MB, artifact 0.2 MB, 2 model loads, \d+ forward passes"
+    (place,) = (number for number, line in enumerate(block) if re.fullmatch(times, line))
+    assert re.fullmatch(sizes, block[place + 1])
     assert "  report      ./.vcp/report.json" in block
 
 

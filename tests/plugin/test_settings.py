@@ -53,6 +53,7 @@ VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
     "policy": ("one.yaml", "two.yaml", "policy", "genome_uri", "volume_uri"),
     "report-dir": ("reports", "../elsewhere", "report_dir", "reports", "../elsewhere"),
     "cache-dir": ("cache", "../cache", "cache_dir", "cache", "../cache"),
+    "scaling": ("true", "", "scaling", True, True),
     "timeout": ("7", "8.5", "timeout", 7.0, 8.5),
 }
 SWITCHES = tuple(option.name for option in OPTIONS if option.metavar is None)

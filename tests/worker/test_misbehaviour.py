@@ -58,6 +58,16 @@ def test_os_exit_is_an_end_without_an_answer(
         ("import json.of_another_release\n", "the json that is installed has no such module"),
         ("import sys\nsys.exit(2)\n", "in place of sys.exit"),
         ("raise MemoryError\n", "hold less at a time"),
+        ("raise OSError(12, 'Cannot allocate memory')\n", "where there is more memory"),
+        ("raise RuntimeError('CUDA error: out of memory')\n", "a GPU with more memory"),
+        ("raise RuntimeError('CUBLAS_STATUS_ALLOC_FAILED')\n", "a GPU with more memory"),
+        ("raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory')\n", "where there is more"),
+        ("raise RuntimeError('INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS')\n", "CUDA_LAUNCH_BLOCKING=1"),
+        ("raise RuntimeError('no kernel image is available')\n", "VCP907"),
+        ("try:\n  {}['a']\nexcept KeyError:\n  raise MemoryError\n", "hold less at a time"),
+        ("try:\n  raise MemoryError\nexcept MemoryError:\n  1 / 0\n", "hold less at a time"),
+        ("import os\nprint('std::bad_alloc')\nos.abort()\n", "hold less at a time"),
+        ("import os\nprint('CUDA error: unknown')\nos.abort()\n", "CUDA_LAUNCH_BLOCKING=1"),
     ],
 )
 def test_some_exceptions_have_one_remedy_everywhere(

@@ -1,0 +1,87 @@
+"""What a variant costs: seconds, bytes, rows per second. Nothing is guessed: None was not measured.
+
+That ends a run, and is told; the rules on time and memory read the same figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_vcp.trial.prediction import Attempt
+
+
+@dataclass(frozen=True)
+class ScalingStep:
+    """A forward pass on the observations of the example, each `factor` times.
+
+    `observations` are those of all inputs, `rows` the first dimension of the outputs where they
+    share one. `peak_rss_bytes` is the most that the process has held so far, loading included;
+    `peak_device_bytes` is that of this pass, None where no GPU is seen.
+    """
+
+    factor: int
+    observations: int
+    rows: int | None
+    seconds: float
+    rows_per_second: float | None
+    peak_rss_bytes: int
+    peak_device_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the example took, in seconds and bytes, and how often the model was made to work.
+
+    `import_seconds` are those of the wrapper's module and model_spec, and of what they import.
+    The second forward pass is the one that is compared with the first; `rows_per_second` is that
+    of the second, or of the first where there was no second. `peak_rss_bytes` is the most that a
+    process of the model held, `peak_device_bytes` the most on GPUs during the first pass.
+    `scaling` is empty unless it was asked for, and `scaling_problem` says where it ended early.
+    """
+
+    import_seconds: float | None
+    load_seconds: float | None
+    forward_seconds: float | None
+    second_forward_seconds: float | None
+    rows_per_second: float | None
+    peak_rss_bytes: int | None
+    peak_device_bytes: int | None
+    artifact_bytes: int | None
+    model_loads: int
+    forward_passes: int
+    scaling: tuple[ScalingStep, ...] = ()
+    scaling_problem: str | None = None
+
+
+def seconds_of(attempt: Attempt | None) -> float | None:
+    """What a step took, where it was waited for and ended well."""
+    return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
+
+
+def device_peak_of(attempt: Attempt | None) -> int | None:
+    """The most memory on GPUs during a forward pass; None where it saw none."""
+    if attempt is None or attempt.reply is None or not attempt.reply["device"]["gpus"]:
+        return None
+    return int(attempt.reply["device"]["peak_bytes"])
+
+
+def rows_of(summary: Mapping[str, Any]) -> int | None:
+    """The first dimension of the outputs, where all of them have the same."""
+    shapes = [entry["shape"] for entry in summary["entries"].values() if entry["is_array"]]
+    lengths = {shape[0] if shape else None for shape in shapes}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def rate(rows: int | None, seconds: float | None) -> float | None:
+    """Rows per second, where both are known."""
+    return rows / seconds if rows is not None and seconds else None
+
+
+def rate_of(first: Attempt | None, second: Attempt | None) -> float | None:
+    """Rows per second of the second forward pass on the example, else of the first."""
+    if first is None or first.reply is None:
+        return None
+    again = seconds_of(second)
+    return rate(rows_of(first.reply["summary"]), seconds_of(first) if again is None else again)
