@@ -7,14 +7,15 @@ stage raises `Blocked` while an earlier rule is broken.
 
 from __future__ import annotations
 
+from pytest_vcp.facts.device import DeviceFacts
 from pytest_vcp.facts.fact import fact
-from pytest_vcp.facts.serving import ServingFacts
-from pytest_vcp.rulebook.violations import ToolError, Unverified
+from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified
+from pytest_vcp.trial.gpu_use import GpuUse, Held, held_over_passes
 from pytest_vcp.trial.model import LoadedModel
-from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.trial.prediction import Attempt, read_device
 
 
-class Facts(ServingFacts):
+class Facts(DeviceFacts):
     """The same, and what a GPU makes of it."""
 
     @fact
@@ -33,6 +34,26 @@ class Facts(ServingFacts):
         if not trial.sees_gpu():
             raise Unverified("no GPU is visible to a GPU library of the model")
         return trial.predict()
+
+    @fact
+    def gpu_use(self) -> GpuUse:
+        """What the first forward pass took on the GPU."""
+        reply = self.gpu_pass.reply
+        if reply is None:
+            raise Blocked("VCP903")
+        trial = self._run_on_example()
+        use = trial.gpus.use(read_device(reply), trial.pid)
+        if use is None:
+            raise Unverified("nobody tells here what the model's process holds on the GPU")
+        return use
+
+    @fact
+    def gpu_held(self) -> Held:
+        """What is held on the GPU after each of several forward passes there."""
+        use = self.gpu_use
+        self._gates.require(self, "VCP902", "VCP903")
+        passes = self.settings.policy.gpu_passes
+        return held_over_passes(self._run_on_example(), passes, use.counted)
 
     @fact
     def model(self) -> LoadedModel:

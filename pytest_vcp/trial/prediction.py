@@ -38,11 +38,13 @@ class DeviceUse:
     """GPUs that the worker saw through torch, and the memory that was allocated there, in bytes.
 
     `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
+    `libraries` are those besides torch that the worker has loaded, and that could use a GPU.
     """
 
     gpus: tuple[str, ...]
     peak_bytes: int
     added_bytes: int
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,12 @@ def read_prediction(reply: Mapping[str, Any]) -> Prediction:
 def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     """Type what the same reply says about GPUs."""
     device = reply["device"]
-    return DeviceUse(tuple(device["gpus"]), device["peak_bytes"], device["added_bytes"])
+    return DeviceUse(
+        tuple(device["gpus"]),
+        device["peak_bytes"],
+        device["added_bytes"],
+        tuple(device["libraries"]),
+    )
 
 
 def _output(entry: Mapping[str, Any]) -> Output:

@@ -20,6 +20,7 @@ from pytest_vcp.settings.policy import Tolerance
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.attempts import Attempts
+from pytest_vcp.trial.gpu_use import GpuWatch
 from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
@@ -55,6 +56,7 @@ class Trial:
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
         self._commands: MlflowCommands | None = None
+        self.gpus = GpuWatch(settings.device)
 
     @property
     def scratch(self) -> Path:
@@ -133,8 +135,14 @@ class Trial:
 
     def sees_gpu(self) -> bool:
         """Whether the process of the first forward pass had a GPU before or after it."""
-        load, predict = self.load().reply, self.predict().reply
-        return bool((load and load["gpu"]) or (predict and predict["device"]["gpus"]))
+        return self.gpus.are_seen(self.load(), self.predict())
+
+    @property
+    def pid(self) -> int:
+        """The number of the process that holds the loaded model."""
+        pid = self._loader.worker.pid
+        assert pid is not None
+        return pid
 
     def leftovers(self) -> tuple[str, ...]:
         """Processes that the model left running in a worker that loaded it and has ended."""
@@ -200,8 +208,14 @@ class Trial:
         self._passes += (attempt.reply or {}).get("passes", 0)
         return attempt
 
-    def vary(self, method: str, doing: str, tolerance: Tolerance | None = None) -> Attempt:
-        """Ask how the model takes another request than the example.
+    def vary(
+        self,
+        method: str,
+        doing: str,
+        tolerance: Tolerance | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Attempt:
+        """Ask how the model takes another request than the example; `more` are further params.
 
         Raises Unverified where the process ended under an earlier request.
         """
@@ -210,6 +224,7 @@ class Trial:
             "payload": self.payload,
             "column": column,
             "inputs": inputs(self.payload, column),
+            **(more or {}),
         }
         if tolerance is not None:
             params["tolerance"] = asdict(tolerance)
