@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.rulebook.violations import Unverified, Violation
+from pytest_vcp.rulebook.wording import listed
 from pytest_vcp.rules import rule
+from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial.answers import answer
+from pytest_vcp.trial.gpu_use import BY_TORCH, GpuUse, Held
+from pytest_vcp.trial.kernels import Kernels, written
 from pytest_vcp.trial.prediction import Attempt, read_device
 from pytest_vcp.trial.spec import ModelSpec
 
@@ -26,17 +31,20 @@ def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Attempt | None, vcp_spec: Mo
 
 
 @rule("VCP902")
-def test_vcp902_forward_pass_runs_on_the_gpu(vcp_gpu_pass: Attempt) -> None:
+def test_vcp902_forward_pass_runs_on_the_gpu(vcp_gpu_use: GpuUse) -> None:
     """With a GPU visible, the forward pass allocates memory on it."""
-    if vcp_gpu_pass.reply is None:
-        raise Blocked("VCP903")
-    device = read_device(vcp_gpu_pass.reply)
-    if not device.added_bytes:
-        held = f"; {device.peak_bytes / 1e6:.1f} MB were held before" if device.peak_bytes else ""
+    use = vcp_gpu_use
+    if not use.bytes:
+        held = f"; {use.held_bytes / 1e6:.1f} MB were held before" if use.held_bytes else ""
+        by_torch = use.counted == BY_TORCH
         raise Violation(
-            expected=f"the forward pass runs on the visible GPU ({device.gpus[0]})",
-            received=f"it allocated no memory there{held}",
-            remedy='move model and batches to "cuda" if torch.cuda.is_available()',
+            expected=f"the forward pass runs on the visible GPU ({use.gpu})",
+            received=f"it allocated no memory there{held}"
+            if by_torch
+            else f"no memory was taken there, {use.counted}",
+            remedy='move model and batches to "cuda" if torch.cuda.is_available()'
+            if by_torch
+            else "choose the GPU where there is one: a provider, a device or a plugin for CUDA",
         )
 
 
@@ -73,6 +81,22 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Attempt) -> None:
         )
 
 
+@rule("VCP905")
+def test_vcp905_gpu_memory_does_not_grow(vcp_gpu_held: Held, vcp_settings: Settings) -> None:
+    """Repeated predictions hold no more memory on the GPU than the first."""
+    policy = vcp_settings.policy
+    slack, passes = policy.gpu_growth_bytes, policy.gpu_passes
+    expected = f"at most {slack / 1e6:g} MB more held on the GPU after {passes} predictions"
+    answer(vcp_gpu_held.last, expected)
+    if vcp_gpu_held.growth > slack:
+        grown = f"{vcp_gpu_held.growth / 1e6:.3g} MB more, some with each"
+        raise Violation(
+            expected=expected,
+            received=f"{grown} ({vcp_gpu_held.counted})",
+            remedy="keep nothing of a prediction on self or in the module; use inference_mode",
+        )
+
+
 @rule("VCP906")
 def test_vcp906_the_visible_gpu_is_used(
     vcp_second_gpu: tuple[str, Attempt], vcp_spec: ModelSpec
@@ -103,3 +127,37 @@ def test_vcp906_the_visible_gpu_is_used(
             received="it allocated no memory there",
             remedy='use "cuda" without an index, which is the visible GPU',
         )
+
+
+@rule("VCP907")
+def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
+    """The pinned torch ships kernels for the GPU here, and for those that the policy names."""
+    target = vcp_kernels.unserved()
+    if target is not None:
+        built = vcp_kernels.architectures
+        raise Violation(
+            expected=f"kernels for capability {written(target.capability)} ({target.name})",
+            received=f"torch {vcp_kernels.torch} built for {vcp_kernels.build}"
+            + (f": {listed(built, most=12)}" if built else ""),
+            remedy="pin a torch built with a release of CUDA that knows this GPU, and lock again",
+            where=vcp_kernels.where,
+        )
+
+
+@rule("VCP908")
+def test_vcp908_precision_keeps_the_dtype(vcp_precisions: Attempt, vcp_spec: ModelSpec) -> None:
+    """In each precision that the model takes, the output has the declared dtype."""
+    found = answer(vcp_precisions, "a prediction in each precision")
+    for precision, dtypes in found["dtypes"].items():
+        for declared in vcp_spec.signature.outputs:
+            name = declared.name if declared.name in dtypes else ""
+            dtype = dtypes.get(name)
+            if dtype is None or not declared.admits_dtype(dtype):
+                of = f" in output {declared.name!r}" if declared.name else ""
+                raise Violation(
+                    expected=f"dtype {declared.type}{of} with precision={precision!r}, too",
+                    received=f"dtype {dtype}" if dtype else "no array",
+                    remedy=f"end predict with .float() or .astype('{declared.type}'), whatever "
+                    "the precision of the arithmetic",
+                    where=vcp_spec.signature.where,
+                )

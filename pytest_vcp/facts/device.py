@@ -1,13 +1,17 @@
-"""Facts about the forward pass on other devices: on a GPU, on another one, on none."""
+"""Facts about devices and precisions: on a GPU, on another one, on none."""
 
 from __future__ import annotations
 
+from pytest_vcp.environment.resolution import pins_by_name
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
 from pytest_vcp.settings.tolerance import FULL
+from pytest_vcp.trial import driver
 from pytest_vcp.trial.elsewhere import DeviceRun
+from pytest_vcp.trial.gpu_use import GpuUse, Held, held_over_passes
+from pytest_vcp.trial.kernels import Kernels, Target, read_kernels
 from pytest_vcp.trial.prediction import Attempt, read_device
 from pytest_vcp.trial.trial import Trial
 
@@ -16,7 +20,7 @@ _FORM = ("VCP704", "VCP705", "VCP706")
 
 
 class DeviceFacts(ServingFacts):
-    """The same, and what a GPU makes of it."""
+    """The same, and what the model makes of devices and precisions."""
 
     @fact
     def without_gpu(self) -> Attempt | None:
@@ -52,6 +56,26 @@ class DeviceFacts(ServingFacts):
         return trial.predict()
 
     @fact
+    def gpu_use(self) -> GpuUse:
+        """What the first forward pass took on the GPU."""
+        reply = self.gpu_pass.reply
+        if reply is None:
+            raise Blocked("VCP903")
+        trial = self._run_on_example()
+        use = trial.gpus.use(read_device(reply), trial.pid)
+        if use is None:
+            raise Unverified("nobody tells here what the model's process holds on the GPU")
+        return use
+
+    @fact
+    def gpu_held(self) -> Held:
+        """What is held on the GPU after each of several forward passes there."""
+        use = self.gpu_use
+        self._gates.require(self, "VCP902", "VCP903")
+        passes = self.settings.policy.gpu_passes
+        return held_over_passes(self._run_on_example(), passes, use.counted)
+
+    @fact
     def device_comparison(self) -> Attempt:
         """The output computed on a GPU against the one that a CPU computes."""
         _ = self._used_gpu
@@ -70,10 +94,34 @@ class DeviceFacts(ServingFacts):
         """The name of another GPU, and the first forward pass where it alone is visible."""
         attempt = self._used_gpu
         assert attempt.reply is not None
-        if len(read_device(attempt.reply).gpus) < 2:
+        seen = read_device(attempt.reply).gpus
+        # By the driver's count also where the model's own code hides the others.
+        if max(len(seen), len(driver.visible_with(self.settings.device))) < 2:
             raise Unverified("only one GPU is visible")
         run = self._run_on_example().on_device("cuda:1", "second-gpu")
         return devices.nth(1), run.attempt
+
+    @fact
+    def kernels(self) -> Kernels:
+        """What torch was built for, and the GPUs that it has to serve: those here, those named."""
+        self._gates.enter(self, "device")
+        policy = self.settings.policy.gpu_capabilities
+        named = tuple(Target(capability, "named by the policy") for capability in policy)
+        visible = driver.visible_with(self.settings.device)
+        here = tuple(Target(gpu.capability, gpu.name) for gpu in visible)
+        attempt = self._kernels_of_torch(wanted=bool(named or here))
+        if attempt.reply is None:
+            raise Unverified(f"torch could not be asked: {attempt.failure}")
+        pin = pins_by_name(self.lock, self.environment).get("torch")
+        return read_kernels(attempt.reply, here, named, pin.where if pin else None)
+
+    @fact
+    def precisions(self) -> Attempt:
+        """The forward pass in each precision that the policy names, where there is such a param."""
+        _ = self.prediction
+        self._gates.enter(self, "device")
+        tried = {"precisions": self.settings.policy.precisions}
+        return self.judged.vary("precisions.try_each", "predicting in each precision", more=tried)
 
     @property
     def _used_gpu(self) -> Attempt:
@@ -93,3 +141,10 @@ class DeviceFacts(ServingFacts):
         reply = trial.predict().reply
         rounds = reply is not None and read_device(reply).tf32
         return "tf32" if self.precision == FULL and rounds else self.precision
+
+    def _kernels_of_torch(self, *, wanted: bool) -> Attempt:
+        """Ask a process that has loaded the model, or its code, and so may have loaded torch."""
+        method, doing = "kernels.describe", "asking torch for its kernels"
+        if self.settings.skip_inference:
+            return self._examine(doing, method, {"wanted": wanted})
+        return self.trial.ask(method, {"wanted": wanted}, doing)

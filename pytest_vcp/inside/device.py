@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from . import gpu_libraries
+
 
 def seen(state: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Whether a GPU is there, for who has to know it after a failure."""
@@ -15,6 +17,26 @@ def seen(state: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
 def visible() -> bool:
     """Whether a GPU is there, as far as the model has a library to use it by now."""
     return _cuda() is not None
+
+
+def in_use() -> list[dict[str, Any]]:
+    """Name and compute capability of each GPU; none before the model has used one."""
+    cuda = _cuda()
+    # See `Memory`: to ask for the capability is to initialise.
+    if cuda is None or not cuda.is_initialized():
+        return []
+    return [
+        {
+            "name": cuda.get_device_name(index),
+            "capability": list(cuda.get_device_capability(index)),
+        }
+        for index in range(cuda.device_count())
+    ]
+
+
+def held_bytes() -> int | None:
+    """What torch has allocated on all GPUs; None where it has none."""
+    return None if _cuda() is None else _each(_cuda().memory_allocated)
 
 
 class Memory:
@@ -31,16 +53,24 @@ class Memory:
             self._before = _each(cuda.memory_allocated)
 
     def report(self) -> dict[str, Any]:
-        """The names of the GPUs, the peak, and what of it was not there before."""
+        """The names of the GPUs, the peak, what of it was not there before; other libraries."""
         # Asked again: a model may import torch only when it predicts.
-        cuda = _cuda()
+        cuda, others = _cuda(), gpu_libraries.loaded()
         if cuda is None:
-            return {"gpus": [], "peak_bytes": 0, "added_bytes": 0, "shown": _shown(), "tf32": False}
+            return {
+                "gpus": [],
+                "peak_bytes": 0,
+                "added_bytes": 0,
+                "libraries": others,
+                "shown": _shown(),
+                "tf32": False,
+            }
         peak = _each(cuda.max_memory_allocated)
         return {
             "gpus": [cuda.get_device_name(index) for index in range(cuda.device_count())],
             "peak_bytes": peak,
             "added_bytes": peak - self._before,
+            "libraries": others,
             "shown": _shown(),
             "tf32": _tf32(),
         }

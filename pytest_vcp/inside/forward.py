@@ -7,7 +7,7 @@ import tempfile
 import time
 from typing import Any
 
-from . import device, outputs
+from . import device, gpu_libraries, outputs
 from .comparing import compare
 from .listening import listening
 from .mismatches import not_compared
@@ -18,13 +18,17 @@ Reply = dict[str, Any]
 
 
 def load(state: Reply, params: Reply) -> Reply:
-    """Load the artifact at `params["artifact"]` with MLflow; tells seconds and GPU."""
+    """Load the artifact at `params["artifact"]` with MLflow; tells seconds, and of GPUs."""
     import mlflow.pyfunc
 
     started = time.perf_counter()
     with not_compared():
         state["model"] = mlflow.pyfunc.load_model(params["artifact"])
-    return {"seconds": time.perf_counter() - started, "gpu": device.visible()}
+    return {
+        "seconds": time.perf_counter() - started,
+        "gpu": device.visible(),
+        "libraries": gpu_libraries.loaded(),
+    }
 
 
 def predict(state: Reply, params: Reply) -> Reply:

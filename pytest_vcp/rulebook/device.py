@@ -35,10 +35,32 @@ RULES: tuple[Rule, ...] = (
         scope="variant",
     ),
     Rule(
+        "VCP905",
+        "device",
+        "repeated predictions hold no more GPU memory",
+        "a model that keeps a little of each request ends a server after some thousands of them",
+        level="advice",
+        scope="variant",
+    ),
+    Rule(
         "VCP906",
         "device",
         "the forward pass runs on the GPU that is visible, whichever it is",
         "the hub gives each model one of several GPUs, by showing it that one alone",
+        scope="variant",
+    ),
+    Rule(
+        "VCP907",
+        "device",
+        "the pinned torch ships kernels for the GPU present, and for those that the policy names",
+        "a build without them fails on the hub's GPU, or leaves it idle",
+    ),
+    Rule(
+        "VCP908",
+        "device",
+        "each documented precision keeps the declared output dtype",
+        "who reads the output relies on the signature, whatever the arithmetic runs in",
+        level="advice",
         scope="variant",
     ),
 )

@@ -69,6 +69,10 @@ class Policy:
     code_file_bytes: int
     input_bytes: int
     expected_bytes: int
+    gpu_capabilities: tuple[tuple[int, int], ...]
+    gpu_passes: int
+    gpu_growth_bytes: int
+    precisions: tuple[str, ...]
     budget: Budget
     repeat_tolerance: Tolerance
     json_tolerance: Tolerance
@@ -185,6 +189,10 @@ class _Source:
             code_file_bytes=int(self._number("code_file_bytes", values["code_file_bytes"])),
             input_bytes=int(self._number("input_bytes", values["input_bytes"])),
             expected_bytes=int(self._number("expected_bytes", values["expected_bytes"])),
+            gpu_capabilities=self._capabilities("gpu_capabilities", values["gpu_capabilities"]),
+            gpu_passes=self._passes("gpu_passes", values["gpu_passes"]),
+            gpu_growth_bytes=int(self._number("gpu_growth_bytes", values["gpu_growth_bytes"])),
+            precisions=self._texts("precisions", values["precisions"]),
             budget=Budget(
                 load_seconds=self._number("budget.load_seconds", budget["load_seconds"]),
                 forward_seconds=self._number("budget.forward_seconds", budget["forward_seconds"]),
@@ -251,6 +259,23 @@ class _Source:
                 needed = ".".join(map(str, least))
                 raise self.wrong(key, f"{major}.{minor}", f"{needed} (least_python) or newer")
         return versions
+
+    def _capabilities(self, key: str, value: object) -> tuple[tuple[int, int], ...]:
+        wanted = 'a list of compute capabilities in quotes, such as ["8.0", "9.0"]'
+        if not isinstance(value, list):
+            raise self.wrong(key, value, wanted)
+        for entry in value:
+            # Without quotes YAML reads a number, and what stands for 12.0 may be 12.
+            if not isinstance(entry, str) or not re.fullmatch(r"\d{1,2}\.\d", entry):
+                raise self.wrong(key, entry, wanted)
+        numbers = (entry.split(".") for entry in value)
+        return tuple((int(major), int(minor)) for major, minor in numbers)
+
+    def _passes(self, key: str, value: object) -> int:
+        number = self._number(key, value)
+        if number < 2 or number != int(number):
+            raise self.wrong(key, value, "a whole number of 2 or more")
+        return int(number)
 
     def _number(self, key: str, value: object) -> float:
         # YAML takes 1e-5, without a dot, for a text.

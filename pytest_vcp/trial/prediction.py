@@ -38,6 +38,7 @@ class DeviceUse:
     """GPUs that the worker saw through torch, and the memory that was allocated there, in bytes.
 
     `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
+    `libraries` are those besides torch that the worker has loaded, and that could use a GPU.
     `shown` is the CUDA_VISIBLE_DEVICES of the process after it, None where it is not set; `tf32`
     whether torch may compute products of float32 in TF32.
     """
@@ -45,8 +46,9 @@ class DeviceUse:
     gpus: tuple[str, ...]
     peak_bytes: int
     added_bytes: int
-    shown: str | None
-    tf32: bool
+    libraries: tuple[str, ...] = ()
+    shown: str | None = None
+    tf32: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,13 @@ def read_prediction(reply: Mapping[str, Any]) -> Prediction:
 def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     """Type what the same reply says about GPUs."""
     device = reply["device"]
-    return DeviceUse(**{**device, "gpus": tuple(device["gpus"])})
+    return DeviceUse(
+        **{
+            **device,
+            "gpus": tuple(device["gpus"]),
+            "libraries": tuple(device["libraries"]),
+        }
+    )
 
 
 def told_outputs(attempt: Attempt | None) -> dict[str, dict[str, object]] | None:

@@ -18,10 +18,11 @@ from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
-from pytest_vcp.trial import scaling
+from pytest_vcp.trial import driver, scaling
 from pytest_vcp.trial.attempts import Attempts
 from pytest_vcp.trial.elsewhere import DeviceRun, Elsewhere, Kept, wants_a_gpu
 from pytest_vcp.trial.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
+from pytest_vcp.trial.gpu_use import GpuWatch
 from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
@@ -60,6 +61,7 @@ class Trial:
         self._errands: list[str] = []
         self._commands: MlflowCommands | None = None
         self._scaled: Figures | None = None
+        self.gpus = GpuWatch(settings.device)
 
     @property
     def scratch(self) -> Path:
@@ -138,8 +140,14 @@ class Trial:
 
     def sees_gpu(self) -> bool:
         """Whether the process of the first forward pass had a GPU before or after it."""
-        load, predict = self.load().reply, self.predict().reply
-        return bool((load and load["gpu"]) or (predict and predict["device"]["gpus"]))
+        return self.gpus.are_seen(self.load(), self.predict())
+
+    @property
+    def pid(self) -> int:
+        """The number of the process that holds the loaded model."""
+        pid = self._loader.worker.pid
+        assert pid is not None
+        return pid
 
     def lacks_gpu(self) -> WorkerFailure | None:
         """What it failed by for want of a GPU, where the process sees none; else None."""
@@ -148,7 +156,8 @@ class Trial:
         if failure is None or not wants_a_gpu(failure):
             return None
         seen = self.ask("device.seen", {}, "looking for a GPU").reply
-        return failure if seen is not None and not seen["gpu"] else None
+        is_here = seen is None or seen["gpu"] or driver.visible_with(self.settings.device)
+        return None if is_here else failure
 
     def on_device(
         self, device: str, name: str, tolerance: Mapping[str, Any] | None = None
@@ -234,12 +243,18 @@ class Trial:
         self._passes += (attempt.reply or {}).get("passes", 0)
         return attempt
 
-    def vary(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Attempt:
-        """Ask how the model takes another request than the example.
+    def vary(
+        self,
+        method: str,
+        doing: str,
+        tolerance: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Attempt:
+        """Ask how the model takes another request than the example; `more` are further params.
 
         Raises Unverified where the process ended under an earlier request.
         """
-        params = self._request()
+        params = {**self._request(), **(more or {})}
         if tolerance is not None:
             params["tolerance"] = tolerance
         attempt = self.ask(method, params, doing)

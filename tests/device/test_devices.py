@@ -1,6 +1,6 @@
 """What is told about a GPU: where there is one, where there is none, where it is at fault.
 
-The GPU here is simulated by the package, see fixtures/mutants/device.py.
+The GPU here is simulated by the package, see fixtures/mutants/simulated_gpu.py.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import Change, replace_text
-from fixtures.mutants.device import SOUND, simulated
 from fixtures.mutants.forward import both, loading
+from fixtures.mutants.simulated_gpu import SOUND, simulated
 from fixtures.references import PCA_50
 from tests.mutations.judging import assert_accepted, assert_rejected
 from tests.place import Place
 from tests.runs import Run, run_vcp
 
-ON_A_GPU = ("VCP902", "VCP903", "VCP904", "VCP906")
+# Rules that stay open without a GPU.
+NEED_A_GPU = ("VCP902", "VCP903", "VCP904", "VCP905", "VCP906", "VCP907")
 DEMANDING = simulated("return torch.Tensor(scores).cpu()")
 
 
@@ -41,7 +42,7 @@ def test_a_model_that_uses_the_gpu_satisfies_every_rule(tmp_path: Path) -> None:
 def test_the_gpu_is_hidden_where_the_cpu_is_asked_for(tmp_path: Path) -> None:
     run = judged(tmp_path, SOUND, "--vcp-device=cpu")
     assert_accepted(run)
-    assert run.not_passed == dict.fromkeys(ON_A_GPU, "unverified")
+    assert run.not_passed == dict.fromkeys(NEED_A_GPU, "unverified")
     message = run.variant["rules"]["VCP902"]["message"]
     assert message == "the CPU was asked for (--vcp-device cpu)"
 
@@ -49,7 +50,7 @@ def test_the_gpu_is_hidden_where_the_cpu_is_asked_for(tmp_path: Path) -> None:
 def test_a_gpu_that_is_asked_for_and_not_there_is_an_error(tmp_path: Path) -> None:
     run = judged(tmp_path, lambda package: None, "--vcp-device=cuda")
     assert run.code == 10, run.output
-    assert run.not_passed == {**dict.fromkeys(ON_A_GPU, "unverified"), "VCP902": "error"}
+    assert run.not_passed == {**dict.fromkeys(NEED_A_GPU, "unverified"), "VCP902": "error"}
     entry = run.variant["rules"]["VCP902"]
     assert "--vcp-device cuda was given, and the model's process sees no GPU" in entry["message"]
     assert "--vcp-device auto" in entry["remedy"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +23,9 @@ from fixtures.mutations import (
     options,
     reference,
 )
-from fixtures.references import PACKAGES, REFERENCES, Reference
+from fixtures.references import REFERENCES, Reference
 from pytest_vcp.rules import BY_ID
+from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.mutations.judging import ARTIFACT, RECORDED, assert_accepted, assert_rejected, entries
 from tests.runs import Run, run_vcp
 
@@ -109,7 +108,7 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
 
 @pytest.mark.parametrize("sound", REFERENCES, ids=lambda sound: sound.name)
 def test_a_reference_is_accepted(sound: Reference, tmp_path: Path) -> None:
-    _skip_on_another_python(sound)
+    skip_on_another_python(sound)
     package = sound.copy(tmp_path, recorded=True)
     before = entries(package)
 
@@ -132,24 +131,9 @@ def _is_further_shape(mutation: Mutation) -> bool:
 
 
 def _skip_unless_it_can_run(mutation: Mutation) -> None:
-    _skip_on_another_python(reference(mutation))
-    if mutation in ON_A_GPU and not _has_gpu(reference(mutation)):
-        pytest.skip("this mutant shows itself where torch finds a GPU only, and it finds none")
-
-
-def _skip_on_another_python(sound: Reference) -> None:
-    if sound.python not in (None, sys.version_info[:2]):
-        wanted = ".".join(map(str, sound.python or ()))
-        pytest.skip(f"the lock of {sound.package} is for Python {wanted}")
-
-
-def _has_gpu(sound: Reference) -> bool:
-    """Whether there is a GPU, and the torch that the package pins was built to use it."""
-    if shutil.which("nvidia-smi") is None:
-        return False
-    python = environment_of(PACKAGES / sound.package / "mlflow_pkg" / "requirements.txt").python
-    ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"
-    return subprocess.run([python, "-I", "-c", ask], check=False).returncode == 0
+    skip_on_another_python(reference(mutation))
+    if mutation in ON_A_GPU:
+        skip_without_gpu(reference(mutation))
 
 
 def _link(source: str, destination: str) -> None:

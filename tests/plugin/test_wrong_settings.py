@@ -285,6 +285,18 @@ POLICIES = {
     "cache no mapping": ("cache: 10", "has 10 under cache; write a mapping of environments, bytes"),
     "cache key unknown": ("cache: {day: 3}", "has the unknown key 'cache.day'; did you mean days?"),
     "cache days no number": ("cache: {days: ever}", "has 'ever' under cache.days; write a number"),
+    "capability unquoted": (
+        "gpu_capabilities: [8.0]",
+        "has 8.0 under gpu_capabilities; write a list of compute capabilities in quotes",
+    ),
+    "capability of an architecture": (
+        "gpu_capabilities: [sm_90]",
+        "has 'sm_90' under gpu_capabilities; write a list of compute capabilities in quotes",
+    ),
+    "capabilities no list": ("gpu_capabilities: '8.0'", "has '8.0' under gpu_capabilities; write"),
+    "one pass": ("gpu_passes: 1", "has 1 under gpu_passes; write a whole number of 2 or more"),
+    "half a pass": ("gpu_passes: 2.5", "has 2.5 under gpu_passes; write a whole number of 2"),
+    "precision no text": ("precisions: [32]", "has 32 under precisions; write a text"),
     "managers no list": ("env_managers: conda", "has 'conda' under env_managers; write a list"),
     "column no text": ("input_column: [a]", "has ['a'] under input_column; write a text"),
 }

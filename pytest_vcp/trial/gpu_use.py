@@ -1,0 +1,131 @@
+"""What a model uses of GPUs, by torch's own count where it has torch, else by the driver's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pytest_vcp import processes
+from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.trial import driver
+from pytest_vcp.trial.prediction import Attempt, DeviceUse
+
+if TYPE_CHECKING:
+    from pytest_vcp.trial.trial import Trial
+
+BY_TORCH = "by torch's count"
+BY_PROCESS = "by the driver's count of its processes"
+# In containers the driver does not tell which process is whose.
+BY_MACHINE = "by the driver's count of all GPUs together, whoever uses them"
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """Bytes that the forward pass took on a GPU, by whose count, and the GPU's name.
+
+    `held_bytes` were there before it, where that is known.
+    """
+
+    gpu: str
+    bytes: int
+    counted: str
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes that the model holds on GPUs after each of several predictions, by whose count.
+
+    `last` is the last of them: the one that failed, if one did.
+    """
+
+    bytes: tuple[int, ...]
+    counted: str
+    last: Attempt
+
+    @property
+    def growth(self) -> int:
+        """By how much it grew over all of them, where it grew with each; else 0."""
+        grows = all(before < after for before, after in pairwise(self.bytes))
+        return self.bytes[-1] - self.bytes[0] if self.bytes and grows else 0
+
+
+class GpuWatch:
+    """Watches through the driver what is in use on GPUs, from before the model is loaded."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._before = driver.used_bytes()
+
+    def are_seen(self, load: Attempt, predict: Attempt) -> bool:
+        """Whether the process that loaded and predicted had a GPU, and a library to use it by."""
+        loaded, predicted = load.reply or {}, (predict.reply or {}).get("device", {})
+        if loaded.get("gpu") or predicted.get("gpus"):
+            return True
+        return bool(
+            (loaded.get("libraries") or predicted.get("libraries"))
+            and driver.visible_with(self._device)
+        )
+
+    def use(self, device: DeviceUse, pid: int) -> GpuUse | None:
+        """What the forward pass of the process `pid` took; None where nobody can tell."""
+        by_torch, visible = of_torch(device), driver.visible_with(self._device)
+        # Of a process that has ended the driver knows nothing any more.
+        if by_torch is not None or not visible or not driver.is_here(pid):
+            return by_torch
+        now, before = driver.used_bytes(), self._before
+        growth = None if now is None or before is None else now - before
+        return of_driver(visible[0].name, _used_by(pid), growth)
+
+
+def held_over_passes(trial: Trial, passes: int, counted: str) -> Held:
+    """Predict once to warm up and then `passes` times, and see after each what is held.
+
+    Raises Unverified where it can't be counted any more.
+    """
+    held = []
+    for number in range(passes + 1):
+        attempt = trial.ask(
+            "device_memory.after_a_pass",
+            {"payload": trial.payload},
+            f"repeating the forward pass on the GPU ({number} of {passes})",
+        )
+        if attempt.reply is None:
+            break
+        by_torch: int | None = attempt.reply["held_bytes"]
+        now = by_torch if counted == BY_TORCH else _counted_by_driver(counted, trial.pid)
+        if now is None:
+            raise Unverified(f"the memory that is held can't be told {counted} any more")
+        held.append(now)
+    if attempt.failure is not None and not attempt.failure.reached:
+        raise Unverified("the model's process ended before this could be tried")
+    return Held(tuple(held[1:]), counted, attempt)
+
+
+def of_torch(device: DeviceUse) -> GpuUse | None:
+    """What torch says; None where it has no GPU, or another library may have used it instead."""
+    if not device.gpus or (device.libraries and not device.added_bytes):
+        return None
+    before = device.peak_bytes - device.added_bytes
+    return GpuUse(device.gpus[0], device.added_bytes, BY_TORCH, before)
+
+
+def of_driver(gpu: str, own: int | None, growth: int | None) -> GpuUse | None:
+    """What the driver says: of the model's own processes, else by what is in use since before it.
+
+    None where it says neither, or where others have given back more than the model can have taken.
+    """
+    if own is not None:
+        return GpuUse(gpu, own, BY_PROCESS)
+    if growth is None or growth < 0:
+        return None
+    return GpuUse(gpu, growth, BY_MACHINE)
+
+
+def _counted_by_driver(counted: str, pid: int) -> int | None:
+    return _used_by(pid) if counted == BY_PROCESS else driver.used_bytes()
+
+
+def _used_by(pid: int) -> int | None:
+    return driver.used_by({pid, *(process.pid for process in processes.descendants(pid))})
