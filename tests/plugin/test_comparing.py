@@ -78,8 +78,8 @@ CASES: dict[str, tuple[str, str | None]] = {
     "more than may": (
         arrays("np.zeros(4)", "np.array([0, 7, 9, 0.0])", ppm=250_000),
         (
-            "2 of 4 values differ (500000 ppm; 250000 allowed), the most at [2]: 9.0 instead of 0.0 "
-            "(9 apart; 0.01 allowed)"
+            "2 of 4 values differ (500000 ppm; 250000 allowed), the most at [2]: "
+            "9.0 instead of 0.0 (9 apart; 0.01 allowed)"
         ),
     ),
     "worst in a later part": (
@@ -224,8 +224,8 @@ CASES: dict[str, tuple[str, str | None]] = {
     "one of several outputs": (
         answer("{'a': np.zeros(1), 'b': np.zeros(1)}", "{'a': [0.0], 'b': [1.0]}"),
         (
-            "output 'b' comes back changed: 1 of 1 values differ, the most at [0]: 1.0 instead of 0.0 "
-            "(1 apart; 0.01 allowed)"
+            "output 'b' comes back changed: 1 of 1 values differ, the most at [0]: "
+            "1.0 instead of 0.0 (1 apart; 0.01 allowed)"
         ),
     ),
 }
