@@ -30,13 +30,13 @@ class DeviceFacts(ServingFacts):
         if self.needs_gpu:
             return None
         trial = self._run_on_example()
-        failure = trial.lacks_gpu()
+        failure = trial.devices.missing_gpu()
         if failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
         if failure is not None:
             return Attempt(None, failure)
         self._gates.require(self, "VCP701", *_FORM)
-        if not trial.sees_gpu():
+        if not trial.devices.has_gpu():
             return trial.predict()
         if self.judged is not trial:
             return self.judged.predict()
@@ -50,7 +50,7 @@ class DeviceFacts(ServingFacts):
             raise Unverified("the CPU was asked for (--vcp-device cpu)")
         self._gates.enter(self, "device")
         trial = self._run_on_example()
-        if not trial.sees_gpu():
+        if not trial.devices.has_gpu():
             self._want_gpu()
             raise Unverified("no GPU is visible to a GPU library of the model")
         return trial.predict()
@@ -61,8 +61,7 @@ class DeviceFacts(ServingFacts):
         reply = self.gpu_pass.reply
         if reply is None:
             raise Blocked("VCP903")
-        trial = self._run_on_example()
-        use = trial.gpus.use(read_device(reply), trial.pid)
+        use = self._run_on_example().devices.use(read_device(reply))
         if use is None:
             raise Unverified("nobody tells here what the model's process holds on the GPU")
         return use
@@ -98,7 +97,7 @@ class DeviceFacts(ServingFacts):
         # By the driver's count also where the model's own code hides the others.
         if max(len(seen), len(driver.visible_with(self.settings.device))) < 2:
             raise Unverified("only one GPU is visible")
-        run = self._run_on_example().on_device("cuda:1", "second-gpu")
+        run = self._run_on_example().devices.run("cuda:1", "second-gpu")
         return devices.nth(1), run.attempt
 
     @fact
@@ -134,7 +133,7 @@ class DeviceFacts(ServingFacts):
     def _cpu_run(self) -> DeviceRun:
         trial, policy = self._run_on_example(), self.settings.policy
         tolerance = policy.in_force(policy.device_tolerances[self._precision_of(trial)])
-        return trial.on_device("cpu", _WITHOUT, tolerance)
+        return trial.devices.run("cpu", _WITHOUT, tolerance)
 
     def _precision_of(self, trial: Trial) -> str:
         """The precision of the forward pass on the GPU, which may round more than was asked for."""

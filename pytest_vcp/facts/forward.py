@@ -88,7 +88,7 @@ class ForwardFacts(PackagingFacts):
         the GPU is then told by the rules on devices.
         """
         trial = self.loaded
-        if unlike_declared(trial.predict(), self.spec) is None or not trial.sees_gpu():
+        if unlike_declared(trial.predict(), self.spec) is None or not trial.devices.has_gpu():
             return trial
         without = self._variant.package_without_gpu(self.environment)
         if without is None or unlike_declared(without.trial.predict(), self.spec) is not None:
@@ -203,7 +203,7 @@ class ForwardFacts(PackagingFacts):
             return
         for condition in self.trial.needs().unmet:
             raise Blocked(rules[condition])
-        if self.trial.lacks_gpu() is None:
+        if self.trial.devices.missing_gpu() is None:
             return
         if self.needs_gpu is False:
             raise Blocked("VCP901")

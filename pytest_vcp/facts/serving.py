@@ -52,7 +52,8 @@ class ServingFacts(ExpectedFacts):
             place,
             self._run.selected,
             self._run.progress,
-            side_by_side=not trial.sees_gpu() and _fits_twice(trial.figures().peak_rss_bytes),
+            side_by_side=not trial.devices.has_gpu()
+            and _fits_twice(trial.figures().peak_rss_bytes),
         )
         return trial.commanded(commands)
 

@@ -7,27 +7,27 @@ same time, as the hub's packager does. A passing run loads the model twice.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.artifact.listing import listing
 from pytest_vcp.commands.mlflow_commands import MlflowCommands
 from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
-from pytest_vcp.trial import driver, scaling
+from pytest_vcp.trial import scaling
 from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.elsewhere import DeviceRun, Elsewhere, Kept, wants_a_gpu
+from pytest_vcp.trial.devices import TrialDevices
+from pytest_vcp.trial.elsewhere import Elsewhere
 from pytest_vcp.trial.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
-from pytest_vcp.trial.gpu_use import GpuWatch
 from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
 from pytest_vcp.trial.workplaces import Workplaces
-from pytest_vcp.worker.client import Worker, WorkerFailure
+from pytest_vcp.worker.client import Worker
 
 # A process that loaded a model may take its time to end: libraries tear down devices and pools.
 _EXIT_SECONDS = 15.0
@@ -55,13 +55,13 @@ class Trial:
         self._tester = tester
         self._attempts = Attempts(progress)
         self._loader = Loader(settings, artifact, workplaces, progress)
-        self._elsewhere = Elsewhere(settings, artifact, workplaces, progress)
         self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
         self._commands: MlflowCommands | None = None
         self._scaled: Figures | None = None
-        self.gpus = GpuWatch(settings.device)
+        elsewhere = Elsewhere(settings, artifact, workplaces, progress)
+        self.devices = TrialDevices(self, elsewhere)
 
     @property
     def scratch(self) -> Path:
@@ -78,7 +78,7 @@ class Trial:
         `payload` is the request for the forward pass, its inputs absolute; without one, the
         artifact is loaded and nothing more.
         """
-        self._files = _listing(self.artifact)
+        self._files = listing(self.artifact)
         self._loader.begin(payload)
         if payload is None:
             return
@@ -118,7 +118,7 @@ class Trial:
         """Files of the artifact that have come, gone or changed since its trial began."""
         if self.payload:
             self.validate()
-        now = _listing(self.artifact)
+        now = listing(self.artifact)
         both = sorted({*self._files, *now})
         return tuple(name for name in both if self._files.get(name) != now.get(name))
 
@@ -138,42 +138,12 @@ class Trial:
         """What came of it."""
         return self._attempts.finish(method)
 
-    def sees_gpu(self) -> bool:
-        """Whether the process of the first forward pass had a GPU before or after it."""
-        return self.gpus.are_seen(self.load(), self.predict())
-
     @property
     def pid(self) -> int:
         """The number of the process that holds the loaded model."""
         pid = self._loader.worker.pid
         assert pid is not None
         return pid
-
-    def lacks_gpu(self) -> WorkerFailure | None:
-        """What it failed by for want of a GPU, where the process sees none; else None."""
-        attempt = self.load() if self.load().failure is not None else self.predict()
-        failure = attempt.failure
-        if failure is None or not wants_a_gpu(failure):
-            return None
-        seen = self.ask("device.seen", {}, "looking for a GPU").reply
-        is_here = seen is None or seen["gpu"] or driver.visible_with(self.settings.device)
-        return None if is_here else failure
-
-    def on_device(
-        self, device: str, name: str, tolerance: Mapping[str, Any] | None = None
-    ) -> DeviceRun:
-        """The forward pass in a process that sees no device but this one.
-
-        With a tolerance its result is compared with the one here. `name` is that of its logs.
-        """
-        kept = None
-        if tolerance is not None:
-            reply = self.ask("forward.keep", {}, "keeping the prediction").reply
-            kept = Kept(Path(reply["path"]), tolerance) if reply else None
-        run = self._elsewhere.run(self.payload, device, name, kept)
-        self._loads += 1
-        self._passes += run.attempt.failure is None
-        return run
 
     def leftovers(self) -> tuple[str, ...]:
         """Processes that the model left running in a worker that loaded it and has ended."""
@@ -286,8 +256,8 @@ class Trial:
             peak_rss_bytes=max(filter(None, peaks), default=None),
             peak_device_bytes=device_peak_of(first),
             artifact_bytes=sum(size for size, _ in self._files.values()) or None,
-            model_loads=self._loads + self._loader.loads,
-            forward_passes=self._passes + self._loader.passes,
+            model_loads=self._loads + self._loader.loads + self.devices.loads,
+            forward_passes=self._passes + self._loader.passes + self.devices.passes,
         )
 
     def scale(self) -> None:
@@ -328,14 +298,3 @@ class Trial:
             ends.callback(self._loader.close)
             if self._commands is not None:
                 ends.callback(self._commands.close)
-
-
-def _listing(root: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of the last change, in nanoseconds, of each file by its path below `root`."""
-    found = {}
-    for parent, _, names in os.walk(root):
-        for name in names:
-            path = Path(parent, name)
-            state = path.lstat()
-            found[path.relative_to(root).as_posix()] = state.st_size, state.st_mtime_ns
-    return found
