@@ -48,12 +48,12 @@ class ServingFacts(ExpectedFacts):
             request=trial.payload,
             scratch=trial.scratch / "commands",
         )
+        peak = trial.figures().peak_rss_bytes
         commands = MlflowCommands(
             place,
             self._run.selected,
             self._run.progress,
-            side_by_side=not trial.devices.has_gpu()
-            and _fits_twice(trial.figures().peak_rss_bytes),
+            side_by_side=not trial.devices.has_gpu() and _fits_twice(peak),
         )
         return trial.commanded(commands)
 
