@@ -90,11 +90,14 @@ def _shown() -> str | None:
 def _tf32() -> bool:
     """Whether torch may round the factors of products to ten bits, as it may in convolutions."""
     backends = getattr(sys.modules["torch"], "backends", None)
-    parts = (
-        getattr(getattr(backends, "cuda", None), "matmul", None),
-        getattr(backends, "cudnn", None),
-    )
-    return any(bool(getattr(part, "allow_tf32", False)) for part in parts)
+    matmul = getattr(getattr(backends, "cuda", None), "matmul", None)
+    cudnn = getattr(backends, "cudnn", None)
+    # From torch 2.9 on each part has a precision; then the older switches may refuse to be read.
+    parts = (backends, matmul, cudnn, *(getattr(cudnn, name, None) for name in ("conv", "rnn")))
+    precisions = [getattr(part, "fp32_precision", None) for part in parts]
+    if any(precisions):
+        return "tf32" in precisions
+    return any(bool(getattr(part, "allow_tf32", False)) for part in (matmul, cudnn))
 
 
 def _each(measure: Any) -> int:
