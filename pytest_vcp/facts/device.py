@@ -7,13 +7,11 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
-from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.trial import driver
 from pytest_vcp.trial.elsewhere import DeviceRun
 from pytest_vcp.trial.gpu_use import GpuUse, Held, held_over_passes
 from pytest_vcp.trial.kernels import Kernels, Target, read_kernels
 from pytest_vcp.trial.prediction import Attempt, read_device
-from pytest_vcp.trial.trial import Trial
 
 _WITHOUT = "without-gpu"
 _FORM = ("VCP704", "VCP705", "VCP706")
@@ -132,14 +130,8 @@ class DeviceFacts(ServingFacts):
     @fact
     def _cpu_run(self) -> DeviceRun:
         trial, policy = self._run_on_example(), self.settings.policy
-        tolerance = policy.in_force(policy.device_tolerances[self._precision_of(trial)])
+        tolerance = policy.in_force(policy.device_tolerances[self.precision])
         return trial.devices.run("cpu", _WITHOUT, tolerance)
-
-    def _precision_of(self, trial: Trial) -> str:
-        """The precision of the forward pass on the GPU, which may round more than was asked for."""
-        reply = trial.predict().reply
-        rounds = reply is not None and read_device(reply).tf32
-        return "tf32" if self.precision == FULL and rounds else self.precision
 
     def _kernels_of_torch(self, *, wanted: bool) -> Attempt:
         """Ask a process that has loaded the model, or its code, and so may have loaded torch."""

@@ -9,6 +9,7 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
 from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
+from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.source.model_card import says_gpu
 from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial.figures import Figures
@@ -19,6 +20,7 @@ from pytest_vcp.trial.prediction import (
     Loading,
     Observations,
     Prediction,
+    read_device,
     read_prediction,
 )
 from pytest_vcp.trial.trial import Trial
@@ -112,10 +114,13 @@ class ForwardFacts(PackagingFacts):
 
     @fact
     def precision(self) -> str:
-        """The precision in which the example is predicted, as its param says."""
+        """The precision in which the example is predicted: as its param says, or the GPU rounds."""
         _ = self.prediction
         params = self.judged.payload.get("params")
-        return precision_of(params, defaults_of(self.spec.signature))
+        said = precision_of(params, defaults_of(self.spec.signature))
+        reply = self.judged.predict().reply
+        rounds = reply is not None and read_device(reply).tf32
+        return "tf32" if said == FULL and rounds else said
 
     @fact
     def observations(self) -> tuple[Observations, ...]:
