@@ -15,18 +15,33 @@ from pytest_vcp.trial.spec import ModelSpec
 
 ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
 
+NOT_YOURS = "leave CUDA_VISIBLE_DEVICES to who runs the model"
+WITHOUT_INDEX = 'use "cuda" without an index, which is the visible GPU'
+
 
 @rule("VCP901")
 def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Attempt | None, vcp_spec: ModelSpec) -> None:
     """With no GPU visible, the artifact loads and predicts, unless it says that it needs one."""
-    problem = vcp_without_gpu and unlike_declared(vcp_without_gpu, vcp_spec)
-    if problem:
+    if vcp_without_gpu is None:
+        return
+    problem = unlike_declared(vcp_without_gpu, vcp_spec)
+    if problem is not None:
+        failure = vcp_without_gpu.failure
         raise Violation(
             expected=f"{problem.expected}, where no GPU is visible",
             received=problem.received,
-            remedy='use "cuda" only where torch.cuda.is_available(), load weights with '
+            remedy=(failure and failure.remedy)
+            or 'use "cuda" only where torch.cuda.is_available(), load weights with '
             'map_location="cpu"; or say compute_requirement: "GPU" in the model card',
             where=problem.where,
+        )
+    assert vcp_without_gpu.reply is not None
+    device = read_device(vcp_without_gpu.reply)
+    if device.gpus:
+        raise Violation(
+            expected="no GPU is used where none is to be visible (CUDA_VISIBLE_DEVICES is empty)",
+            received=f"the model's code set CUDA_VISIBLE_DEVICES={device.shown}",
+            remedy=NOT_YOURS,
         )
 
 
@@ -110,7 +125,7 @@ def test_vcp906_the_visible_gpu_is_used(
         raise Violation(
             expected=expected,
             received=problem.received,
-            remedy='use "cuda" without an index, which is the visible GPU',
+            remedy=(failure and failure.remedy) or WITHOUT_INDEX,
             where=failure.where if failure else None,
         )
     assert attempt.reply is not None
@@ -119,13 +134,13 @@ def test_vcp906_the_visible_gpu_is_used(
         raise Violation(
             expected=expected,
             received=f"the model's code set CUDA_VISIBLE_DEVICES={device.shown}",
-            remedy="leave CUDA_VISIBLE_DEVICES to who runs the model",
+            remedy=NOT_YOURS,
         )
     if not device.added_bytes:
         raise Violation(
             expected=expected,
             received="it allocated no memory there",
-            remedy='use "cuda" without an index, which is the visible GPU',
+            remedy=WITHOUT_INDEX,
         )
 
 
@@ -145,10 +160,14 @@ def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
 
 
 @rule("VCP908")
-def test_vcp908_precision_keeps_the_dtype(vcp_precisions: Attempt, vcp_spec: ModelSpec) -> None:
+def test_vcp908_precision_keeps_the_dtype(
+    vcp_precisions: tuple[tuple[str, Attempt], ...], vcp_spec: ModelSpec
+) -> None:
     """In each precision that the model takes, the output has the declared dtype."""
-    found = answer(vcp_precisions, "a prediction in each precision")
-    for precision, dtypes in found["dtypes"].items():
+    for precision, attempt in vcp_precisions:
+        dtypes = answer(attempt, f"a prediction with precision={precision!r}")["dtypes"]
+        if dtypes is None:
+            continue
         for declared in vcp_spec.signature.outputs:
             name = declared.name if declared.name in dtypes else ""
             dtype = dtypes.get(name)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 from pytest_vcp.environment.resolution import pins_by_name
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
+from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.trial import driver
-from pytest_vcp.trial.elsewhere import DeviceRun
+from pytest_vcp.trial.elsewhere import WITHOUT_GPU, DeviceRun
 from pytest_vcp.trial.gpu_use import GpuUse, Held, held_over_passes
 from pytest_vcp.trial.kernels import Kernels, Target, read_kernels
 from pytest_vcp.trial.prediction import Attempt, read_device
+from pytest_vcp.trial.trial import Trial
 
-_WITHOUT = "without-gpu"
 _FORM = ("VCP704", "VCP705", "VCP706")
 
 
@@ -29,10 +32,12 @@ class DeviceFacts(ServingFacts):
             return None
         trial = self._run_on_example()
         failure = trial.devices.missing_gpu()
-        if failure is not None and self.needs_gpu is None:
+        attempt = self._without_gpu(trial) if failure is None else Attempt(None, failure)
+        if attempt.failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
-        if failure is not None:
-            return Attempt(None, failure)
+        return attempt
+
+    def _without_gpu(self, trial: Trial) -> Attempt:
         self._gates.require(self, "VCP701", *_FORM)
         if not trial.devices.has_gpu():
             return trial.predict()
@@ -50,7 +55,7 @@ class DeviceFacts(ServingFacts):
         trial = self._run_on_example()
         if not trial.devices.has_gpu():
             self._want_gpu()
-            raise Unverified("no GPU is visible to a GPU library of the model")
+            raise Unverified(self._no_gpu)
         return trial.predict()
 
     @fact
@@ -92,8 +97,12 @@ class DeviceFacts(ServingFacts):
         attempt = self._used_gpu
         assert attempt.reply is not None
         seen = read_device(attempt.reply).gpus
+        if not seen:
+            raise Unverified("only of torch it is known which GPU it uses")
         # By the driver's count also where the model's own code hides the others.
-        if max(len(seen), len(driver.visible_with(self.settings.device))) < 2:
+        number = max(len(seen), len(driver.visible_with(self.settings.device)))
+        shown = devices.shown(os.environ)
+        if number < 2 or (shown is not None and len(shown) < 2):
             raise Unverified("only one GPU is visible")
         run = self._run_on_example().devices.run("cuda:1", "second-gpu")
         return devices.nth(1), run.attempt
@@ -113,12 +122,16 @@ class DeviceFacts(ServingFacts):
         return read_kernels(attempt.reply, here, named, pin.where if pin else None)
 
     @fact
-    def precisions(self) -> Attempt:
+    def precisions(self) -> tuple[tuple[str, Attempt], ...]:
         """The forward pass in each precision that the policy names, where there is such a param."""
         _ = self.prediction
         self._gates.enter(self, "device")
-        tried = {"precisions": self.settings.policy.precisions}
-        return self.judged.vary("precisions.try_each", "predicting in each precision", more=tried)
+        names = self.settings.policy.precisions
+        return tuple((name, self._in_precision(name)) for name in names)
+
+    def _in_precision(self, name: str) -> Attempt:
+        more = {"precision": name}
+        return self.judged.vary("precisions.try_one", f"predicting in {name}", more=more)
 
     @property
     def _used_gpu(self) -> Attempt:
@@ -130,8 +143,8 @@ class DeviceFacts(ServingFacts):
     @fact
     def _cpu_run(self) -> DeviceRun:
         trial, policy = self._run_on_example(), self.settings.policy
-        tolerance = policy.in_force(policy.device_tolerances[self.precision])
-        return trial.devices.run("cpu", _WITHOUT, tolerance)
+        tolerance = policy.in_force(policy.device_tolerances[FULL], self.precision)
+        return trial.devices.run("cpu", WITHOUT_GPU, tolerance)
 
     def _kernels_of_torch(self, *, wanted: bool) -> Attempt:
         """Ask a process that has loaded the model, or its code, and so may have loaded torch."""

@@ -129,7 +129,8 @@ class ArtifactFacts(Facts):
 
     @property
     def needs_gpu(self) -> bool | None:
-        return True if self.settings.policy.gpu_only == "always" else None
+        known = {"always": True, "never": False}
+        return known.get(self.settings.policy.gpu_only)
 
     @fact
     def judged(self) -> Trial:

@@ -12,6 +12,7 @@ from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.source.model_card import says_gpu
 from pytest_vcp.suite import unlike_declared
+from pytest_vcp.trial import driver
 from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.lifting import Condition, Need, Writing
 from pytest_vcp.trial.precision import defaults_of, precision_of
@@ -225,9 +226,17 @@ class ForwardFacts(PackagingFacts):
         else:
             return
         raise ToolError(
-            f"{asked} was given, and the model's process sees no GPU",
-            "run where there is one, or use --vcp-device auto",
+            f"{asked} was given, and {self._no_gpu}",
+            "run where there is one that the model's libraries can use, or use --vcp-device auto",
         )
+
+    @property
+    def _no_gpu(self) -> str:
+        """Why the model's process has no GPU."""
+        there = driver.visible_with(self.settings.device)
+        if there:
+            return f"no library that the model has loaded can use the {there[0].name} that is here"
+        return "no GPU is visible to a GPU library of the model"
 
     def _want_inference(self) -> None:
         if self.settings.skip_inference:

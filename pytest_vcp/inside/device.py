@@ -8,6 +8,9 @@ from typing import Any
 
 from . import gpu_libraries
 
+# The compute capability from which on GPUs have it.
+_FIRST_WITH_TF32 = (8, 0)
+
 
 def seen(state: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Whether a GPU is there, for who has to know it after a failure."""
@@ -61,15 +64,17 @@ class Memory:
                 "gpus": [],
                 "peak_bytes": 0,
                 "added_bytes": 0,
+                "is_used": False,
                 "libraries": others,
                 "shown": _shown(),
                 "tf32": False,
             }
         peak = _each(cuda.max_memory_allocated)
         return {
-            "gpus": [cuda.get_device_name(index) for index in range(cuda.device_count())],
+            "gpus": [_name(cuda, index) for index in range(cuda.device_count())],
             "peak_bytes": peak,
             "added_bytes": peak - self._before,
+            "is_used": cuda.is_initialized(),
             "libraries": others,
             "shown": _shown(),
             "tf32": _tf32(),
@@ -87,8 +92,15 @@ def _shown() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
+def _name(cuda: Any, index: int) -> str:
+    # See `Memory`: to ask for the name is to initialise.
+    return str(cuda.get_device_name(index)) if cuda.is_initialized() else f"GPU {index}"
+
+
 def _tf32() -> bool:
     """Whether torch may round the factors of products to ten bits, as it may in convolutions."""
+    if not any(tuple(gpu["capability"]) >= _FIRST_WITH_TF32 for gpu in in_use()):
+        return False
     backends = getattr(sys.modules["torch"], "backends", None)
     matmul = getattr(getattr(backends, "cuda", None), "matmul", None)
     cudnn = getattr(backends, "cudnn", None)

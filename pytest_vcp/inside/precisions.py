@@ -1,4 +1,4 @@
-"""The forward pass in each precision that the model documents."""
+"""The forward pass in another precision than the example's, as far as the model documents it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ Reply = dict[str, Any]
 _PRECISION = "precision"
 
 
-def try_each(state: Reply, params: Reply) -> Reply:
-    """Predict in each of `params["precisions"]`, where a param of that name is declared as a text.
+def try_one(state: Reply, params: Reply) -> Reply:
+    """Predict in `params["precision"]`, where a param of that name is declared as a text.
 
-    `dtypes` has the dtypes of the arrays by name, for each value that the model takes: one that it
-    refuses is none that it documents. That of the example was judged before.
+    `dtypes` has the dtypes of the arrays by name; None where the model refuses the value, which it
+    then does not document, and for that of the example, which was judged before.
     """
-    model, dtypes = state["model"], {}
+    model, precision = state["model"], params["precision"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
     entry = declared.get(_PRECISION)
+    frame, given = parsed(model, params["payload"])
     if entry is None or entry.dtype.name != "string":
-        return {"dtypes": {}, "passes": 0}
-    for precision in params["precisions"]:
-        frame, given = parsed(model, params["payload"])
-        if precision == (given or {}).get(_PRECISION, entry.default):
-            continue
-        try:
-            prediction = model.predict(frame, params={**(given or {}), _PRECISION: precision})
-        except Exception:  # noqa: BLE001 - a model refuses values in any way
-            continue
-        found = outputs.arrays(prediction)
-        dtypes[precision] = {name: dtype_name(array.dtype) for name, array in found.items()}
-    return {"dtypes": dtypes, "passes": len(dtypes)}
+        return {"dtypes": None, "passes": 0}
+    if precision == (given or {}).get(_PRECISION, entry.default):
+        return {"dtypes": None, "passes": 0}
+    try:
+        prediction = model.predict(frame, params={**(given or {}), _PRECISION: precision})
+    except Exception:  # noqa: BLE001 - a model refuses values in any way
+        return {"dtypes": None, "passes": 0}
+    found = outputs.arrays(prediction)
+    dtypes = {name: dtype_name(array.dtype) for name, array in found.items()}
+    return {"dtypes": dtypes, "passes": 1}

@@ -101,9 +101,15 @@ class TerminalReport:
         if figures := facts.get("figures"):
             yield from figures_told(figures)
         if verdict.broken and facts.get("figures"):
-            yield f"logs        {_near(recorder.run.settings.report_dir / 'logs')}"
+            yield f"logs        {_logs(recorder.run.settings)}"
         if commands := facts.get("commands"):
             yield f"commands    {_commands(commands)}"
+
+
+def _logs(settings: Settings) -> str:
+    """The directories of logs: that of the run, and those of processes that saw other devices."""
+    found = sorted(settings.report_dir.glob("**/logs"), key=lambda folder: len(folder.parts))
+    return ", ".join(map(_near, found))
 
 
 def header(settings: Settings, follows: bool = False) -> Iterator[str]:

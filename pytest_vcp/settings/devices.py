@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pytest_vcp.settings.values import Given, choice, refusal
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+_NONE = ("", "-1")
 _KNOWN = ("auto", "cpu", "cuda")
 _INDEXED = re.compile(r"cuda:(\d+)")
 
@@ -46,10 +48,14 @@ def nth(index: int, caller: Mapping[str, str] = os.environ) -> str:
 
 
 def shown(caller: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The GPUs that the variable names, in its order; None where it is not set, and hides none."""
+    """The GPUs that the variable names, in its order; None where it is not set, and hides none.
+
+    As in CUDA, what comes after an entry that names none, such as -1, is left out.
+    """
     if VARIABLE not in caller:
         return None
-    return tuple(name.strip() for name in caller[VARIABLE].split(",") if name.strip())
+    names = (name.strip() for name in caller[VARIABLE].split(","))
+    return tuple(itertools.takewhile(lambda name: name not in _NONE, names))
 
 
 def _index(device: str) -> int:

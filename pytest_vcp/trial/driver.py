@@ -16,17 +16,18 @@ from pytest_vcp.settings.devices import VARIABLE, variables
 T = TypeVar("T")
 
 _PROC = Path("/proc")
+# The namespace of processes in which Linux itself begins; all others have other numbers.
+_FIRST_NAMESPACE = 0xEFFFFFFC
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its place in the driver's list, compute capability, identity, memory in bytes."""
+    """One GPU: its place in the driver's list, compute capability, identity."""
 
     index: int
     name: str
     capability: tuple[int, int]
     uuid: str
-    total_bytes: int
 
 
 def gpus() -> tuple[Gpu, ...]:
@@ -44,7 +45,7 @@ def used_bytes() -> int | None:
 def used_by(pids: Collection[int]) -> int | None:
     """Memory that these processes hold on all GPUs; None where the driver can't tell."""
     listed = _asked(_used_by_process)
-    return None if listed is None else share_of(pids, listed, is_here)
+    return None if listed is None else share_of(pids, listed, _knows_our_numbers())
 
 
 def visible_with(device: str) -> tuple[Gpu, ...]:
@@ -69,17 +70,17 @@ def visible(found: tuple[Gpu, ...], environ: Mapping[str, str]) -> tuple[Gpu, ..
 
 
 def share_of(
-    pids: Collection[int], listed: Mapping[int, int | None], runs_here: Callable[[int], bool]
+    pids: Collection[int], listed: Mapping[int, int | None], knows_our_numbers: bool
 ) -> int | None:
     """What of the memory `listed` by process, in bytes, belongs to `pids`.
 
-    In a container the driver lists no process, or the numbers that they have outside: then it is
-    not known what belongs to whom. `runs_here` tells whether a process here has a number.
+    In a container the driver lists no process, or the numbers that they have outside: there it is
+    not known what belongs to whom, unless one of `pids` is listed.
     """
     own = [used for pid, used in listed.items() if pid in pids]
     if None in own:
         return None
-    if not own and not (listed and all(map(runs_here, listed))):
+    if not own and not knows_our_numbers:
         return None
     return sum(used or 0 for used in own)
 
@@ -87,6 +88,14 @@ def share_of(
 def is_here(pid: int) -> bool:
     """Whether a process runs here that has this number."""
     return (_PROC / str(pid)).exists()
+
+
+def _knows_our_numbers() -> bool:
+    """Whether processes have the same numbers here as for the driver, so in no container."""
+    try:
+        return os.stat(_PROC / "self" / "ns" / "pid").st_ino == _FIRST_NAMESPACE
+    except OSError:
+        return False
 
 
 def _asked(question: Callable[[Any], T]) -> T | None:
@@ -115,7 +124,6 @@ def _gpus(nvml: Any) -> Iterator[Gpu]:
             name=nvml.nvmlDeviceGetName(handle),
             capability=(major, minor),
             uuid=nvml.nvmlDeviceGetUUID(handle),
-            total_bytes=nvml.nvmlDeviceGetMemoryInfo(handle).total,
         )
 
 

@@ -18,8 +18,13 @@ from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.worker.client import WorkerFailure
 
+# The directory of what runs where no GPU is visible, for logs and scratch.
+WITHOUT_GPU = "without-gpu"
+
 # How libraries say that there is no GPU, and authors, who refuse to go on without one.
 _WANTS_A_GPU = re.compile(r"\b(cuda|gpus?|nvidia)\b", re.IGNORECASE)
+_PATH = re.compile(r"\S*/\S*")
+_NOT_HERE = ("FileNotFoundError", "ModuleNotFoundError")
 
 
 @dataclass(frozen=True)
@@ -83,4 +88,7 @@ class Elsewhere:
 
 def wants_a_gpu(failure: WorkerFailure) -> bool:
     """Whether a failure is what a library says, or an author, where there is no GPU."""
-    return failure.kind == "raised" and bool(_WANTS_A_GPU.search(failure.message))
+    if failure.kind != "raised" or failure.exception in _NOT_HERE:
+        return False
+    # A path may have such a name in it.
+    return bool(_WANTS_A_GPU.search(_PATH.sub("", failure.message)))

@@ -72,8 +72,13 @@ class GpuWatch:
         """What the forward pass of the process `pid` took; None where nobody can tell."""
         by_torch, visible = of_torch(device), driver.visible_with(self._device)
         # Of a process that has ended the driver knows nothing any more.
-        if by_torch is not None or not visible or not driver.is_here(pid):
+        if not visible or not driver.is_here(pid):
             return by_torch
+        if by_torch is not None:
+            others = _descendants(pid) if device.is_used else {pid, *_descendants(pid)}
+            # torch counts in its own process alone, and beside it another library may be at work.
+            own = None if by_torch.bytes else driver.used_by(others)
+            return of_driver(visible[0].name, own, None) if own else by_torch
         now, before = driver.used_bytes(), self._before
         growth = None if now is None or before is None else now - before
         return of_driver(visible[0].name, _used_by(pid), growth)
@@ -128,4 +133,8 @@ def _counted_by_driver(counted: str, pid: int) -> int | None:
 
 
 def _used_by(pid: int) -> int | None:
-    return driver.used_by({pid, *(process.pid for process in processes.descendants(pid))})
+    return driver.used_by({pid, *_descendants(pid)})
+
+
+def _descendants(pid: int) -> set[int]:
+    return {process.pid for process in processes.descendants(pid)}

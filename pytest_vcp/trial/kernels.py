@@ -28,22 +28,25 @@ class Kernels:
     """What the environment's torch was built for, and the GPUs that it has to serve.
 
     `torch` is its version, `build` the toolkit or "the CPU alone", `architectures` as in "sm_90"
-    and "compute_90". `where` is the line of the lock that pins it.
+    and "compute_90". Of the GPUs that are `here` it has to serve one, and of those that were
+    `named` each. `where` is the line of the lock that pins it.
     """
 
     torch: str
     build: str
     architectures: tuple[str, ...]
-    targets: tuple[Target, ...]
+    here: tuple[Target, ...]
+    named: tuple[Target, ...]
     where: Location | None = None
 
     def unserved(self) -> Target | None:
-        """The first GPU for which there is no kernel."""
-        targets = self.targets
-        return next(
-            (target for target in targets if not serves(self.architectures, target.capability)),
-            None,
+        """A GPU for which there is no kernel, and ought to be."""
+        here, named = (
+            [each for each in targets if not serves(self.architectures, each.capability)]
+            for targets in (self.here, self.named)
         )
+        # Another GPU beside the one that the model uses, such as that of the display, may be old.
+        return next(iter([*(here if len(here) == len(self.here) else ()), *named]), None)
 
 
 def serves(architectures: Iterable[str], capability: Capability) -> bool:
@@ -81,6 +84,8 @@ def read_kernels(
     if reply["torch"] is None:
         raise Unverified("the environment has no torch")
     architectures = tuple(reply["architectures"])
+    if reply["build"].startswith("ROCm"):
+        raise Unverified(f"torch {reply['torch']} is built for {reply['build']}, not for CUDA")
     if not here and not architectures:
         raise Unverified(
             f"torch {reply['torch']} is built for {reply['build']} on this platform, "
@@ -90,8 +95,9 @@ def read_kernels(
         reply["torch"],
         reply["build"],
         architectures,
+        here,
         # Of another platform's build nothing is known, but for the GPU that is here.
-        (*here, *(asked_for if architectures else ())),
+        asked_for if architectures else (),
         where,
     )
 

@@ -39,14 +39,16 @@ class DeviceUse:
 
     `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
     `libraries` are those besides torch that the worker has loaded, and that could use a GPU.
-    `shown` is the CUDA_VISIBLE_DEVICES of the process after it, None where it is not set; `tf32`
-    whether torch may compute products of float32 in TF32.
+    `is_used` is whether torch has begun to use one. `shown` is the CUDA_VISIBLE_DEVICES of the
+    process after it, None where it is not set; `tf32` is whether torch may compute products of
+    float32 in TF32.
     """
 
     gpus: tuple[str, ...]
     peak_bytes: int
     added_bytes: int
     libraries: tuple[str, ...] = ()
+    is_used: bool = False
     shown: str | None = None
     tf32: bool = False
 

@@ -19,6 +19,7 @@ from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.preimports import preimports
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
+from pytest_vcp.trial.elsewhere import WITHOUT_GPU
 from pytest_vcp.trial.expected import Recording
 from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.trial import Trial
@@ -98,7 +99,7 @@ class Variant:
         It tells whether a forward pass fails on the GPU alone. Nothing of it is published.
         """
         assert self.spare is None
-        logs = self.settings.report_dir / "without-gpu"
+        logs = self.settings.report_dir / WITHOUT_GPU
         settings = replace(self.settings, device="cpu", report_dir=logs)
         self._spare_staging.create()
         self.spare = self._new_workshop(settings, self._spare_staging, environment.python)

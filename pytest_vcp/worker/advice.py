@@ -22,11 +22,15 @@ _BY_WORDS = (
     (
         re.compile(
             r"CUDA out of memory|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY"
+            r"|CUDA failure \d+: out of memory"
             r"|\bOutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED"
         ),
         _DEVICE_MEMORY,
     ),
-    (re.compile(r"CUDA error: |CUDA_ERROR_|CUDA failure |device-side assert"), _ON_DEVICE),
+    (
+        re.compile(r"CUDA error: |CUDA_ERROR_(?!NO_DEVICE)|CUDA failure |device-side assert"),
+        _ON_DEVICE,
+    ),
     (
         re.compile(
             r"MemoryError\b|std::bad_alloc|[Cc]an't allocate memory|Cannot allocate memory"
@@ -48,11 +52,13 @@ def advice(kind: str, exception: str | None, message: str, story: str) -> str | 
         return _EXITS
     if exception == "ModuleNotFoundError":
         return absent_module(message)
+    if kind == "signal" and "SIGKILL" in message:
+        return _MEMORY
     for words, remedy in _BY_WORDS:
         if words.search(story):
             return remedy
     if kind == "signal":
-        return _MEMORY if "SIGKILL" in message else _CRASHED
+        return _CRASHED
     return _ENDS if kind == "exited" else None
 
 

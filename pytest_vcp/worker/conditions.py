@@ -22,6 +22,16 @@ _DROPPED_PREFIXES = (
     "COVERAGE_",
     "XDG_",
 )
+# What the caller may choose otherwise. A GPU has a number that does not depend on the others, as it
+# has for the driver; torch looks for one without using it, which it could not do again in a process
+# that the model forks; and no library takes the whole GPU for itself, since several processes have
+# the model at the same time.
+_GPU_DEFAULTS = {
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+}
 _DROPPED = frozenset(
     {
         "__PYVENV_LAUNCHER__",
@@ -92,6 +102,7 @@ class Conditions:
         # What the model starts by name comes from its own environment, as after activating it.
         programs = [str(python.absolute().parent), kept.get("PATH", os.defpath)]
         return {
+            **_GPU_DEFAULTS,
             **kept,
             "PATH": os.pathsep.join(programs),
             "HOME": str(self.home.absolute()),

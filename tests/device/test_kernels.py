@@ -19,6 +19,7 @@ H100 = Target((9, 0), "an H100")
 NAMED = Target((12, 0), "named by the policy")
 CUDA = {"torch": "2.13.0", "build": "CUDA 12.6", "architectures": ["sm_80", "sm_90"], "gpus": []}
 CPU = {"torch": "2.13.0", "build": "the CPU alone", "architectures": [], "gpus": []}
+ROCM = {"torch": "2.13.0", "build": "ROCm 7.0", "architectures": ["gfx90a"], "gpus": []}
 NONE: dict[str, Any] = {"torch": None, "gpus": []}
 
 
@@ -50,6 +51,12 @@ def test_the_gpu_here_and_those_named_are_to_be_served() -> None:
     assert read_kernels(CUDA, (), (NAMED,), None).unserved() == NAMED
 
 
+def test_one_of_the_gpus_here_is_to_be_served() -> None:
+    old = Target((5, 0), "an old card for the display")
+    assert read_kernels(CUDA, (old, H100), (), None).unserved() is None
+    assert read_kernels(CUDA, (old,), (), None).unserved() == old
+
+
 def test_torch_knows_the_gpu_in_use_better_than_the_driver() -> None:
     in_use = {**CUDA, "gpus": [{"name": "a T4", "capability": [7, 5]}]}
     found = read_kernels(in_use, (H100,), (), None).unserved()
@@ -57,13 +64,15 @@ def test_torch_knows_the_gpu_in_use_better_than_the_driver() -> None:
 
 
 def test_a_build_for_the_cpu_serves_no_gpu_that_is_here() -> None:
-    assert read_kernels(CPU, (H100,), (NAMED,), None).targets == (H100,)
+    found = read_kernels(CPU, (H100,), (NAMED,), None)
+    assert (found.here, found.named) == ((H100,), ())
     assert read_kernels(CPU, (H100,), (), None).unserved() == H100
 
 
 @pytest.mark.parametrize(
     ("reply", "here", "named", "reason"),
     [
+        (ROCM, (H100,), (), "torch 2.13.0 is built for ROCm 7.0, not for CUDA"),
         (CUDA, (), (), "no GPU is visible here, and the policy names none (gpu_capabilities)"),
         (NONE, (H100,), (), "the environment has no torch"),
         (

@@ -8,6 +8,8 @@ from pytest_vcp.settings.devices import nth, shown, variables, wants_gpu
 from tests.plugin.conftest import CLASS, Configure
 from tests.plugin.test_wrong_settings import refusal
 
+pytest_plugins = ["pytester"]
+
 NAME = "CUDA_VISIBLE_DEVICES"
 
 
