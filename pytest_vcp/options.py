@@ -118,6 +118,12 @@ CACHE = Option(
     "list the environments that are kept, remove those that the policy has no room for, or all "
     "that no run is using, and do nothing else",
 )
+ATTESTATION = Option(
+    "attestation",
+    "FILE",
+    "compare the artifact of --vcp-verify-artifact with an attestation, file by file, and do "
+    "nothing else",
+)
 # What is asked of a run, on the command line only: a run that records by habit compares nothing.
 RECORD = Option(
     "record-expected",
@@ -151,9 +157,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="write requirements.txt from requirements.in, for --vcp-python, and do nothing else; "
         "existing pins are kept unless upgrade is given",
     )
-    group.addoption(
-        CACHE.flag, dest=CACHE.key, default=None, metavar=CACHE.metavar, help=CACHE.help
-    )
+    for option in (CACHE, ATTESTATION):
+        group.addoption(
+            option.flag, dest=option.key, default=None, metavar=option.metavar, help=option.help
+        )
     group.addoption(
         COMPARE_FLAG,
         dest=COMPARE_KEY,

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_vcp.options import (
     ACTIVATING,
+    ATTESTATION,
     CACHE,
     COMPARE_KEY,
     LOCK_KEY,
@@ -35,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer --vcp-rules, --vcp-lock, --vcp-cache or --vcp-compare in place of a run."""
+    """Answer what is asked for in place of a run: rules, lock, cache, comparisons."""
     rule: str | None = config.getoption(RULES_KEY)
     if rule is not None:
         from pytest_vcp.report import rules_table
@@ -56,12 +57,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         from pytest_vcp.report import comparison
 
         return comparison.show(reports)
+    attestation: str | None = config.getoption(ATTESTATION.key)
+    if attestation is not None:
+        from pytest_vcp.report import verification
+
+        return verification.verify(config, attestation)
     return None
 
 
 def is_active(config: pytest.Config) -> bool:
     """Whether this run judges a package; options without anything to judge are refused."""
-    alone = (RULES_KEY, LOCK_KEY, CACHE.key, COMPARE_KEY)
+    alone = (RULES_KEY, LOCK_KEY, CACHE.key, COMPARE_KEY, ATTESTATION.key)
     if any(config.getoption(key) is not None for key in alone):
         return False
     for option in OPTIONS:

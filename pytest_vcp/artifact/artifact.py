@@ -86,10 +86,7 @@ def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
     """
     for name in EXAMPLES:
         _require_json(path / name)
-    files = tuple(
-        ArtifactFile(name, (path / name).stat().st_size, digests.of(path / name))
-        for name in sorted(_walk(path))
-    )
+    files = read_files(path, digests)
     listing = "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
     return ModelArtifact(
         path=path,
@@ -99,6 +96,14 @@ def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
         mlmodel=_mapping(path / "MLmodel"),
         conda=_mapping(path / "conda.yaml"),
         python_env=_mapping(path / "python_env.yaml"),
+    )
+
+
+def read_files(path: Path, digests: FileDigests) -> tuple[ArtifactFile, ...]:
+    """Digest whatever lies at `path`, an artifact or not. Raises OSError."""
+    return tuple(
+        ArtifactFile(name, (path / name).stat().st_size, digests.of(path / name))
+        for name in sorted(_walk(path))
     )
 
 

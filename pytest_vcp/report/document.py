@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from pytest_vcp.report.on_python import with_outcomes
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict, overall
+from pytest_vcp.report.whole import put
 from pytest_vcp.rules import RULES
 
 SCHEMA = 1
@@ -71,24 +70,8 @@ def _rule(title: str, outcome: Outcome) -> dict[str, str]:
 
 def write(report: Mapping[str, Any], directory: Path) -> Path:
     """Write report.json into `directory`, whole or not at all. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-        os.chmod(name, 0o666 & ~_mask())
-        os.replace(name, directory / NAME)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return directory / NAME
-
-
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    return put(directory / NAME, f"{text}\n")
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

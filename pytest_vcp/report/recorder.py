@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.artifact.publishing import DestinationTaken
-from pytest_vcp.report import distribution, document, on_python, recorded
+from pytest_vcp.report import attested, distribution, document, on_python, published, recorded
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
     Outcome,
@@ -27,7 +26,6 @@ from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Viola
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
-from pytest_vcp.trial.finished import Finished
 from pytest_vcp.trial.prediction import told_outputs
 
 _NOT_JUDGED = ("unverified", "skipped")
@@ -213,13 +211,15 @@ class Recorder:
         """Note what a variant came to, publish what was verified, end the processes."""
         if self.run.environment is not None:
             self.facts[variant]["python"] = on_python.of_the_run(self.run)
+        if self._found and self.run.settings.artifact_only and not interrupted:
+            attested.note(self.run, variant, self.facts[variant])
         if self.run.variants[variant].trial is None:
             return
         self._note(variant)
         found = self.outcomes(variant).get("VCP601")
         packaged = found is not None and found.kind == "passed"
         if packaged and not interrupted and self._verdict(variant).first is None:
-            self._publish(variant)
+            published.keep(self.run, variant, self.facts[variant])
         self.run.variants[variant].end_processes()
 
     def _scale(self, variant: str) -> None:
@@ -237,23 +237,8 @@ class Recorder:
             self.facts[variant]["outputs"] = told_outputs(place.trial.first_pass())
             self.facts[variant]["commands"] = place.trial.commands_run()
 
-    def _publish(self, variant: str) -> None:
-        place = self.run.variants[variant]
-        if isinstance(place, Finished):
-            return
-        try:
-            place.publish()
-        except (OSError, DestinationTaken) as problem:
-            self.facts[variant]["publishing_problem"] = str(problem)
-            return
-        self.facts[variant]["artifact"] = {
-            "path": str(place.settings.artifact_dir),
-            "sha256": place.artifact.sha256,
-            "bytes": place.artifact.bytes,
-        }
-
     def _conclude(self, cut_short: bool) -> None:
-        """Complete the outcomes, so that nothing goes unsaid, and write the report."""
+        """Complete the outcomes, so that nothing goes unsaid, and write report and attestation."""
         why = CUT_SHORT if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
@@ -275,13 +260,17 @@ class Recorder:
             document.write(report, self.run.settings.report_dir)
         except OSError as failure:
             self.report_problem = str(failure)
+        for name in () if cut_short else self.run.names:
+            verdict, outcomes = self._verdict(name), self.outcomes(name)
+            attested.write(self.run, name, verdict, outcomes, self.facts[name])
 
     def _add(self, outcome: Outcome) -> None:
         self._found[outcome.variant, outcome.rule] = outcome
 
     def _set_exit_code(self, session: pytest.Session) -> None:
         code = exit_code(self.verdicts, self.run.settings)
-        if self.report_problem is not None:
+        unattested = any("attestation_problem" in facts for facts in self.facts.values())
+        if self.report_problem is not None or unattested:
             code = ERROR_EXIT
         # A failing test of the user's own stays a failure, whatever the package is.
         if code or session.exitstatus == pytest.ExitCode.OK:

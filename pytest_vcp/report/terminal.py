@@ -96,6 +96,7 @@ class TerminalReport:
             yield f"missing     {', '.join(verdict.gaps)}: they have to be verified"
         if recorder.run.settings.artifact_only is None:
             yield f"artifact    {_artifact(facts, recorder.run.variants[name].settings)}"
+        yield from _attestation(facts)
         if recorder.run.settings.record_expected:
             yield f"expected    {_recorded(facts)}"
         if figures := facts.get("figures"):
@@ -204,6 +205,13 @@ def _artifact(facts: dict[str, object], settings: Settings) -> str:
     return f"none{kept}"
 
 
+def _attestation(facts: dict[str, object]) -> Iterator[str]:
+    if problem := facts.get("attestation_problem"):
+        yield f"attestation  {_unwritten(str(problem))}"
+    elif path := facts.get("attestation"):
+        yield f"attestation  {_near(Path(str(path)))}"
+
+
 def _recorded(facts: dict[str, object]) -> str:
     recorded = facts.get("recorded")
     if isinstance(recorded, dict):
@@ -222,8 +230,12 @@ def _commands(commands: list[dict[str, object]]) -> str:
 
 def _report(problem: str | None, settings: Settings) -> str:
     if problem is not None:
-        return f"not written: {problem}; choose another place with --vcp-report-dir"
+        return _unwritten(problem)
     return _near(settings.report_dir / document.NAME)
+
+
+def _unwritten(problem: str) -> str:
+    return f"not written: {problem}; choose another place with --vcp-report-dir"
 
 
 def _near(path: Path) -> str:

@@ -90,7 +90,7 @@ def resolve(config: pytest.Config) -> Settings:
     """
     read = Reader(config)
     read.raw("variant")  # It takes the metadata file to make something of it.
-    artifact_only = read.file("verify-artifact", _finished)
+    artifact_only = finished_artifact(read)
     pkg_dir = read.path("pkg-dir", config.invocation_params.dir, package_dir)
     # Without a model class the plugin is not active, so the default is never used.
     wrapper = read.one("model-class", model_class, ModelClass("", ""))
@@ -140,6 +140,11 @@ def resolve(config: pytest.Config) -> Settings:
             f"leave {settings.given('skip-inference', 'on').place} out",
         )
     return settings
+
+
+def finished_artifact(read: Reader) -> Path | None:
+    """The artifact that is to be judged without a source package, where one is named."""
+    return read.file("verify-artifact", _finished)
 
 
 def policy(read: Reader) -> Policy:

@@ -14,7 +14,13 @@ from typing import Any
 
 import yaml
 
-from pytest_vcp.artifact.artifact import EXPECTED, ModelArtifact, read_artifact
+from pytest_vcp.artifact.artifact import (
+    EXPECTED,
+    ArtifactFile,
+    ModelArtifact,
+    read_artifact,
+    read_files,
+)
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment import interpreters
 from pytest_vcp.progress import Progress
@@ -52,6 +58,13 @@ class Finished:
         """The artifact. Raises OSError or ValueError where it can't be read."""
         with self._progress.step("digesting the artifact"):
             return read_artifact(self.path, self._digests)
+
+    def files(self) -> tuple[ArtifactFile, ...]:
+        """The files as they were judged, also where they are no artifact. Raises OSError."""
+        try:
+            return self.artifact.files
+        except (OSError, ValueError):
+            return read_files(self.path, self._digests)
 
     def missing_files(self) -> tuple[str, ...]:
         """What it lacks. Without a package to compare with, that it has weights is not known."""

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.options import CACHE, COMPARE_FLAG, LOCK_FLAG, OPTIONS, RECORD, RULES_FLAG
+from pytest_vcp.options import (
+    ATTESTATION,
+    CACHE,
+    COMPARE_FLAG,
+    LOCK_FLAG,
+    OPTIONS,
+    RECORD,
+    RULES_FLAG,
+)
 from pytest_vcp.rules import BY_ID
 from tests.docs.pages import DOCS
 
@@ -31,7 +39,7 @@ PROPERTIES = {"vcp_rule", "vcp_outcome"}
 def test_names_on_a_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     options = set(re.findall(r"--vcp-[a-z]+(?:-[a-z]+)*", text))
-    instead = {LOCK_FLAG, RULES_FLAG, CACHE.flag, COMPARE_FLAG, RECORD.flag}
+    instead = {LOCK_FLAG, RULES_FLAG, CACHE.flag, COMPARE_FLAG, RECORD.flag, ATTESTATION.flag}
     assert options <= {option.flag for option in OPTIONS} | instead
     names = set(re.findall(r"(?<![\w-])vcp_[a-z_]+\b", text))
     assert names <= {option.key for option in OPTIONS} | FIXTURES | PROPERTIES

@@ -74,6 +74,14 @@ def test_a_finished_artifact(package: Path, tmp_path: Path) -> None:
     assert run.variant["verdict"] == "conformant"
 
 
+def test_an_attestation(package: Path) -> None:
+    assert run_vcp(package, PCA_50.options).code == 0
+    (command,) = commands(HOW_TO / "attestation.md")
+    run = run_vcp(package, command[1:])
+    assert run.code == 0, run.output
+    assert run.output.startswith("the artifact that was judged CONFORMANT")
+
+
 def test_the_policy(package: Path) -> None:
     (command,) = commands(HOW_TO / "policy.md")
     (package / "hub.yaml").write_text(blocks(HOW_TO / "policy.md", "yaml")[0], encoding="utf-8")

@@ -1,0 +1,87 @@
+"""The end of a run on an artifact: the attestation is put beside the report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vcp.report import attestation, statement
+from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.report.verdict import Verdict
+from pytest_vcp.report.whole import put
+from pytest_vcp.trial.finished import Finished
+
+if TYPE_CHECKING:
+    from pytest_vcp.run import Run
+    from pytest_vcp.settings.resolved import Settings
+
+_NAME = "attestation.json"
+
+
+def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
+    """Take down the digests of an artifact that was published, or is judged by itself.
+
+    An attestation of an earlier run is removed: it speaks of what lay there before.
+    """
+    place = run.variants[variant]
+    if "files" in facts:
+        return  # Taken down by the process that judged it.
+    with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+        _clear(run, place.settings)
+    with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
+        files = place.files() if isinstance(place, Finished) else place.artifact.files
+        # As text: the name of a file need not be UTF-8, which is what travels between processes.
+        facts["files"] = json.dumps({file.path: file.sha256 for file in files})
+
+
+def write(
+    run: Run,
+    variant: str,
+    verdict: Verdict,
+    outcomes: Mapping[str, Outcome],
+    facts: dict[str, Any],
+) -> None:
+    """Attest to what was noted; `facts` are told where, or what went wrong.
+
+    An error says nothing about an artifact, so nothing is attested to.
+    """
+    if "files" not in facts or verdict.word == "error":
+        return
+    settings = run.variants[variant].settings
+    told = attestation.build(
+        json.loads(facts["files"]),
+        verdict.word,
+        outcomes,
+        settings,
+        facts["python"]["version"],
+        run.names,
+    )
+    try:
+        path = put(_path(run, settings), f"{json.dumps(told, indent=2)}\n")
+    except OSError as problem:
+        facts["attestation_problem"] = problem.strerror or str(problem)
+        return
+    facts["attestation"] = str(path)
+
+
+def _path(run: Run, settings: Settings) -> Path:
+    """Where the attestation goes: a variant whose artifact lies beside others has its own."""
+    is_one_of_several = len(run.names) > 1 or settings.artifact_dir.name == settings.variant
+    return _of_variant(settings) if is_one_of_several else settings.report_dir / _NAME
+
+
+def _of_variant(settings: Settings) -> Path:
+    return settings.report_dir / f"attestation-{settings.variant}.json"
+
+
+def _clear(run: Run, settings: Settings) -> None:
+    """Remove what is about to be replaced, and what speaks of this variant by the other name."""
+    own = _path(run, settings)
+    own.unlink(missing_ok=True)
+    for path in {settings.report_dir / _NAME, _of_variant(settings)} - {own}:
+        with contextlib.suppress(OSError, ValueError):
+            if statement.read(path.read_bytes()).variant == settings.variant:
+                path.unlink()

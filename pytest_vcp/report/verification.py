@@ -1,0 +1,128 @@
+"""`--vcp-verify-artifact PATH --vcp-attestation FILE`: is this the artifact that was judged?
+
+Digests are compared, nothing else: no environment is built, and nothing of the artifact is read as
+anything but bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.artifact.links import stray_links
+from pytest_vcp.options import ATTESTATION
+from pytest_vcp.report.attestation import TOOL
+from pytest_vcp.report.statement import Statement, read
+from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT
+from pytest_vcp.settings.reading import Reader
+from pytest_vcp.settings.resolved import finished_artifact
+from pytest_vcp.settings.values import Given, refusal
+
+# Digests are computed outside of Python's lock; more readers make a disk slower.
+_READERS = 4
+_NAME_IT = "name the attestation.json that a run wrote beside its report, or one that was signed"
+
+
+def verify(config: pytest.Config, asked: str) -> int:
+    """Compare, and print each difference; returns the exit code.
+
+    It is 0 where this is the artifact that was judged and did not fail, 1 where it is not or
+    failed, and 10 where a file can't be read. Raises pytest.UsageError for a file that is no
+    attestation, and where no artifact is named.
+    """
+    given = Given(asked, ATTESTATION, "option")
+    artifact = finished_artifact(Reader(config))
+    if artifact is None:
+        raise refusal(given, "say with --vcp-verify-artifact PATH which artifact to compare with")
+    statement = _read(config.invocation_params.dir / Path(asked).expanduser(), given)
+    try:
+        differences = sorted(_differences(statement.files, _digests(artifact)))
+    except OSError as problem:
+        name = _shown(os.path.relpath(problem.filename or artifact, artifact))
+        told = f"{name} in the artifact can't be read: {problem.strerror}; see to its rights"
+        print(f"{ATTESTATION.flag}: {told}", file=sys.stderr)
+        return ERROR_EXIT
+    print("\n".join([*differences, *_summary(statement, len(differences))]))
+    return NONCONFORMANT_EXIT if differences or statement.result == "FAILED" else 0
+
+
+def _read(file: Path, given: Given) -> Statement:
+    try:
+        return read(file.read_bytes())
+    except OSError as problem:
+        raise refusal(given, f"it can't be read: {problem.strerror}; {_NAME_IT}") from None
+    except ValueError as problem:
+        raise refusal(given, f"{problem}; {_NAME_IT}") from None
+
+
+def _summary(statement: Statement, differing: int) -> Iterator[str]:
+    by = f"{TOOL} {statement.version}, Python {statement.python}, variant {statement.variant}"
+    if differing:
+        files = "1 file differs" if differing == 1 else f"{differing} files differ"
+        yield f"not the artifact that was judged: {files} ({_shown(by)})"
+    else:
+        yield (
+            f"the artifact that was judged {_shown(statement.verdict.upper())}: "
+            f"files {len(statement.files)}, rules unverified {statement.unverified}, "
+            f"waived {statement.waived} ({_shown(by)})"
+        )
+    if statement.is_signed:
+        yield "the signature was not checked: that is for the tool that made it"
+
+
+def _differences(known: Mapping[str, str], found: Mapping[str, str | None]) -> Iterator[str]:
+    """A line for each file that is not as it was; `found` has None for what is no plain file."""
+    missing: dict[str, list[str]] = {}
+    for name in sorted(known.keys() - found.keys(), reverse=True):
+        missing.setdefault(known[name], []).append(name)
+    for name in sorted(found.keys() - known.keys()):
+        digest = found[name]
+        if digest is not None and missing.get(digest):
+            yield f"renamed  {_shown(missing[digest].pop())} -> {_shown(name)}"
+        else:
+            yield f"added    {_shown(name)}"
+    yield from (f"missing  {_shown(name)}" for names in missing.values() for name in names)
+    for name in known.keys() & found.keys():
+        if found[name] is None:
+            yield f"changed  {_shown(name)} (no plain file, or a link out of the artifact)"
+        elif known[name] != found[name]:
+            yield f"changed  {_shown(name)}"
+
+
+def _digests(artifact: Path) -> dict[str, str | None]:
+    """The digest of each file below `artifact`; None for what holds no content of its own.
+
+    A link to a file inside counts as that file, as it does when the artifact is judged.
+    """
+    stray = {link.path for link in stray_links(artifact)}
+    names = [path.relative_to(artifact).as_posix() for path in _entries(artifact)]
+    digests = FileDigests()
+
+    def digest(name: str) -> str | None:
+        path = artifact / name
+        return digests.of(path) if path.is_file() and name not in stray else None
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return dict(zip(names, readers.map(digest, names), strict=True))
+
+
+def _entries(artifact: Path) -> Iterator[Path]:
+    """Everything but folders; a link to a folder, which nothing attests to, is an entry."""
+
+    def refuse(problem: OSError) -> None:
+        raise problem
+
+    for parent, folders, names in os.walk(artifact, onerror=refuse):
+        yield from (Path(parent, name) for name in names)
+        yield from (path for name in folders if (path := Path(parent, name)).is_symlink())
+
+
+def _shown(name: str) -> str:
+    """A name as it can be printed on a line of its own."""
+    return name if name.isprintable() else ascii(name)
