@@ -20,10 +20,11 @@ PAGE = DOCS / "how-to" / "ci.md"
 
 
 def steps(value: Any) -> Iterator[str]:
-    """What the jobs of a workflow run, wherever it stands."""
+    """What the jobs of a workflow run, wherever it stands: `run` on GitHub, `script` on GitLab."""
     if isinstance(value, dict):
         if isinstance(command := value.get("run"), str):
             yield command
+        yield from value.get("script", [])
         for inner in value.values():
             yield from steps(inner)
     elif isinstance(value, list):
@@ -39,7 +40,7 @@ def gates() -> list[list[str]]:
 
 
 def test_every_workflow_has_its_gate() -> None:
-    assert len(gates()) == len(blocks(PAGE, "yaml")) == 2
+    assert len(gates()) == len(blocks(PAGE, "yaml")) == 3
 
 
 @pytest.mark.parametrize("words", gates(), ids=" ".join)
@@ -53,6 +54,15 @@ def test_the_gate_passes(tmp_path: Path, words: list[str]) -> None:
     assert run.code == 0, run.output
     assert run.report is not None
     assert run.report["verdict"] == "conformant"
+
+
+def test_gitlab_finds_the_junit_file() -> None:
+    text = next(text for text in blocks(PAGE, "yaml") if "junit" in text)
+    job = yaml.safe_load(text)["conformance"]
+    (words,) = (shlex.split(text) for text in job["script"])
+    (file,) = (word.partition("=")[2] for word in words if word.startswith("--junitxml="))
+    assert job["before_script"][-1] == "cd mlflow_pkg"
+    assert job["artifacts"]["reports"]["junit"] == f"mlflow_pkg/{file}"
 
 
 def test_the_exit_codes() -> None:
