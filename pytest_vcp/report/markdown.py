@@ -36,8 +36,9 @@ class Summary:
         yield from _section("Waivers", (f"- {self._plain(text)}" for text in recorder.remarks))
         if recorder.report_problem is not None:
             yield from (f"The report was not written: {self._plain(recorder.report_problem)}", "")
-        if any(verdict.broken for verdict in verdicts.values()):
-            yield from ("The page of a rule: `pytest --vcp-rules VCP705`", "")
+        first = next((verdict.first for verdict in verdicts.values() if verdict.first), None)
+        if first is not None:
+            yield from (f"The page of a rule: `pytest --vcp-rules {first.rule}`", "")
 
     def _variant(self, name: str, verdict: Verdict) -> Iterator[str]:
         outcomes = self._recorder.outcomes(name)

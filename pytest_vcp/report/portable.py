@@ -23,7 +23,9 @@ _AFTER = r"(?![\w-])(?!\.\w)"
 _NAME = r"[^/\s'\"`():,;]+"
 # The path of a URL belongs to its host; that of a file is one of this machine.
 _OF_A_FILE = r"(?:(?<=file://)|(?<![\w.~/-]))"
-_ANY_HOME = re.compile(rf"{_OF_A_FILE}(?:/(?:home|Users)/{_NAME}|/root{_AFTER})")
+_ANY_HOME = re.compile(
+    rf"{_OF_A_FILE}(?:/(?:home|Users)/{_NAME}|/root{_AFTER})|\b[A-Za-z]:([\\/])Users\1[^\\\s'\"/]+"
+)
 
 
 class Portable:
@@ -36,7 +38,7 @@ class Portable:
         ]
         # What is below has a name of its own in each run, and begins with that of the user.
         folder = re.escape(tempfile.gettempdir())
-        self._temporary = re.compile(rf"{_OF_A_FILE}{folder}(?:/{_NAME})*(?=/)")
+        self._temporary = re.compile(rf"{_OF_A_FILE}{folder}((?:/{_NAME})*)(?=/)")
         user = _user()
         self._homes = [_ANY_HOME]
         if user:
@@ -45,11 +47,9 @@ class Portable:
 
     def text(self, text: str) -> str:
         """The same text, with words in place of paths."""
-        if "/" not in text:
-            return text
         for path, word in self._places:
             text = path.sub(word, text)
-        text = self._temporary.sub("TMP/…", text)
+        text = self._temporary.sub(lambda found: "TMP/…" if found[1] else "TMP", text)
         for home in self._homes:
             text = home.sub("~", text)
         return text
@@ -84,7 +84,7 @@ def _places(variants: list[Settings]) -> Iterator[tuple[str, str]]:
     ]
     if settings.artifact_only is not None:
         known.append((settings.artifact_only, "ARTIFACT"))
-    known += [(Path.home(), "~"), (settings.pkg_dir.parent, f"{PACKAGE}/..")]
+    known += [(Path(os.path.expanduser("~")), "~"), (settings.pkg_dir.parent, f"{PACKAGE}/..")]
     for path, word in known:
         for spelling in dict.fromkeys((str(path), os.path.realpath(path))):
             if spelling != "/":

@@ -69,7 +69,7 @@ def test_what_is_broken(package: Path) -> None:
     assert "- **VCP110** " in rest
     assert r"\~/100%\_\<b\>.npz" in rest
     assert str(package) not in summary
-    assert "pytest --vcp-rules" in summary
+    assert "`pytest --vcp-rules VCP202`" in summary
 
 
 def test_what_is_sound(package: Path) -> None:

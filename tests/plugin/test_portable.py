@@ -98,12 +98,14 @@ TEXTS = {
     "see /scratch/homes/mendelova.": "see ~.",
     "/data/mendelova/runs/1 is not there": "~/runs/1 is not there",
     "in /home/somebody.else/w, line 3": "in ~/w, line 3",
+    r"C:\Users\lee\atlas.h5ad": r"~\atlas.h5ad",
     "file:///Users/lee/wheels": "file://~/wheels",
     "https://hub.org/home/lee/w": "https://hub.org/home/lee/w",
     "https://hub.org/mendelova/w": "https://hub.org/mendelova/w",
     "/usr/lib/libz.so": "/usr/lib/libz.so",
     "/rooted/x and 3/4": "/rooted/x and 3/4",
     f"{tempfile.gettempdir()}/vcp-1x/in/a.h5ad:3": "TMP/…/a.h5ad:3",
+    f"no '{tempfile.gettempdir()}/a.h5ad'": "no 'TMP/a.h5ad'",
 }
 
 
