@@ -1,4 +1,4 @@
-"""The page on CI: its commands run, its exit codes are those of the plugin."""
+"""The pages on CI and submission: commands run, exit codes are those of the plugin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from fixtures.references import PCA_50
 from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
-from tests.docs.pages import DOCS, blocks
+from tests.docs.pages import DOCS, blocks, commands
 from tests.runs import run_vcp
 
 PAGE = DOCS / "how-to" / "ci.md"
@@ -54,6 +54,15 @@ def test_the_gate_passes(tmp_path: Path, words: list[str]) -> None:
     assert run.code == 0, run.output
     assert run.report is not None
     assert run.report["verdict"] == "conformant"
+
+
+@pytest.mark.parametrize("words", commands(DOCS / "how-to" / "submitting.md"), ids=" ".join)
+def test_the_checklist_before_submission(tmp_path: Path, words: list[str]) -> None:
+    package = PCA_50.copy(tmp_path)
+    (package / "pytest.ini").write_text(blocks(PAGE, "ini")[0], encoding="utf-8")
+    run = run_vcp(package, words[1:], commands=True)
+    assert run.code == 0, run.output
+    assert "CONFORMANT  default: " in run.output
 
 
 def test_gitlab_finds_the_junit_file() -> None:
