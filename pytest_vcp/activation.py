@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_vcp.environment import interpreters
 from pytest_vcp.progress import Progress
 from pytest_vcp.report import brief
 from pytest_vcp.report.distribution import Distribution
+from pytest_vcp.report.github import GitHubReport, is_asked_for
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import TerminalReport
 from pytest_vcp.run import RUN, Run
@@ -68,6 +70,8 @@ def switch_on(config: pytest.Config) -> None:
         config.pluginmanager.register(distribution, "vcp-distribution")
     if not worker and config.pluginmanager.hasplugin("terminal"):
         config.pluginmanager.register(TerminalReport(recorder), "vcp-terminal")
+    if not worker and is_asked_for(os.environ):
+        config.pluginmanager.register(GitHubReport(recorder), "vcp-github")
 
 
 def _variants(base: Settings) -> tuple[Settings, ...]:

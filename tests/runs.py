@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.environments import CACHE_VARIABLE
+from tests.schema import assert_valid
 
 # Ends a run that hangs; no test measures time with it.
 HANG_SECONDS = 900
@@ -91,6 +92,8 @@ def run_vcp(
     # A report of an earlier run says nothing about this one.
     written = _identity(report_file) not in (None, before)
     report = json.loads(report_file.read_text(encoding="utf-8")) if written else None
+    if report is not None:
+        assert_valid(report)
     return Run(done.returncode, done.stdout, report, _outcomes(report))
 
 
@@ -111,8 +114,9 @@ def command(arguments: Iterable[str]) -> list[str]:
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a run: without what surrounds the pytest that runs the tests."""
-    # pytest keeps its cache where tox says, which is not where the run is.
-    foreign = ("PYTEST", "TOX_")
+    # pytest keeps its cache where tox says, which is not where the run is. On a runner of GitHub,
+    # what a test breaks on purpose is not to be annotated.
+    foreign = ("PYTEST", "TOX_", "GITHUB_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # A width at which pytest cuts no line that a test wants to read; and byte-code kept from run
     # to run, as it is where the plugin was installed, but out of the checkout.

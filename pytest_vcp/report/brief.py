@@ -11,6 +11,7 @@ import copy
 import pytest
 
 from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules import BY_ID
 from pytest_vcp.suite import rule_of
 
 _TOLD = (Blocked, ToolError, Unverified)
@@ -31,3 +32,15 @@ def pytest_runtest_makereport(
     report.outcome = "failed"
     report.longrepr = str(problem)
     return report
+
+
+def shorten(report: pytest.TestReport, item: pytest.Item, problem: BaseException | None) -> None:
+    """A user's test that could not have its facts: say why, without a traceback."""
+    if isinstance(problem, Blocked):
+        report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"
+    elif isinstance(problem, ToolError):
+        report.longrepr = str(problem)
+    elif isinstance(problem, Unverified):
+        # Nothing is wrong, there is only nothing to test: with --vcp-skip-inference, no model.
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {problem.reason}")

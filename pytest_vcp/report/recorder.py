@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.report import attested, distribution, document, on_python, published, recorded
+from pytest_vcp.report import (
+    attested,
+    brief,
+    distribution,
+    document,
+    junit,
+    on_python,
+    published,
+    recorded,
+)
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
     Outcome,
@@ -20,9 +29,10 @@ from pytest_vcp.report.outcomes import (
     waived,
 )
 from pytest_vcp.report.places import Places, variant_of
+from pytest_vcp.report.portable import Portable
 from pytest_vcp.report.turns import own_turn
 from pytest_vcp.report.verdict import ERROR_EXIT, Verdict, exit_code, judge
-from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rulebook.violations import ToolError, Unverified, Violation
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
@@ -82,6 +92,11 @@ class Recorder:
         }
         return tuple(self.run.settings.waivers.remarks(kinds))
 
+    @property
+    def portable(self) -> Portable:
+        """Rewrites what is told elsewhere than on the terminal."""
+        return Portable(variant.settings for variant in self.run.variants.values())
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
@@ -126,7 +141,7 @@ class Recorder:
         problem = call.excinfo.value if call.excinfo else None
         rule = rule_of(item)
         if rule is None:
-            _shorten(report, item, problem)
+            brief.shorten(report, item, problem)
         elif call.when == "call" or (call.when == "setup" and problem is not None):
             self._attach(report, item, rule, problem)
         return report
@@ -138,9 +153,7 @@ class Recorder:
             return
         outcome = self._outcome(rule, variant_of(item), self._once(rule, problem))
         report.vcp = outcome.as_json()  # type: ignore[attr-defined]
-        properties = [("vcp_rule", rule), ("vcp_outcome", outcome.kind)]
-        if variant_of(item):
-            properties.append(("vcp_variant", outcome.variant))
+        properties = junit.properties(outcome)
         report.user_properties += properties
         # JUnit XML takes them from the report of the tear-down, which takes them from the item.
         item.user_properties += properties
@@ -257,7 +270,7 @@ class Recorder:
             self.remarks,
         )
         try:
-            document.write(report, self.run.settings.report_dir)
+            document.write(self.portable.document(report), self.run.settings.report_dir)
         except OSError as failure:
             self.report_problem = str(failure)
         for name in () if cut_short else self.run.names:
@@ -275,15 +288,3 @@ class Recorder:
         # A failing test of the user's own stays a failure, whatever the package is.
         if code or session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = code
-
-
-def _shorten(report: pytest.TestReport, item: pytest.Item, problem: BaseException | None) -> None:
-    """A user's test that could not have its facts: say why, without a traceback."""
-    if isinstance(problem, Blocked):
-        report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"
-    elif isinstance(problem, ToolError):
-        report.longrepr = str(problem)
-    elif isinstance(problem, Unverified):
-        # Nothing is wrong, there is only nothing to test: with --vcp-skip-inference, no model.
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), 0, f"Skipped: {problem.reason}")

@@ -91,7 +91,7 @@ class TerminalReport:
         outcomes = recorder.outcomes(name).values()
         yield from _advice([entry for entry in outcomes if entry.kind == "advice"], told)
         yield from _waived([entry for entry in outcomes if entry.kind == "waived"])
-        yield from _unverified(verdict.unverified)
+        yield from _unverified(verdict)
         if verdict.gaps and verdict.first is None:
             yield f"missing     {', '.join(verdict.gaps)}: they have to be verified"
         if recorder.run.settings.artifact_only is None:
@@ -187,11 +187,8 @@ def _brief(outcome: Outcome) -> str:
     return f"{outcome.rule}: {place}{outcome.received}; {outcome.remedy}"
 
 
-def _unverified(outcomes: tuple[Outcome, ...]) -> Iterator[str]:
-    by_reason: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        by_reason.setdefault(outcome.message, []).append(outcome.rule)
-    for reason, rules in by_reason.items():
+def _unverified(verdict: Verdict) -> Iterator[str]:
+    for reason, rules in verdict.open_by_reason.items():
         more = f" and {len(rules) - _LISTED} more" if len(rules) > _LISTED else ""
         yield f"unverified  {', '.join(rules[:_LISTED])}{more}: {reason}"
 

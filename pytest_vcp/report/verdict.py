@@ -39,6 +39,14 @@ class Verdict:
         """What to fix first."""
         return self.broken[0] if self.broken else None
 
+    @property
+    def open_by_reason(self) -> dict[str, list[str]]:
+        """The rules that stayed open, together where the reason is the same."""
+        found: dict[str, list[str]] = {}
+        for outcome in self.unverified:
+            found.setdefault(outcome.message, []).append(outcome.rule)
+        return found
+
 
 def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
     """The verdict; a rule that has no outcome, because it was deselected, counts as unverified."""

@@ -109,9 +109,11 @@ def test_the_policy_says_which_packages_may_need_a_gpu(
 
 
 def test_an_artifact_alone_does_not_say_whether_it_needs_a_gpu(tmp_path: Path) -> None:
-    made = judged(tmp_path, both(DEMANDING, says_that_it_needs_one))
-    artifact = Path(made.variant["artifact"]["path"])
-    run = run_vcp(artifact.parent, [], f"--vcp-verify-artifact={artifact}", "--vcp-device=cpu")
+    package = PCA_50.copy(tmp_path, recorded=True)
+    both(DEMANDING, says_that_it_needs_one)(package)
+    made = run_vcp(package, PCA_50.options)
+    options = [f"--vcp-verify-artifact={made.variant['artifact']['path']}", "--vcp-device=cpu"]
+    run = run_vcp(package, options)
     assert run.outcomes["VCP901"] == run.outcomes["VCP704"] == "unverified", run.output
     assert "does not say whether" in run.variant["rules"]["VCP901"]["message"]
 

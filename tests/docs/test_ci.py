@@ -1,4 +1,4 @@
-"""The page on CI: its commands run, its exit codes are those of the plugin."""
+"""The pages on CI and submission: commands run, exit codes are those of the plugin."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import yaml
 
 from fixtures.references import PCA_50
 from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
-from tests.docs.pages import DOCS, blocks
+from tests.docs.pages import DOCS, blocks, commands
 from tests.runs import run_vcp
 
 PAGE = DOCS / "how-to" / "ci.md"
 
 
 def steps(value: Any) -> Iterator[str]:
-    """What the jobs of a workflow run, wherever it stands."""
+    """What the jobs of a workflow run, wherever it stands: `run` on GitHub, `script` on GitLab."""
     if isinstance(value, dict):
         if isinstance(command := value.get("run"), str):
             yield command
+        yield from value.get("script", [])
         for inner in value.values():
             yield from steps(inner)
     elif isinstance(value, list):
@@ -39,7 +40,7 @@ def gates() -> list[list[str]]:
 
 
 def test_every_workflow_has_its_gate() -> None:
-    assert len(gates()) == len(blocks(PAGE, "yaml")) == 2
+    assert len(gates()) == len(blocks(PAGE, "yaml")) == 3
 
 
 @pytest.mark.parametrize("words", gates(), ids=" ".join)
@@ -53,6 +54,24 @@ def test_the_gate_passes(tmp_path: Path, words: list[str]) -> None:
     assert run.code == 0, run.output
     assert run.report is not None
     assert run.report["verdict"] == "conformant"
+
+
+@pytest.mark.parametrize("words", commands(DOCS / "how-to" / "submitting.md"), ids=" ".join)
+def test_the_checklist_before_submission(tmp_path: Path, words: list[str]) -> None:
+    package = PCA_50.copy(tmp_path)
+    (package / "pytest.ini").write_text(blocks(PAGE, "ini")[0], encoding="utf-8")
+    run = run_vcp(package, words[1:], commands=True)
+    assert run.code == 0, run.output
+    assert "CONFORMANT  default: " in run.output
+
+
+def test_gitlab_finds_the_junit_file() -> None:
+    text = next(text for text in blocks(PAGE, "yaml") if "junit" in text)
+    job = yaml.safe_load(text)["conformance"]
+    (words,) = (shlex.split(text) for text in job["script"])
+    (file,) = (word.partition("=")[2] for word in words if word.startswith("--junitxml="))
+    assert job["before_script"][-1] == "cd mlflow_pkg"
+    assert job["artifacts"]["reports"]["junit"] == f"mlflow_pkg/{file}"
 
 
 def test_the_exit_codes() -> None:

@@ -21,7 +21,12 @@ from tests.docs.pages import DOCS
 
 ROOT = DOCS.parent
 PAGES = sorted(
-    [*(DOCS / "how-to").glob("*.md"), *(DOCS / "rules").glob("*.md"), ROOT / "README.md"]
+    [
+        *(DOCS / "how-to").glob("*.md"),
+        *(DOCS / "rules").glob("*.md"),
+        DOCS / "report.md",
+        ROOT / "README.md",
+    ]
 )
 # Ini values share their form with the fixtures.
 FIXTURES = {
@@ -32,7 +37,7 @@ FIXTURES = {
     "vcp_spec",
     "vcp_variant",
 }
-PROPERTIES = {"vcp_rule", "vcp_outcome"}
+PROPERTIES = {"vcp_rule", "vcp_outcome", "vcp_level", "vcp_page"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

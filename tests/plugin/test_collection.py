@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import textwrap
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures.references import PCA_50
-from pytest_vcp.rules import RULES
+from pytest_vcp.rules import BY_ID, RULES
 from tests.runs import Run, run_vcp
 
 OPTIONS = PCA_50.options
+CHECKOUT = Path(__file__).parents[2]
 ALL = [rule.id for rule in RULES]
 STATIC = [rule.id for rule in RULES if rule.stage == "static"]
 # Selects the static rules, which take no environment and hardly any time.
@@ -154,16 +156,34 @@ def test_the_report_is_written_without_a_terminal(package: Path, options: tuple[
     assert run.report["verdict"] == "nonconformant"
 
 
-def test_junit_has_the_rule_ids(package: Path, tmp_path: Path) -> None:
+def properties_of(file: Path) -> Iterator[dict[str | None, str | None]]:
+    """The properties of each test in a JUnit file."""
+    for case in ET.parse(file).iter("testcase"):
+        yield {entry.get("name"): entry.get("value") for entry in case.iter("property")}
+
+
+def test_junit_tells_of_each_rule(package: Path, tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"
     options = [*OPTIONS, "--vcp-model-config-json=[]", f"--junitxml={file}"]
     run = run_vcp(package, options, commands=True)
-    found = {}
-    for case in ET.parse(file).iter("testcase"):
-        properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
-        found[properties["vcp_rule"]] = properties["vcp_outcome"]
-    assert found == run.outcomes
-    assert found["VCP108"] == "failed"
+    told = {entry["vcp_rule"]: entry for entry in properties_of(file)}
+    assert {rule: entry["vcp_outcome"] for rule, entry in told.items()} == run.outcomes
+    assert run.outcomes["VCP108"] == "failed"
+    for rule, entry in told.items():
+        assert rule is not None
+        assert entry["vcp_level"] == BY_ID[rule].level
+        assert (CHECKOUT / str(entry["vcp_page"])).read_text("utf-8").startswith(f"# {rule}")
+        is_of_one = BY_ID[rule].scope == "variant"
+        assert entry.get("vcp_variant") == ("default" if is_of_one else None)
+
+
+def test_junit_tells_variants_apart(package: Path, tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    (package / "LICENSE").unlink()
+    run_vcp(package, ["--vcp-variant=all", f"--junitxml={file}"])
+    told = [(entry["vcp_rule"], entry.get("vcp_variant")) for entry in properties_of(file)]
+    assert len(told) == len(set(told))
+    assert {variant for _, variant in told} == {None, "pcs10", "pcs50"}
 
 
 OWN_TESTS = """

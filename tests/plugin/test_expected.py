@@ -60,7 +60,7 @@ def test_what_is_recorded_is_reproduced(package: Path) -> None:
     assert made.outcomes[RULE] == "unverified"
     content = (package / FILE).read_bytes()
     assert [path.name for path in (package / FOLDER).iterdir()] == [FILE.name]
-    assert made.variant["recorded"] == {"path": str(package / FILE), "bytes": len(content)}
+    assert made.variant["recorded"] == {"path": FILE.as_posix(), "bytes": len(content)}
     assert f"expected    recorded at ./{FILE}" in made.output
 
     again = judged(package, f"--vcp-must-verify={RULE}")

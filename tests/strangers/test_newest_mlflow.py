@@ -46,7 +46,7 @@ def test_the_newest_is_newer_than_the_platforms(lock: dict[str, str]) -> None:
 
 def test_a_reference_package_conforms(lock: dict[str, str], tmp_path: Path) -> None:
     package = PCA_50.copy(tmp_path)
-    _assert_conforms(_run(package, PCA_50.options, lock), lock)
+    _assert_conforms(package, _run(package, PCA_50.options, lock), lock)
 
 
 @pytest.mark.parametrize("stranger", [CELL_TYPER, PERTURBATION], ids=lambda entry: entry.name)
@@ -54,7 +54,7 @@ def test_a_stranger_conforms(
     stranger: Stranger, lock: dict[str, str], tmp_path: Path, newest_python: Path
 ) -> None:
     package = stranger.build(tmp_path, newest_python)
-    _assert_conforms(_run(package, stranger.options, lock), lock, stranger.advice)
+    _assert_conforms(package, _run(package, stranger.options, lock), lock, stranger.advice)
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +79,11 @@ def _write_requirements(package: Path, lock: dict[str, str]) -> None:
     (package / "requirements.in").write_text(f"mlflow=={lock['mlflow']}\n{declared}")
 
 
-def _assert_conforms(run: Run, lock: dict[str, str], advice: frozenset[str] = frozenset()) -> None:
+def _assert_conforms(
+    package: Path, run: Run, lock: dict[str, str], advice: frozenset[str] = frozenset()
+) -> None:
     assert run.code == 0, run.output
     assert run.variant["verdict"] == "conformant"
     assert set(run.not_passed) <= {"VCP714", "VCP902", "VCP903", *advice}, run.output
-    mlmodel = Path(run.variant["artifact"]["path"], "MLmodel").read_text(encoding="utf-8")
+    mlmodel = (package / run.variant["artifact"]["path"] / "MLmodel").read_text(encoding="utf-8")
     assert f"mlflow_version: {lock['mlflow']}" in mlmodel

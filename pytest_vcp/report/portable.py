@@ -1,0 +1,104 @@
+"""What a run tells in words that hold on any machine: no path of this one, no name of its user.
+
+The terminal names places as they are. What is kept or handed on names them from the package
+directory, or by words that stand for them.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.settings.resolved import Settings
+
+PACKAGE = "PACKAGE"
+# Where a path can't begin: within a word, or within another path.
+_BEFORE = r"(?<![\w.~-])"
+_AFTER = r"(?![\w-])(?!\.\w)"
+_NAME = r"[^/\s'\"`():,;]+"
+# The path of a URL belongs to its host; that of a file is one of this machine.
+_OF_A_FILE = r"(?:(?<=file://)|(?<![\w.~/-]))"
+_ANY_HOME = re.compile(
+    rf"{_OF_A_FILE}(?:/(?:home|Users)/{_NAME}|/root{_AFTER})|\b[A-Za-z]:([\\/])Users\1[^\\\s'\"/]+"
+)
+
+
+class Portable:
+    """Rewrites texts of a run; `variants` are its settings, those of one variant at least."""
+
+    def __init__(self, variants: Iterable[Settings]) -> None:
+        places = sorted(_places(list(variants)), key=lambda place: -len(place[0]))
+        self._places = [
+            (re.compile(f"{_BEFORE}{re.escape(path)}{_AFTER}"), word) for path, word in places
+        ]
+        # What is below has a name of its own in each run, and begins with that of the user.
+        folder = re.escape(tempfile.gettempdir())
+        self._temporary = re.compile(rf"{_OF_A_FILE}{folder}((?:/{_NAME})*)(?=/)")
+        user = _user()
+        self._homes = [_ANY_HOME]
+        if user:
+            owned = rf"{_OF_A_FILE}/(?:{_NAME}/)*?{re.escape(user)}{_AFTER}"
+            self._homes.append(re.compile(owned))
+
+    def text(self, text: str) -> str:
+        """The same text, with words in place of paths."""
+        for path, word in self._places:
+            text = path.sub(word, text)
+        text = self._temporary.sub(lambda found: "TMP/…" if found[1] else "TMP", text)
+        for home in self._homes:
+            text = home.sub("~", text)
+        return text
+
+    def path(self, path: str) -> str:
+        """A path, relative to the package directory where it lies in it or beside it."""
+        told = self.text(path)
+        return told.removeprefix(f"{PACKAGE}/") if told != PACKAGE else "."
+
+    def document(self, value: Any) -> Any:
+        """A report, with all of its texts rewritten; what is under `path` or `where` is a path."""
+        if isinstance(value, Mapping):
+            return {
+                key: self.path(entry)
+                if key in ("path", "where") and isinstance(entry, str)
+                else self.document(entry)
+                for key, entry in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.document(entry) for entry in value]
+        return self.text(value) if isinstance(value, str) else value
+
+
+def _places(variants: list[Settings]) -> Iterator[tuple[str, str]]:
+    """The directories of the run, each as it was given and as links lead to it."""
+    settings = variants[0]
+    known = [
+        (settings.pkg_dir, PACKAGE),
+        (settings.report_dir, "REPORT"),
+        (settings.cache_dir, "CACHE"),
+        *((entry.artifact_dir, "ARTIFACT") for entry in variants if _is_apart(entry)),
+    ]
+    if settings.artifact_only is not None:
+        known.append((settings.artifact_only, "ARTIFACT"))
+    known += [(Path(os.path.expanduser("~")), "~"), (settings.pkg_dir.parent, f"{PACKAGE}/..")]
+    for path, word in known:
+        for spelling in dict.fromkeys((str(path), os.path.realpath(path))):
+            if spelling != "/":
+                yield spelling, word
+
+
+def _is_apart(settings: Settings) -> bool:
+    """Whether the artifact goes to another place than into the package's repository."""
+    return not settings.artifact_dir.is_relative_to(settings.pkg_dir.parent)
+
+
+def _user() -> str | None:
+    """The name of the user; None where nobody knows it, as in a container without accounts."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return None
