@@ -39,8 +39,8 @@ def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Attempt | None, vcp_spec: Mo
     device = read_device(vcp_without_gpu.reply)
     if device.gpus:
         raise Violation(
-            expected="no GPU is used where none is to be visible (CUDA_VISIBLE_DEVICES is empty)",
-            received=f"the model's code set CUDA_VISIBLE_DEVICES={device.shown}",
+            expected="no GPU is visible where none is to be (CUDA_VISIBLE_DEVICES is empty)",
+            received=visibility_changed(device.shown),
             remedy=NOT_YOURS,
         )
 
@@ -133,7 +133,7 @@ def test_vcp906_the_visible_gpu_is_used(
     if device.shown != name:
         raise Violation(
             expected=expected,
-            received=f"the model's code set CUDA_VISIBLE_DEVICES={device.shown}",
+            received=visibility_changed(device.shown),
             remedy=NOT_YOURS,
         )
     if not device.added_bytes:
@@ -180,3 +180,10 @@ def test_vcp908_precision_keeps_the_dtype(
                     "the precision of the arithmetic",
                     where=vcp_spec.signature.where,
                 )
+
+
+def visibility_changed(shown: str | None) -> str:
+    """What the model's own code made of the variable."""
+    if shown is None:
+        return "the model's code removed CUDA_VISIBLE_DEVICES"
+    return f"the model's code set CUDA_VISIBLE_DEVICES={shown}"

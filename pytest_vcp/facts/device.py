@@ -11,8 +11,8 @@ from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
 from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.trial import driver
-from pytest_vcp.trial.elsewhere import WITHOUT_GPU, DeviceRun
-from pytest_vcp.trial.gpu_use import GpuUse, Held, held_over_passes
+from pytest_vcp.trial.elsewhere import SECOND_GPU, WITHOUT_GPU, DeviceRun
+from pytest_vcp.trial.gpu_use import BY_TORCH, GpuUse, Held, held_over_passes
 from pytest_vcp.trial.kernels import Kernels, Target, read_kernels
 from pytest_vcp.trial.prediction import Attempt, read_device
 from pytest_vcp.trial.trial import Trial
@@ -97,14 +97,14 @@ class DeviceFacts(ServingFacts):
         attempt = self._used_gpu
         assert attempt.reply is not None
         seen = read_device(attempt.reply).gpus
-        if not seen:
+        if self.gpu_use.counted != BY_TORCH:
             raise Unverified("only of torch it is known which GPU it uses")
         # By the driver's count also where the model's own code hides the others.
         number = max(len(seen), len(driver.visible_with(self.settings.device)))
         shown = devices.shown(os.environ)
         if number < 2 or (shown is not None and len(shown) < 2):
             raise Unverified("only one GPU is visible")
-        run = self._run_on_example().devices.run("cuda:1", "second-gpu")
+        run = self._run_on_example().devices.run("cuda:1", SECOND_GPU)
         return devices.nth(1), run.attempt
 
     @fact

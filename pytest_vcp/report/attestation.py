@@ -93,7 +93,8 @@ def _reason(outcome: Outcome, settings: Settings, names: Sequence[str]) -> str:
     """Why a rule was waived; what holds for the package is waived by a waiver for any variant."""
     owners = [outcome.variant] if outcome.variant else names
     waivers = (settings.waivers.of(outcome.rule, owner) for owner in owners)
-    return next(waiver.reason for waiver in waivers if waiver is not None)
+    # One until today is gone when a run ends after midnight.
+    return next((waiver.reason for waiver in waivers if waiver is not None), outcome.message)
 
 
 def _policy_digest(settings: Settings) -> str:

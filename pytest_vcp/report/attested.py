@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vcp.report import attestation, statement
+from pytest_vcp.report import attestation
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.report.whole import put
@@ -30,7 +30,7 @@ def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
     if "files" in facts:
         return  # Taken down by the process that judged it.
     with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-        _clear(run, place.settings)
+        _path(place.settings).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
         files = place.files() if isinstance(place, Finished) else place.artifact.files
         # As text: the name of a file need not be UTF-8, which is what travels between processes.
@@ -60,28 +60,15 @@ def write(
         run.names,
     )
     try:
-        path = put(_path(run, settings), f"{json.dumps(told, indent=2)}\n")
+        path = put(_path(settings), f"{json.dumps(told, indent=2)}\n")
     except OSError as problem:
         facts["attestation_problem"] = problem.strerror or str(problem)
         return
     facts["attestation"] = str(path)
 
 
-def _path(run: Run, settings: Settings) -> Path:
-    """Where the attestation goes: a variant whose artifact lies beside others has its own."""
-    is_one_of_several = len(run.names) > 1 or settings.artifact_dir.name == settings.variant
-    return _of_variant(settings) if is_one_of_several else settings.report_dir / _NAME
-
-
-def _of_variant(settings: Settings) -> Path:
-    return settings.report_dir / f"attestation-{settings.variant}.json"
-
-
-def _clear(run: Run, settings: Settings) -> None:
-    """Remove what is about to be replaced, and what speaks of this variant by the other name."""
-    own = _path(run, settings)
-    own.unlink(missing_ok=True)
-    for path in {settings.report_dir / _NAME, _of_variant(settings)} - {own}:
-        with contextlib.suppress(OSError, ValueError):
-            if statement.read(path.read_bytes()).variant == settings.variant:
-                path.unlink()
+def _path(settings: Settings) -> Path:
+    """Where the attestation goes: each variant of the metadata file has its own."""
+    if settings.sources["model-class"] == "metadata":
+        return settings.report_dir / f"attestation-{settings.variant}.json"
+    return settings.report_dir / _NAME

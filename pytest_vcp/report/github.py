@@ -31,6 +31,7 @@ class GitHubReport:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._is_judged = False
+        self._problem: str | None = None
 
     def pytest_sessionfinish(self) -> None:
         # The recorder has concluded by now: it wraps this hook.
@@ -39,13 +40,15 @@ class GitHubReport:
         self._is_judged = True
         if path := os.environ.get(_SUMMARY):
             try:
-                with Path(path).open("a", encoding="utf-8") as file:
+                with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(str(Summary(self._recorder)))
             except OSError as problem:
-                print(_command("warning", {}, f"the summary can't be written: {problem}"))
+                self._problem = f"the summary can't be written: {problem.strerror}"
 
     def pytest_unconfigure(self) -> None:
         """Annotate when pytest has said all: a runner sees commands at the start of lines only."""
+        if self._problem is not None:
+            print(_command("warning", {}, self._problem))
         if self._is_judged and os.environ.get(_ACTIONS) == "true":
             print("\n".join(_annotations(self._recorder)), flush=True)
 

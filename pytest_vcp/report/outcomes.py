@@ -74,7 +74,7 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None) -> Outcom
             message=_one_line(str(problem)),
             expected=_one_line(problem.expected),
             received=_one_line(problem.received),
-            where=str(problem.where) if problem.where else "",
+            where=_one_line(str(problem.where)) if problem.where else "",
             remedy=_one_line(problem.remedy),
         )
     if isinstance(problem, Unverified):
@@ -82,7 +82,8 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None) -> Outcom
     if isinstance(problem, Blocked):
         return Outcome(rule, variant, "skipped", message=f"fix {problem.rule} first")
     if isinstance(problem, ToolError):
-        return Outcome(rule, variant, "error", _one_line(problem.problem), remedy=problem.remedy)
+        told, remedy = _one_line(problem.problem), _one_line(problem.remedy)
+        return Outcome(rule, variant, "error", told, remedy=remedy)
     return Outcome(
         rule,
         variant,
@@ -130,4 +131,5 @@ def unrecorded(variant: str, problem: str) -> Outcome:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Without line breaks, and with the bytes of a name that is not UTF-8 written out."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

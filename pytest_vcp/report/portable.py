@@ -22,7 +22,9 @@ _BEFORE = r"(?<![\w.~-])"
 _AFTER = r"(?![\w-])(?!\.\w)"
 _NAME = r"[^/\s'\"`():,;]+"
 # The path of a URL belongs to its host; that of a file is one of this machine.
-_OF_A_FILE = r"(?:(?<=file://)|(?<![\w.~/-]))"
+# It may follow the letter of an option, or a line break as Python writes it, without a space.
+_OF_A_FILE = r"(?:(?<=file://)|(?<=\s-[A-Za-z])|(?<=\\[nrt])|(?<![\w.~/-]))"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ANY_HOME = re.compile(
     rf"{_OF_A_FILE}(?:/(?:home|Users)/{_NAME}|/root{_AFTER})|\b[A-Za-z]:([\\/])Users\1[^\\\s'\"/]+"
 )
@@ -44,12 +46,18 @@ class Portable:
         if user:
             owned = rf"{_OF_A_FILE}/(?:{_NAME}/)*?{re.escape(user)}{_AFTER}"
             self._homes.append(re.compile(owned))
+        name = re.escape(user or "")
+        # The folder that pytest and others make for a user has the name at its end.
+        self._of_the_user = re.compile(rf"(?<=TMP)(?:/…)?/[\w.-]*{name}[\w.-]*") if user else None
 
     def text(self, text: str) -> str:
         """The same text, with words in place of paths."""
+        text = _COLOUR.sub("", text)
         for path, word in self._places:
             text = path.sub(word, text)
         text = self._temporary.sub(lambda found: "TMP/…" if found[1] else "TMP", text)
+        if self._of_the_user is not None:
+            text = self._of_the_user.sub("/…", text)
         for home in self._homes:
             text = home.sub("~", text)
         return text
@@ -84,7 +92,9 @@ def _places(variants: list[Settings]) -> Iterator[tuple[str, str]]:
     ]
     if settings.artifact_only is not None:
         known.append((settings.artifact_only, "ARTIFACT"))
-    known += [(Path(os.path.expanduser("~")), "~"), (settings.pkg_dir.parent, f"{PACKAGE}/..")]
+    known.append((Path(os.path.expanduser("~")), "~"))
+    if not _holds_homes(settings.pkg_dir.parent):
+        known.append((settings.pkg_dir.parent, f"{PACKAGE}/.."))
     for path, word in known:
         for spelling in dict.fromkeys((str(path), os.path.realpath(path))):
             if spelling != "/":
@@ -93,7 +103,13 @@ def _places(variants: list[Settings]) -> Iterator[tuple[str, str]]:
 
 def _is_apart(settings: Settings) -> bool:
     """Whether the artifact goes to another place than into the package's repository."""
-    return not settings.artifact_dir.is_relative_to(settings.pkg_dir.parent)
+    beside = settings.pkg_dir if _holds_homes(settings.pkg_dir.parent) else settings.pkg_dir.parent
+    return not settings.artifact_dir.is_relative_to(beside)
+
+
+def _holds_homes(folder: Path) -> bool:
+    """Whether what lies in it is other people's, or everything."""
+    return str(folder) in ("/", "/home", "/Users")
 
 
 def _user() -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_vcp.report.attestation import PREDICATE_TYPE, RESULTS, STATEMENT_TYPE, TOOL
+from pytest_vcp.report.verdict import WORDS
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # An envelope may have either alphabet.
@@ -81,6 +82,10 @@ def _statement(document: Mapping[str, Any], is_signed: bool) -> Statement:
         raise ValueError("it names no file, or one of them twice")
     if predicate["result"] not in RESULTS:
         raise ValueError(f"its result is none of {', '.join(RESULTS)}")
+    if judged["verdict"] not in WORDS or (judged["verdict"] == "nonconformant") != (
+        predicate["result"] == "FAILED"
+    ):
+        raise ValueError("its result and its verdict don't fit one another")
     return Statement(
         files=files,
         result=predicate["result"],

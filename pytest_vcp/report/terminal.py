@@ -17,6 +17,7 @@ from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.trial.elsewhere import SECOND_GPU, WITHOUT_GPU
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
 _LISTED = 9  # rules named in one line
@@ -109,8 +110,8 @@ class TerminalReport:
 
 def _logs(settings: Settings) -> str:
     """The directories of logs: that of the run, and those of processes that saw other devices."""
-    found = sorted(settings.report_dir.glob("**/logs"), key=lambda folder: len(folder.parts))
-    return ", ".join(map(_near, found))
+    folders = (settings.report_dir / name / "logs" for name in ("", WITHOUT_GPU, SECOND_GPU))
+    return ", ".join(_near(folder) for folder in folders if folder.is_dir())
 
 
 def header(settings: Settings, follows: bool = False) -> Iterator[str]:

@@ -26,6 +26,8 @@ from pytest_vcp.settings.values import Given, refusal
 
 # Digests are computed outside of Python's lock; more readers make a disk slower.
 _READERS = 4
+# A statement on a hundred thousand files is smaller, and this is somebody else's file.
+_LARGEST = 64 << 20
 _NAME_IT = "name the attestation.json that a run wrote beside its report, or one that was signed"
 
 
@@ -54,6 +56,8 @@ def verify(config: pytest.Config, asked: str) -> int:
 
 def _read(file: Path, given: Given) -> Statement:
     try:
+        if file.stat().st_size > _LARGEST or not (file.is_file() or file.is_dir()):
+            raise ValueError(f"it is no file of at most {_LARGEST >> 20} MiB")
         return read(file.read_bytes())
     except OSError as problem:
         raise refusal(given, f"it can't be read: {problem.strerror}; {_NAME_IT}") from None

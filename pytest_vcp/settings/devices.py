@@ -37,7 +37,8 @@ def variables(device: str, caller: Mapping[str, str] = os.environ) -> dict[str, 
     if device == "cpu":
         return {VARIABLE: ""}
     if _INDEXED.fullmatch(device):
-        return {VARIABLE: nth(_index(device), caller)}
+        # The number of a GPU is then the one that the driver's tools show.
+        return {VARIABLE: nth(_index(device), caller), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return {}
 
 

@@ -20,10 +20,12 @@ from pytest_vcp.worker.client import WorkerFailure
 
 # The directory of what runs where no GPU is visible, for logs and scratch.
 WITHOUT_GPU = "without-gpu"
+# And of what runs where only another GPU is visible.
+SECOND_GPU = "second-gpu"
 
 # How libraries say that there is no GPU, and authors, who refuse to go on without one.
 _WANTS_A_GPU = re.compile(r"\b(cuda|gpus?|nvidia)\b", re.IGNORECASE)
-_PATH = re.compile(r"\S*/\S*")
+_PATH = re.compile(r"(?<!\w)(?:\.{0,2}|~)/\S+|\b\w+://\S+")
 _NOT_HERE = ("FileNotFoundError", "ModuleNotFoundError")
 
 

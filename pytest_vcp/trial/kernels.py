@@ -78,7 +78,8 @@ def read_kernels(
     in_use = tuple(
         Target((gpu["capability"][0], gpu["capability"][1]), gpu["name"]) for gpu in reply["gpus"]
     )
-    here = in_use or here
+    # The first that torch has in use is the one that "cuda" means.
+    here = in_use[:1] or here
     if not here and not asked_for:
         raise Unverified("no GPU is visible here, and the policy names none (gpu_capabilities)")
     if reply["torch"] is None:

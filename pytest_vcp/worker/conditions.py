@@ -22,12 +22,10 @@ _DROPPED_PREFIXES = (
     "COVERAGE_",
     "XDG_",
 )
-# What the caller may choose otherwise. A GPU has a number that does not depend on the others, as it
-# has for the driver; torch looks for one without using it, which it could not do again in a process
-# that the model forks; and no library takes the whole GPU for itself, since several processes have
-# the model at the same time.
+# What the caller may choose otherwise. torch looks for a GPU without using it, since what has used
+# one can't in a process that it forks; and no library takes a whole GPU for itself, since several
+# processes have the model at the same time.
 _GPU_DEFAULTS = {
-    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",

@@ -15,6 +15,8 @@ LEFT_BEHIND = (".vcp", ".pytest_cache")
 MOST_LINES = 6
 # The rule that stays open for a package without a recorded output.
 RECORDED = "VCP714"
+# What stays open here for a sound package: no output was recorded, and there is no GPU.
+OPEN_HERE = frozenset({RECORDED, *(entry.id for entry in RULES if entry.stage == "device")})
 _BROKEN = ("failed", "error", "advice")
 
 

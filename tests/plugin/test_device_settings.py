@@ -11,6 +11,7 @@ from tests.plugin.test_wrong_settings import refusal
 pytest_plugins = ["pytester"]
 
 NAME = "CUDA_VISIBLE_DEVICES"
+IN_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,10 @@ NAME = "CUDA_VISIBLE_DEVICES"
         ("cuda", {NAME: "3"}, {}),
         ("cpu", {}, {NAME: ""}),
         ("cpu", {NAME: "3"}, {NAME: ""}),
-        ("cuda:0", {}, {NAME: "0"}),
-        ("cuda:1", {}, {NAME: "1"}),
-        ("cuda:1", {NAME: "2, 5"}, {NAME: "5"}),
-        ("cuda:0", {NAME: "GPU-8f2a"}, {NAME: "GPU-8f2a"}),
+        ("cuda:0", {}, {NAME: "0", **IN_ORDER}),
+        ("cuda:1", {}, {NAME: "1", **IN_ORDER}),
+        ("cuda:1", {NAME: "2, 5"}, {NAME: "5", **IN_ORDER}),
+        ("cuda:0", {NAME: "GPU-8f2a"}, {NAME: "GPU-8f2a", **IN_ORDER}),
     ],
 )
 def test_a_process_sees_the_device_that_was_asked_for(
