@@ -52,7 +52,7 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_an_error(tmp_path: Path) -> No
     assert run.code == 10, run.output
     assert run.not_passed == {**dict.fromkeys(NEED_A_GPU, "unverified"), "VCP902": "error"}
     entry = run.variant["rules"]["VCP902"]
-    assert "--vcp-device cuda was given, and the model's process sees no GPU" in entry["message"]
+    assert "--vcp-device cuda was given, and no GPU is visible to a GPU library" in entry["message"]
     assert "--vcp-device auto" in entry["remedy"]
 
 
@@ -61,7 +61,7 @@ def test_a_run_that_requires_a_gpu_is_an_error_without_one(tmp_path: Path) -> No
     assert run.code == 10, run.output
     assert run.not_passed["VCP902"] == "error"
     message = run.variant["rules"]["VCP902"]["message"]
-    assert "--vcp-require-gpu was given, and the model's process sees no GPU" in message
+    assert "--vcp-require-gpu was given, and no GPU is visible to a GPU library" in message
 
 
 def test_one_gpu_of_several_can_be_chosen(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_needs_a_gpu_is_an_error_where_one_is_required(tmp_path: Path) -> N
     change = loading('raise RuntimeError("No CUDA GPUs are available")')
     run = judged(tmp_path, both(change, says_that_it_needs_one), "--vcp-require-gpu")
     assert run.code == 10, run.output
-    assert "sees no GPU" in run.variant["rules"]["VCP701"]["message"]
+    assert "no GPU is visible" in run.variant["rules"]["VCP701"]["message"]
 
 
 @pytest.mark.parametrize(("gpu_only", "outcome"), [("always", "passed"), ("never", "failed")])

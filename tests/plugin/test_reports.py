@@ -266,7 +266,7 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(package: Path) -> None:
     assert run.report["verdict"] == "error"
     assert run.outcomes["VCP902"] == "error"
     entry = run.variant["rules"]["VCP902"]
-    assert "sees no GPU" in entry["message"]
+    assert "no GPU is visible" in entry["message"]
     assert "--vcp-device auto" in entry["remedy"]
     assert "failed" not in run.outcomes.values()
     assert not (package / "mlflow_model_artifact").exists()
