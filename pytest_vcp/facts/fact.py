@@ -39,6 +39,12 @@ class fact(Generic[T]):
         return value  # type: ignore[no-any-return]
 
 
+def known(facts: object, name: str) -> Any:
+    """A fact that was worked out already; None where nobody asked for it, or there is none."""
+    value, _ = vars(facts).get("_answers", {}).get(name, (None, None))
+    return value
+
+
 def names_of_facts(owner: type) -> Iterator[str]:
     """Every public fact of a class, whether it has to be remembered or not."""
     for name in dir(owner):

@@ -72,7 +72,7 @@ class FileFacts:
         """The wrapper class, found in the source."""
         return self._variant.wrapper
 
-    @property
+    @fact
     def lock(self) -> Lock:
         """requirements.in and requirements.txt, line by line."""
         return self._run.lock

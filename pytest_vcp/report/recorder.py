@@ -12,11 +12,11 @@ from pytest_vcp.report import (
     attested,
     brief,
     distribution,
-    document,
     junit,
     on_python,
     published,
     recorded,
+    reports,
 )
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
@@ -30,6 +30,7 @@ from pytest_vcp.report.outcomes import (
 )
 from pytest_vcp.report.places import Places, variant_of
 from pytest_vcp.report.portable import Portable
+from pytest_vcp.report.seen import seen
 from pytest_vcp.report.turns import own_turn
 from pytest_vcp.report.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.rulebook.violations import ToolError, Unverified, Violation
@@ -222,6 +223,7 @@ class Recorder:
 
     def _finish(self, variant: str, interrupted: bool) -> None:
         """Note what a variant came to, publish what was verified, end the processes."""
+        self.facts[variant].update(seen(self.run, variant))
         if self.run.environment is not None:
             self.facts[variant]["python"] = on_python.of_the_run(self.run)
         if self._found and self.run.settings.artifact_only and not interrupted:
@@ -251,7 +253,7 @@ class Recorder:
             self.facts[variant]["commands"] = place.trial.commands_run()
 
     def _conclude(self, cut_short: bool) -> None:
-        """Complete the outcomes, so that nothing goes unsaid, and write report and attestation."""
+        """Complete the outcomes, so that nothing goes unsaid, and write reports and attestation."""
         why = CUT_SHORT if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
@@ -264,13 +266,8 @@ class Recorder:
                 self._add(unpublished(name, place, problem))
             if problem := self.facts[name].get("recording_problem"):
                 self._add(unrecorded(name, problem))
-        report = document.build(
-            {name: (self._verdict(name), self.outcomes(name)) for name in self.run.names},
-            self.facts,
-            self.remarks,
-        )
         try:
-            document.write(self.portable.document(report), self.run.settings.report_dir)
+            reports.write(self)
         except OSError as failure:
             self.report_problem = str(failure)
         for name in () if cut_short else self.run.names:

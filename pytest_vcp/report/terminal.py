@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from pytest_vcp.report import cached, document
+from pytest_vcp.report import cached, document, reports
 from pytest_vcp.report.figures import figures_told
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.outcomes import Outcome
@@ -229,7 +229,7 @@ def _commands(commands: list[dict[str, object]]) -> str:
 def _report(problem: str | None, settings: Settings) -> str:
     if problem is not None:
         return _unwritten(problem)
-    return _near(settings.report_dir / document.NAME)
+    return ", ".join(_near(settings.report_dir / name) for name in reports.NAMES)
 
 
 def _unwritten(problem: str) -> str:

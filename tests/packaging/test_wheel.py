@@ -135,6 +135,8 @@ def test_nothing_else_is_inside(content: set[str]) -> None:
     others = {name for name in content if not name.endswith((".py", ".md"))}
     assert {name for name in others if not name.startswith(INFO)} == {
         "pytest_vcp/locking/pip-tools.txt",
+        "pytest_vcp/report/report.css",
+        "pytest_vcp/report/report.html.jinja",
         "pytest_vcp/report/report.schema.json",
         "pytest_vcp/settings/policy.yaml",
         "pytest_vcp/py.typed",

@@ -1,0 +1,203 @@
+"""report.html: the verdict and all that belongs to it, for people, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pytest_vcp import __version__
+from pytest_vcp.report import bars
+from pytest_vcp.report.rule_pages import rule_page
+from pytest_vcp.report.tree import tree
+from pytest_vcp.rules import BY_ID
+
+_TEMPLATE = "report.html.jinja"
+_WORDS = {
+    "conformant": "Every required rule holds, apart from those listed as unverified.",
+    "unverified": "Nothing is broken, but a rule that has to be judged could not be.",
+    "nonconformant": "A required rule is broken.",
+    "error": "The tool or its surroundings failed: nothing is said about the package.",
+}
+# By the first digit of an id.
+_SECTIONS = {
+    "1": "Layout",
+    "2": "Requirements",
+    "3": "Environment",
+    "4": "Signature",
+    "5": "Example",
+    "6": "Artifact",
+    "7": "Forward pass",
+    "8": "Serving",
+    "9": "Device",
+}
+# The first of these that a variant has is what a rule is said to have come to.
+_WORST = ("error", "failed", "advice", "waived", "skipped", "unverified", "passed")
+_BROKEN = _WORST[:2]
+
+
+@dataclass(frozen=True)
+class RuleTold:
+    """A rule with its outcome for each variant; one without a name where they are all the same."""
+
+    id: str
+    title: str
+    level: str
+    kind: str
+    outcomes: tuple[tuple[str, Mapping[str, str]], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rules of one section of the standard, and how many of them had which outcome."""
+
+    title: str
+    rules: tuple[RuleTold, ...]
+
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        return _counted([rule.kind for rule in self.rules])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it shows what it holds from the start: something in it is broken."""
+        return any(rule.kind in _BROKEN for rule in self.rules)
+
+
+def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page; `report` is what report.json holds, `more` what is known besides of each variant.
+
+    `more` has the model's name, the rules that stand in the way (`broken`) in the order of the
+    work, what is certain to follow (`foreseen`), `gaps`, and what `seen` found.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(size=bars.size, seconds=bars.seconds)
+    told = {
+        "report": report,
+        "variants": _variants(report["variants"], more),
+        "lock": _first(more, "lock"),
+        "environment": _first(more, "environment"),
+    }
+    return environment.get_template(_TEMPLATE).render(
+        **told,
+        parts=_parts(told),
+        several=len(report["variants"]) > 1,
+        sections=_sections(report["variants"]),
+        page=rule_page,
+        words=_WORDS,
+        version=__version__,
+    )
+
+
+
+def _parts(told: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the page that have something to say, by id."""
+    variants = told["variants"]
+
+    def has(*keys: str) -> bool:
+        return any(variant[key] for variant in variants for key in keys)
+
+    parts = {
+        "to-do": ("To do", has("has_to_do")),
+        "advice": ("Advice", has("advice")),
+        "waived": ("Waived", has("waived")),
+        "waivers": ("About the waivers", bool(told["report"]["waivers"])),
+        "unverified": ("Unverified", has("unverified")),
+        "rules": ("Rules", True),
+        "signature": ("Signature and params", has("signature", "outputs")),
+        "artifact": ("Files of the artifact", has("files")),
+        "environment": ("Environment and lock", bool(told["lock"] or told["environment"])),
+        "figures": ("Figures", has("figures")),
+    }
+    return {id_: title for id_, (title, is_there) in parts.items() if is_there}
+
+
+def _variants(
+    variants: Mapping[str, Mapping[str, Any]], more: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the page says of each variant; a finding is told in full for the first that has it."""
+    found: list[dict[str, Any]] = []
+    known: list[Mapping[str, str]] = []
+    for name, told in variants.items():
+        variant = _variant(name, told, more[name])
+        to_do = variant["to_do"]
+        variant["as_above"] = [entry["id"] for entry in to_do if entry in known]
+        variant["to_do"] = [entry for entry in to_do if entry not in known]
+        known += to_do
+        found.append(variant)
+    return found
+
+
+def _variant(name: str, told: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields of the report on a variant, and lists made from them."""
+    rules = told["rules"]
+    named = {rule: {**entry, "id": rule} for rule, entry in rules.items()}
+    others = [entry for rule, entry in named.items() if rule not in more["broken"]]
+    figures = told["figures"]
+    return {
+        **told,
+        **more,
+        "name": name,
+        "has_to_do": bool(more["broken"] or more["gaps"]),
+        "counts": _counted([entry["outcome"] for entry in rules.values()]),
+        "to_do": [named[rule] for rule in more["broken"]],
+        "advice": [entry for entry in others if entry["outcome"] == "advice"],
+        "waived": [entry for entry in others if entry["outcome"] == "waived"],
+        "unverified": _by_reason(rules),
+        "signature": more.get("signature"),
+        "tree": more.get("tree"),
+        "files": tree(more["tree"]["files"]) if "tree" in more else None,
+        "bars": bars.groups(figures, told["commands"]) if figures else [],
+        "other_figures": list(bars.others(figures)) if figures else [],
+    }
+
+
+def _by_reason(rules: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """The rules that stayed open, together where the reason is the same."""
+    found: dict[str, list[str]] = {}
+    for rule, entry in rules.items():
+        if entry["outcome"] == "unverified":
+            found.setdefault(entry["message"], []).append(rule)
+    return found
+
+
+def _sections(variants: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    rules = [_rule(rule, variants) for rule in BY_ID]
+    return [
+        Section(title, tuple(rule for rule in rules if rule.id.startswith(f"VCP{digit}")))
+        for digit, title in _SECTIONS.items()
+    ]
+
+
+def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleTold:
+    outcomes = {name: told["rules"][rule] for name, told in variants.items()}
+    found = list(outcomes.values())
+    told = list(outcomes.items()) if any(entry != found[0] for entry in found) else [("", found[0])]
+    kinds = {entry["outcome"] for entry in found}
+    return RuleTold(
+        id=rule,
+        title=BY_ID[rule].title,
+        level=BY_ID[rule].level,
+        kind=next(kind for kind in _WORST if kind in kinds),
+        outcomes=tuple(told),
+    )
+
+
+def _counted(kinds: Sequence[str]) -> list[tuple[str, int]]:
+    """How many there are of each, the worst first."""
+    return [(kind, kinds.count(kind)) for kind in _WORST if kind in kinds]
+
+
+def _first(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:
+    """What holds for all variants, as the first that knows it has it."""
+    found: Iterator[Any] = (entry[key] for entry in more.values() if key in entry)
+    return next(found, None)

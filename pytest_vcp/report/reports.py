@@ -1,0 +1,61 @@
+"""The end of a run that judged something: report.json and report.html are put side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_vcp.report import document
+from pytest_vcp.report.foresight import foreseen
+from pytest_vcp.report.whole import put
+
+if TYPE_CHECKING:
+    from pytest_vcp.report.recorder import Recorder
+    from pytest_vcp.settings.resolved import Settings
+
+_PAGE = "report.html"
+NAMES = (document.NAME, _PAGE)
+# What `seen` takes down for people.
+_SEEN = ("signature", "tree", "lock", "environment")
+
+
+def write(recorder: Recorder) -> None:
+    """Write both. Raises OSError for the first that can't be written."""
+    # Nobody needs what renders a page before there is one.
+    from pytest_vcp.report import html
+
+    portable, directory = recorder.portable, recorder.run.settings.report_dir
+    report = portable.document(
+        document.build(
+            {
+                name: (recorder.verdicts[name], recorder.outcomes(name))
+                for name in recorder.run.names
+            },
+            recorder.facts,
+            recorder.remarks,
+        )
+    )
+    document.write(report, directory)
+    more = {name: _besides(recorder, name) for name in recorder.run.names}
+    put(directory / _PAGE, html.render(report, portable.document(more)))
+
+
+def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:
+    """What the page says of a variant, and report.json does not."""
+    verdict, facts = recorder.verdicts[variant], recorder.facts[variant]
+    settings = recorder.run.variants[variant].settings
+    to_come = foreseen(settings, recorder.outcomes(variant)) if verdict.broken else ()
+    return {
+        "model": _model(settings),
+        "is_finished": settings.artifact_only is not None,
+        "broken": [outcome.rule for outcome in verdict.broken],
+        "foreseen": [line.removeprefix("then").strip() for line in to_come],
+        "gaps": list(verdict.gaps),
+        **{key: facts[key] for key in _SEEN if key in facts},
+    }
+
+
+def _model(settings: Settings) -> str:
+    """What was judged, by name; empty where nothing named the class."""
+    if settings.artifact_only is not None:
+        return settings.artifact_only.name
+    return str(settings.model_class) if settings.model_class.module else ""
