@@ -41,9 +41,9 @@ def groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, Any]]) ->
     """Time, memory, scaling and commands; what was not measured is left out."""
     steps = figures["scaling"]
     found = (
-        Group("Seconds", _bars(_named(_SECONDS, figures), seconds)),
-        Group("Bytes", _bars(_named(_BYTES, figures), size)),
-        Group("Scaling: seconds of a pass", _bars(_of_steps(steps, "seconds"), seconds)),
+        Group("Time", _bars(_named(_SECONDS, figures), seconds)),
+        Group("Memory and size", _bars(_named(_BYTES, figures), size)),
+        Group("Scaling: time of a pass", _bars(_of_steps(steps, "seconds"), seconds)),
         Group("Scaling: most memory until then", _bars(_of_steps(steps, "peak_rss_bytes"), size)),
         Group("Scaling: memory on the GPU", _bars(_of_steps(steps, "peak_device_bytes"), size)),
         Group(

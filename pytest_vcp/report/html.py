@@ -71,7 +71,8 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     """The page; `report` is what report.json holds, `more` what is known besides of each variant.
 
     `more` has the model's name, the rules that stand in the way (`broken`) in the order of the
-    work, what is certain to follow (`foreseen`), `gaps`, and what `seen` found.
+    work, what is certain to follow (`foreseen`), `gaps`, what `seen` found, and
+    the `pictures`.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -98,7 +99,6 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     )
 
 
-
 def _parts(told: Mapping[str, Any]) -> dict[str, str]:
     """The parts of the page that have something to say, by id."""
     variants = told["variants"]
@@ -114,6 +114,7 @@ def _parts(told: Mapping[str, Any]) -> dict[str, str]:
         "unverified": ("Unverified", has("unverified")),
         "rules": ("Rules", True),
         "signature": ("Signature and params", has("signature", "outputs")),
+        "pictures": ("Pictures of the output", has("pictures")),
         "artifact": ("Files of the artifact", has("files")),
         "environment": ("Environment and lock", bool(told["lock"] or told["environment"])),
         "figures": ("Figures", has("figures")),

@@ -37,6 +37,7 @@ from pytest_vcp.rulebook.violations import ToolError, Unverified, Violation
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
+from pytest_vcp.trial import pictures
 from pytest_vcp.trial.prediction import told_outputs
 
 _NOT_JUDGED = ("unverified", "skipped")
@@ -121,17 +122,16 @@ class Recorder:
         result = yield
         done, following = variant_of(item), nextitem and variant_of(nextitem)
         if done and following and done != following:
-            self._scale(done)
-            self._note(done)
+            self._look_back(done)
             self.run.variants[done].end_processes()
         return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Measure last what judges nothing; a run that is cut short does not come so far."""
+        """See to what judges nothing last; a run that is cut short does not come so far."""
         result = yield
         for name in self.run.names:
-            self._scale(name)
+            self._look_back(name)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -237,20 +237,25 @@ class Recorder:
             published.keep(self.run, variant, self.facts[variant])
         self.run.variants[variant].end_processes()
 
-    def _scale(self, variant: str) -> None:
-        """Measure larger inputs, where that is asked for and the model was tried."""
+    def _look_back(self, variant: str) -> None:
+        """Measure larger inputs where that is asked for, take down the figures, draw the output."""
         trial = self.run.variants[variant].trial
-        if trial is not None and self.run.settings.scaling:
+        if trial is None:
+            return
+        if self.run.settings.scaling:
             trial.scale()
+        self._note(variant)
+        self.facts[variant].setdefault("pictures", pictures.drawn(trial))
 
     def _note(self, variant: str) -> None:
         """Take down the figures of a variant, as long as its workers can be asked."""
-        place = self.run.variants[variant]
+        place, facts = self.run.variants[variant], self.facts[variant]
         figures = place.figures()
-        if place.trial is not None and figures is not None:
-            self.facts[variant]["figures"] = asdict(figures)
-            self.facts[variant]["outputs"] = told_outputs(place.trial.first_pass())
-            self.facts[variant]["commands"] = place.trial.commands_run()
+        # What drawing cost is no figure of the example.
+        if place.trial is not None and figures is not None and "pictures" not in facts:
+            facts["figures"] = asdict(figures)
+            facts["outputs"] = told_outputs(place.trial.first_pass())
+            facts["commands"] = place.trial.commands_run()
 
     def _conclude(self, cut_short: bool) -> None:
         """Complete the outcomes, so that nothing goes unsaid, and write reports and attestation."""

@@ -35,8 +35,11 @@ def write(recorder: Recorder) -> None:
         )
     )
     document.write(report, directory)
-    more = {name: _besides(recorder, name) for name in recorder.run.names}
-    put(directory / _PAGE, html.render(report, portable.document(more)))
+    more = {
+        name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
+        for name in recorder.run.names
+    }
+    put(directory / _PAGE, html.render(report, more))
 
 
 def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:
@@ -52,6 +55,19 @@ def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:
         "gaps": list(verdict.gaps),
         **{key: facts[key] for key in _SEEN if key in facts},
     }
+
+
+def _pictures(recorder: Recorder, variant: str) -> dict[str, Any] | None:
+    """The pictures, with what is said of them rewritten, but not what they are made of."""
+    drawn = recorder.facts[variant].get("pictures")
+    if drawn is None:
+        return None
+    portable = recorder.portable
+    pictures = [
+        {**portable.document({**picture, "png": ""}), "png": picture["png"]}
+        for picture in drawn["pictures"]
+    ]
+    return {"pictures": pictures, "remarks": portable.document(drawn["remarks"])}
 
 
 def _model(settings: Settings) -> str:

@@ -1,0 +1,139 @@
+"""Pictures of the first result, for people to look at: how its values lie, and what it looks like.
+
+Drawn with the environment's own matplotlib; where there is none, nothing is drawn.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+from . import outputs
+from .labels import labels_of
+from .plain import first_line
+
+Reply = dict[str, Any]
+
+# The report holds them all, and has to stay a file that can be sent.
+_OUTPUTS = 4
+_PNG_BYTES = 300_000
+# More of them take longer and show the same.
+_VALUES = 1_000_000
+_ROWS, _COLUMNS = 2_000, 500
+_BINS = 60
+# What is shorter along one axis is no volume: channels, or a single slice.
+_THICKNESS = 8
+
+
+def draw(state: Reply, params: Reply) -> Reply:
+    """Draw the arrays of the first result: each picture with its output, what it shows, its PNG.
+
+    `params["inputs"]` are the inputs that it was predicted from. `remarks` say what is not drawn,
+    and why.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        return {"pictures": [], "remarks": ["the model's environment has no matplotlib"]}
+    found = [
+        (name, array)
+        for name, array in outputs.arrays(state["prediction"]).items()
+        if array.dtype.kind in "fiub" and array.size
+    ]
+    pictures: list[Reply] = []
+    remarks = [] if found else ["no output is an array of numbers"]
+    if len(found) > _OUTPUTS:
+        remarks.append(f"of {len(found)} outputs, {_OUTPUTS} are drawn")
+    with matplotlib.rc_context():
+        # As the model has set it up, it could want LaTeX, or a screen of another size.
+        matplotlib.rcdefaults()
+        for name, array in found[:_OUTPUTS]:
+            for sketch in (_distribution, _components, _slices):
+                try:
+                    picture = _picture(sketch, array, params["inputs"])
+                except Exception as problem:  # noqa: BLE001 - a picture is no need
+                    remarks.append(f"{type(problem).__name__}: {first_line(problem)}")
+                    continue
+                if picture is not None:
+                    pictures.append({"output": name, **picture})
+    return {"pictures": pictures, "remarks": remarks}
+
+
+def _picture(
+    sketch: Callable[[Any, Any, list[str]], str | None], array: Any, inputs: list[str]
+) -> Reply | None:
+    """What it shows, and the picture in base64; None where there is nothing of that kind to see."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.5), dpi=100)
+    FigureCanvasAgg(figure)
+    shows = sketch(figure, array, inputs)
+    if shows is None:
+        return None
+    written = io.BytesIO()
+    figure.savefig(written, format="png", bbox_inches="tight")
+    content = written.getvalue()
+    if len(content) > _PNG_BYTES:
+        raise ValueError(f"{shows}: {len(content)} bytes are too many for a report")
+    return {"shows": shows, "png": base64.b64encode(content).decode("ascii")}
+
+
+def _distribution(figure: Any, array: Any, inputs: list[str]) -> str | None:
+    import numpy
+
+    values = array.reshape(-1)[:: -(-array.size // _VALUES)].astype("float64")
+    values = values[numpy.isfinite(values)]
+    if not values.size:
+        return None
+    axes = figure.add_subplot()
+    axes.hist(values, bins=_BINS)
+    axes.set_xlabel("value")
+    axes.set_ylabel("count")
+    return "distribution of the values"
+
+
+def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
+    """The rows in the plane in which they differ most."""
+    import numpy
+
+    if array.ndim != 2:
+        return None
+    step = -(-len(array) // _ROWS)
+    data = array[::step, :: -(-array.shape[1] // _COLUMNS)].astype("float64")
+    finite = numpy.isfinite(data).all(axis=1)
+    data = data[finite]
+    if len(data) < 3 or data.shape[1] < 2 or (data == data[0]).all():
+        return None
+    left, strengths, _ = numpy.linalg.svd(data - data.mean(axis=0), full_matrices=False)
+    places, shares = left[:, :2] * strengths[:2], strengths**2 / (strengths**2).sum()
+    axes = figure.add_subplot()
+    axes.set_xlabel(f"first component ({shares[0]:.0%})")
+    axes.set_ylabel(f"second component ({shares[1]:.0%})")
+    column, labels = labels_of(inputs, len(array))
+    if labels is None:
+        axes.scatter(places[:, 0], places[:, 1], s=14)
+        return "first two principal components"
+    labels = labels[::step][finite]
+    for label in sorted(set(labels)):
+        kept = places[labels == label]
+        # A dollar sign would begin a formula.
+        axes.scatter(kept[:, 0], kept[:, 1], s=14, label=label.replace("$", r"\$"))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return f"first two principal components, coloured by {column}"
+
+
+def _slices(figure: Any, array: Any, inputs: list[str]) -> str | None:
+    """One slice through the middle along each of the last three axes."""
+    if array.ndim < 3 or min(array.shape[-3:]) < _THICKNESS:
+        return None
+    volume = array.reshape(-1, *array.shape[-3:])[0]
+    for axis in range(3):
+        axes = figure.add_subplot(1, 3, axis + 1)
+        middle = volume.take(volume.shape[axis] // 2, axis=axis)
+        axes.imshow(middle.astype("float64"), cmap="gray")
+        axes.set_title(f"axis {axis - 3}", fontsize="small")
+        axes.set_axis_off()
+    return "middle slices of the first volume"

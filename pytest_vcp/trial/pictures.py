@@ -1,0 +1,36 @@
+"""Pictures of the output, drawn where the output is. They judge nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.source.payload import inputs
+
+if TYPE_CHECKING:
+    from pytest_vcp.trial.trial import Trial
+
+
+def drawn(trial: Trial) -> Mapping[str, Any] | None:
+    """The pictures, as plain values, and remarks on what is missing; None without a prediction.
+
+    They cost memory: whoever wants figures of the example takes them down before.
+    """
+    first = trial.first_pass()
+    if first is None or first.reply is None:
+        return None
+    uris = inputs(trial.payload, trial.settings.policy.input_column)
+    try:
+        attempt = trial.ask("pictures.draw", {"inputs": uris}, "drawing the output")
+    except ToolError as problem:
+        return _none(problem.problem)
+    if attempt.failure is None:
+        return attempt.reply
+    if not attempt.failure.reached:
+        return _none("the model's process had ended before")
+    return _none(attempt.failure.summary)
+
+
+def _none(problem: str) -> Mapping[str, Any]:
+    return {"pictures": [], "remarks": [problem]}
