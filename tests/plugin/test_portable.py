@@ -1,8 +1,7 @@
-"""What report.json says means the same on another machine: no path of this one, no user's name."""
+"""What the reports say means the same on another machine: no path of this one, no user's name."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +23,7 @@ SPEC = "model_spec.py"
 
 
 def run_as_her(place: Path, change: Callable[[Path], None], *extra: str) -> tuple[Run, str]:
-    """A run in a directory that has the user's name; also the report as it was written."""
+    """A run in a directory that has the user's name; also the reports as they were written."""
     home = place / USER
     home.mkdir()
     package = PCA_50.copy(home)
@@ -32,7 +31,8 @@ def run_as_her(place: Path, change: Callable[[Path], None], *extra: str) -> tupl
     env = {"HOME": str(home), "LOGNAME": USER, "USER": USER}
     run = run_vcp(package, PCA_50.options, *extra, env=env)
     assert run.report is not None, run.output
-    return run, (package / ".vcp" / "report.json").read_text(encoding="utf-8")
+    written = (package / ".vcp" / f"report.{kind}" for kind in ("json", "html"))
+    return run, "".join(report.read_text(encoding="utf-8") for report in written)
 
 
 def is_sound(package: Path) -> None:
@@ -64,7 +64,8 @@ CASES: dict[Callable[[Path], None], str] = {
 @pytest.mark.parametrize("change", CASES, ids=lambda change: change.__name__)
 def test_neither_place_nor_user(tmp_path: Path, change: Callable[[Path], None]) -> None:
     run, written = run_as_her(tmp_path, change)
-    assert json.loads(written)["verdict"] == CASES[change], run.output
+    assert run.report is not None
+    assert run.report["verdict"] == CASES[change], run.output
     assert USER not in written
     assert str(tmp_path) not in written
     assert tempfile.gettempdir() + "/" not in written

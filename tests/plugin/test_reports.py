@@ -131,7 +131,7 @@ def test_conformant_says_what_stayed_open(conformant: Judged) -> None:
     sizes = r" {14}peak memory \d+ MB, artifact 0.2 MB, 2 model loads, \d+ forward passes"
     (place,) = (number for number, line in enumerate(block) if re.fullmatch(times, line))
     assert re.fullmatch(sizes, block[place + 1])
-    assert "  report      ./.vcp/report.json" in block
+    assert "  report      ./.vcp/report.json, ./.vcp/report.html" in block
 
 
 def test_a_run_on_a_conforming_package_is_short(conformant: Judged) -> None:

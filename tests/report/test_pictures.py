@@ -1,0 +1,90 @@
+"""Pictures in the report: drawn where the output is, and of no weight for the verdict."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures.mutants.forward import returning
+from fixtures.references import VOLUMES
+from tests.mutations.judging import assert_accepted
+from tests.place import Place, place
+from tests.report.conftest import Judged, judged
+from tests.report.pages import Page, read_page
+
+__all__ = ["place"]  # A fixture.
+
+DISTRIBUTION = "distribution of the values"
+COMPONENTS = "first two principal components, coloured by cell_type"
+
+
+def captions(page: Page) -> list[str]:
+    return [caption.text for caption in page.all("figcaption")]
+
+
+def test_distribution_and_components(sound: Judged) -> None:
+    page = sound.page
+    assert captions(page) == [DISTRIBUTION, COMPONENTS]
+    assert [image.attributes["alt"] for image in page.all("img")] == captions(page)
+    for source in page.values("src"):
+        content = base64.b64decode(source.partition(",")[2], validate=True)
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert len(content) < 300_000
+
+
+@pytest.mark.skipif(
+    VOLUMES.python != sys.version_info[:2], reason="the lock with torch is for another Python"
+)
+def test_slices_of_a_volume(tmp_path: Path) -> None:
+    found = judged(VOLUMES.copy(tmp_path), *VOLUMES.options)
+    assert found.run.code == 0, found.run.output
+    assert captions(found.page) == [DISTRIBUTION, "middle slices of the first volume"]
+
+
+def test_what_they_cost_is_no_figure(sound: Judged) -> None:
+    figures = sound.run.variant["figures"]
+    assert figures["forward_passes"] == 6
+    steps = [step["peak_rss_bytes"] for step in figures["scaling"]]
+    assert figures["peak_rss_bytes"] <= steps[0]
+
+
+WITHOUT = "import sys\nsys.modules['matplotlib'] = None\nreturn scores"
+KILLED = """
+import matplotlib, os, signal
+matplotlib.rc_context = lambda: os.kill(os.getpid(), signal.SIGKILL)
+return scores
+"""
+RAISES = """
+import matplotlib.figure
+matplotlib.figure.Figure.savefig = None
+return scores
+"""
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        (WITHOUT, "Not drawn: the model's environment has no matplotlib"),
+        (KILLED, "Not drawn: the process was killed by SIGKILL"),
+        (RAISES, "Not drawn: TypeError: "),
+    ],
+    ids=["no matplotlib", "killed", "raises"],
+)
+def test_without_a_picture_the_verdict_is_the_same(
+    place: Place, statements: str, told: str
+) -> None:
+    returning(statements)(place.package)
+    run = place.run()
+    assert_accepted(run, recorded=False)
+    page = read_page(place.package)
+    assert page.values("src") == []
+    assert told in page.part("pictures").text
+    place.assert_nothing_left()
+    place.assert_nothing_staged()
+
+
+def test_a_run_without_a_prediction_says_nothing_of_them(hostile: Judged) -> None:
+    assert "pictures" not in hostile.page.values("id")
