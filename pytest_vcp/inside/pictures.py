@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +35,8 @@ def draw(state: Reply, params: Reply) -> Reply:
     `params["inputs"]` are the inputs that it was predicted from. `remarks` say what is not drawn,
     and why.
     """
+    # The home of this process is not to be written to, and matplotlib would say so in its log.
+    os.environ.setdefault("MPLCONFIGDIR", tempfile.mkdtemp(prefix="matplotlib-"))
     try:
         import matplotlib
     except ImportError:

@@ -15,6 +15,8 @@ from pytest_vcp.report.rule_pages import rule_page
 from pytest_vcp.report.tree import tree
 from pytest_vcp.rules import BY_ID
 
+# The template and the style lie beside this module.
+HERE = Path(__file__).parent
 _TEMPLATE = "report.html.jinja"
 _WORDS = {
     "conformant": "Every required rule holds, apart from those listed as unverified.",
@@ -35,8 +37,8 @@ _SECTIONS = {
     "9": "Device",
 }
 # The first of these that a variant has is what a rule is said to have come to.
-_WORST = ("error", "failed", "advice", "waived", "skipped", "unverified", "passed")
-_BROKEN = _WORST[:2]
+WORST = ("error", "failed", "advice", "waived", "skipped", "unverified", "passed")
+_BROKEN = WORST[:2]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     the `pictures`.
     """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -188,14 +190,14 @@ def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleTold:
         id=rule,
         title=BY_ID[rule].title,
         level=BY_ID[rule].level,
-        kind=next(kind for kind in _WORST if kind in kinds),
+        kind=next(kind for kind in WORST if kind in kinds),
         outcomes=tuple(told),
     )
 
 
 def _counted(kinds: Sequence[str]) -> list[tuple[str, int]]:
     """How many there are of each, the worst first."""
-    return [(kind, kinds.count(kind)) for kind in _WORST if kind in kinds]
+    return [(kind, kinds.count(kind)) for kind in WORST if kind in kinds]
 
 
 def _first(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:

@@ -282,6 +282,13 @@ def test_report_is_replaced_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["report.json"]
 
 
+def test_report_tells_what_is_no_character(tmp_path: Path) -> None:
+    """A name that is not UTF-8, in what a model says."""
+    told = {"message": "no file caf\udce9.npz"}
+    path = document.write(told, tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8")) == told
+
+
 def test_report_is_readable_for_all_whom_the_mask_admits(tmp_path: Path) -> None:
     mask = os.umask(0o027)
     try:

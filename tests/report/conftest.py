@@ -40,10 +40,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    """Whatever it can name, it names as markup."""
+    """Whatever it can name, it names as markup, and its message is no UTF-8."""
     package = PCA_50.copy(tmp_path_factory.mktemp("hostile"))
     (package / "model_data" / "pcs50" / IMAGE).write_text("no picture", encoding="utf-8")
-    returning(f"raise ValueError({SCRIPT!r})")(package)
+    returning(f"raise ValueError({SCRIPT!r} + chr(0xDCE9))")(package)
     return judged(package)
 
 

@@ -90,7 +90,7 @@ def test_headings_are_in_order(any_of_them: Judged) -> None:
 def test_what_others_wrote_is_text(hostile: Judged) -> None:
     _, run, page = hostile
     assert run.outcomes["VCP704"] == "failed"
-    assert SCRIPT in page.part("to-do").text
+    assert rf"{SCRIPT}\udce9" in page.part("to-do").text
     assert IMAGE in page.part("artifact").text
     assert SCRIPT not in page.source
     assert IMAGE not in page.source
