@@ -10,6 +10,7 @@ from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
 from pytest_vcp.settings.tolerance import FULL
+from pytest_vcp.suite import unlike_declared
 from pytest_vcp.trial import driver
 from pytest_vcp.trial.elsewhere import SECOND_GPU, WITHOUT_GPU, DeviceRun
 from pytest_vcp.trial.gpu_use import BY_TORCH, GpuUse, Held, held_over_passes
@@ -17,15 +18,14 @@ from pytest_vcp.trial.kernels import Kernels, Target, read_kernels
 from pytest_vcp.trial.prediction import Attempt, read_device
 from pytest_vcp.trial.trial import Trial
 
-_FORM = ("VCP704", "VCP705", "VCP706")
-
 
 class DeviceFacts(ServingFacts):
     """The same, and what the model makes of devices and precisions."""
 
     @fact
     def without_gpu(self) -> Attempt | None:
-        """The first forward pass where no GPU is visible; None for a package that may need one."""
+        """The first forward pass where no GPU is visible; None where nothing can be held to it:
+        the package may need a GPU, or what it predicts is not as declared anywhere."""
         self._want_inference()
         self._gates.enter(self, "forward")
         if self.needs_gpu:
@@ -35,10 +35,13 @@ class DeviceFacts(ServingFacts):
         attempt = self._without_gpu(trial) if failure is None else Attempt(None, failure)
         if attempt.failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
+        if attempt.failure is None and unlike_declared(self.first_pass, self.spec) is not None:
+            return None  # What is wrong everywhere has been judged, and is waived.
         return attempt
 
     def _without_gpu(self, trial: Trial) -> Attempt:
-        self._gates.require(self, "VCP701", *_FORM)
+        self._gates.require(self, "VCP701", "VCP704")
+        self._gates.hold(self, "VCP705", "VCP706")
         if not trial.devices.has_gpu():
             return trial.predict()
         if self.judged is not trial:
