@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ class Recorder:
         }
         return tuple(self.run.settings.waivers.remarks(kinds))
 
-    @property
+    @cached_property
     def portable(self) -> Portable:
         """Rewrites what is told elsewhere than on the terminal."""
         return Portable(variant.settings for variant in self.run.variants.values())

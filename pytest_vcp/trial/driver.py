@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_vcp.settings.devices import VARIABLE, variables
+from pytest_vcp.settings.devices import shown, variables
 
 T = TypeVar("T")
 
@@ -58,10 +58,11 @@ def visible(found: tuple[Gpu, ...], environ: Mapping[str, str]) -> tuple[Gpu, ..
 
     As in CUDA, what comes after an entry that names no GPU is left out, too.
     """
-    if VARIABLE not in environ:
+    names = shown(environ)
+    if names is None:
         return found
     left: list[Gpu] = []
-    for name in map(str.strip, environ[VARIABLE].split(",")):
+    for name in names:
         named = [gpu for gpu in found if _is_called(gpu, name)]
         if len(named) != 1:
             break
