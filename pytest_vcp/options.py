@@ -96,6 +96,23 @@ OPTIONS = (
     Option("report-dir", "DIR", "where report.json goes (default .vcp in the package directory)"),
     Option("cache-dir", "DIR", "where environments are kept (default: the user's cache)"),
     Option(
+        "tracking-uri",
+        "URI",
+        "where MLflow keeps the run (default: a store of its own in mlflow/ below the report "
+        "directory)",
+    ),
+    Option(
+        "tracking-experiment",
+        "NAME",
+        "MLflow experiment for the run (default: the name of the model)",
+    ),
+    Option(
+        "register-model",
+        "NAME",
+        "make the model of a conformant run a new version of this registered model",
+    ),
+    Option("no-tracking", None, "don't keep the run with MLflow"),
+    Option(
         "scaling",
         None,
         "measure the forward pass on the example's observations 1, 4 and 16 times over, where they "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -40,6 +41,7 @@ class Run:
         self.settings = variants[0]
         self.interpreter = interpreter
         self.progress = progress
+        self.started = time.time()
         self.digests = FileDigests()
         self.environment: Environment | None = None
         # The rules that this run judges, once they have been collected.

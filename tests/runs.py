@@ -20,6 +20,8 @@ _BYTE_CODE = Path(__file__).parents[1] / ".tox" / "byte-code"
 REPORT_DIR = "--vcp-report-dir"
 # The rules for which MLflow's own commands are run.
 COMMAND_RULES = ("VCP803", "VCP804", "VCP805", "VCP807")
+# An option that has MLflow keep a run; by default, those of the tests are not kept.
+TRACKED = ("--vcp-tracking", "--vcp-register")
 _NOT_SELECTED = "not selected in this run"
 
 
@@ -109,6 +111,9 @@ def command(arguments: Iterable[str]) -> list[str]:
     # What looks after a cache is never to look after the one of the tests.
     if cache and not any(argument.startswith("--vcp-cache") for argument in given):
         given.append(f"--vcp-cache-dir={cache}")
+    # MLflow takes its time to keep a run, which is for tests of that alone.
+    if not any(argument.startswith(TRACKED) for argument in given):
+        given += ["-o", "vcp_no_tracking=true"]
     return [sys.executable, "-m", "pytest", *given]
 
 

@@ -30,7 +30,7 @@ def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
     if "files" in facts:
         return  # Taken down by the process that judged it.
     with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-        _path(place.settings).unlink(missing_ok=True)
+        path_of(place.settings).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
         files = place.files() if isinstance(place, Finished) else place.artifact.files
         # As text: the name of a file need not be UTF-8, which is what travels between processes.
@@ -60,14 +60,14 @@ def write(
         run.names,
     )
     try:
-        path = put(_path(settings), f"{json.dumps(told, indent=2)}\n")
+        path = put(path_of(settings), f"{json.dumps(told, indent=2)}\n")
     except OSError as problem:
         facts["attestation_problem"] = problem.strerror or str(problem)
         return
     facts["attestation"] = str(path)
 
 
-def _path(settings: Settings) -> Path:
+def path_of(settings: Settings) -> Path:
     """Where the attestation goes: each variant of the metadata file has its own."""
     if settings.sources["model-class"] == "metadata":
         return settings.report_dir / f"attestation-{settings.variant}.json"

@@ -69,11 +69,14 @@ class Reader:
     def path(self, name: str, default: Path, check: Callable[[Path, Given], Path]) -> Path:
         """A path: from the command line relative to the start, from the ini file to that file."""
         value = self.raw(name)
-        start = self._config.invocation_params.dir
-        if self.sources[name] == "ini" and self._config.inipath is not None:
-            start = self._config.inipath.parent
-        path = default if value is None else start / Path(str(value)).expanduser()
+        path = default if value is None else self.start(name) / Path(str(value)).expanduser()
         return check(path, self.given(name, path if value is None else value))
+
+    def start(self, name: str) -> Path:
+        """Where a relative path starts from; the value was looked up before."""
+        if self.sources[name] == "ini" and self._config.inipath is not None:
+            return self._config.inipath.parent
+        return self._config.invocation_params.dir
 
     def file(self, name: str, check: Callable[[Path, Given], Path]) -> Path | None:
         """A file that need not be given."""

@@ -17,6 +17,7 @@ from pytest_vcp.settings.devices import read_device
 from pytest_vcp.settings.places import absolute, package_dir, writable
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME, Reader
+from pytest_vcp.settings.tracking import Tracking, read_tracking
 from pytest_vcp.settings.values import (
     Given,
     ModelClass,
@@ -70,6 +71,7 @@ class Settings:
     policy: Policy
     report_dir: Path
     cache_dir: Path
+    tracking: Tracking | None
     scaling: bool
     timeout: float
     variant: str
@@ -120,6 +122,7 @@ def resolve(config: pytest.Config) -> Settings:
         policy=policy(read),
         report_dir=read.path("report-dir", pkg_dir / ".vcp", writable),
         cache_dir=cache_dir(read),
+        tracking=read_tracking(read),
         scaling=read.switch("scaling"),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
@@ -133,13 +136,24 @@ def resolve(config: pytest.Config) -> Settings:
             settings.given("require-gpu", "on"),
             f"the CPU was asked for; leave {settings.given('device', 'cpu').place} out",
         )
-    if settings.record_expected and settings.skip_inference:
+    if settings.skip_inference:
+        _refuse_without_forward(settings)
+    return settings
+
+
+def _refuse_without_forward(settings: Settings) -> None:
+    """Refuse what only a conformant run does: without a forward pass there is none."""
+    inference = settings.given("skip-inference", "on").place
+    if settings.record_expected:
         raise refusal(
             settings.given("record-expected", "on"),
-            "without a forward pass there is nothing to record; "
-            f"leave {settings.given('skip-inference', 'on').place} out",
+            f"without a forward pass there is nothing to record; leave {inference} out",
         )
-    return settings
+    if settings.tracking is not None and settings.tracking.registered is not None:
+        raise refusal(
+            settings.given("register-model", settings.tracking.registered),
+            f"without a forward pass no run is conformant; leave {inference} out",
+        )
 
 
 def finished_artifact(read: Reader) -> Path | None:

@@ -1,0 +1,81 @@
+"""Where MLflow keeps the run, if anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_vcp.requirements.url_secrets import masked
+from pytest_vcp.settings.reading import Reader
+from pytest_vcp.settings.values import Given, refusal
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d)")
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/.*)?")
+_SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>.*)")
+# Names that MLflow knows by themselves.
+_BARE = ("databricks", "databricks-uc", "uc")
+# What asks for tracking by name, so that a failure of it is one of the run.
+_ASKING = ("tracking-uri", "register-model")
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """`uri` is None for the store below the report directory, `experiment` for the model's name.
+
+    `registered` is the name of the registered model that gets a new version. `is_asked_for` is
+    whether the user named a place or a registered model, and does not just have the default.
+    """
+
+    uri: str | None = None
+    experiment: str | None = None
+    registered: str | None = None
+    is_asked_for: bool = False
+
+
+def read_tracking(read: Reader) -> Tracking | None:
+    """The settings of tracking; None where it is off."""
+    off = read.switch("no-tracking")
+    uri = read.one("tracking-uri", lambda given: _uri(given, read.start("tracking-uri")), None)
+    if uri is not None:
+        # This is what people are told.
+        read.texts["tracking-uri"] = masked(read.texts["tracking-uri"])
+    registered = read.one("register-model", _name, None)
+    experiment = read.one("tracking-experiment", lambda given: given.text, None)
+    if off and not _is_outdone(read):
+        return None
+    return Tracking(uri, experiment, registered, uri is not None or registered is not None)
+
+
+def _is_outdone(read: Reader) -> bool:
+    """Whether the command line asks for what the ini file forbids; refuses a contradiction."""
+    for name in _ASKING:
+        if read.sources[name] == read.sources["no-tracking"]:
+            given = read.given(name, read.texts[name])
+            no = read.place("no-tracking")
+            raise refusal(given, f"{no} says that no run is kept; leave one of the two out")
+    return any(read.sources[name] == "option" for name in _ASKING)
+
+
+def _uri(given: Given, start: Path) -> str:
+    """A URI for MLflow, with a relative path made absolute: the run has its own directory."""
+    text = given.text.strip()
+    if text in _BARE:
+        return text
+    if _HOST_AND_PORT.fullmatch(text):
+        raise refusal(given, f"write http://{text}, or https:// as the server has it")
+    if found := _SQLITE.fullmatch(text):
+        return f"{found['scheme']}:///{os.path.join(start, found['path'])}"
+    if _SCHEME.match(text):
+        return text
+    path = start / Path(text).expanduser()
+    if path.is_file():
+        raise refusal(given, f"it is a file; of a database, write sqlite:///{text}")
+    return path.as_uri()
+
+
+def _name(given: Given) -> str:
+    if set(given.text) & set("/:") or not given.text.strip():
+        raise refusal(given, "MLflow takes no / and no : in the name of a registered model")
+    return given.text

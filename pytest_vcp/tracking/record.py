@@ -1,0 +1,157 @@
+"""What MLflow is told of one variant: a run with params, tags and metrics, and its model."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vcp import __version__
+from pytest_vcp.report import attested, document, reports
+from pytest_vcp.source.metadata import read_metadata
+
+if TYPE_CHECKING:
+    from pytest_vcp.report.recorder import Recorder
+    from pytest_vcp.settings.resolved import Settings
+
+Metric = tuple[str, float, int]
+
+# MLflow's stores take names of these characters, and values of so many.
+_NO_KEY = re.compile(r"[^\w.\-/ ]")
+_NO_NAME = re.compile(r"[^\w\- ]")
+_WIDEST = 5000
+# What a package or an artifact is called when it is not called after its model.
+_COMMON = ("mlflow_pkg", "mlflow_model_artifact")
+# Settings that change what is judged, besides those that say what to package.
+_TOLD = ("policy", "must-verify", "waive", "strict", "scaling", "timeout", "json-payload-filepath")
+_ALWAYS = ("passed", "failed", "waived", "unverified")
+_ENDED = {"conformant": "FINISHED", "unverified": "FINISHED"}
+
+
+def experiment_of(settings: Settings) -> str:
+    """The name of the model: that of the metadata file, or else of the directory."""
+    if settings.artifact_only is None:
+        metadata = read_metadata(settings.pkg_dir, settings.policy)
+        if metadata is not None and metadata.model_name:
+            return metadata.model_name
+    place = settings.artifact_only or settings.pkg_dir
+    names = (path.name for path in (place, *place.parents))
+    return next((name for name in names if name and name not in _COMMON), place.name)
+
+
+def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
+    """The run of a variant, as the worker takes it (see `inside.tracking.keep`)."""
+    run, facts = recorder.run, recorder.facts[variant]
+    settings = run.variants[variant].settings
+    verdict = recorder.verdicts[variant]
+    digest = (facts.get("artifact") or {}).get("sha256")
+    tags = {
+        **{_key(name): value for name, value in settings.model_tags},
+        "vcp.verdict": verdict.word,
+        "vcp.version": __version__,
+        "vcp.variant": variant,
+        **({"vcp.fix_first": verdict.first.rule} if verdict.first else {}),
+        **({"vcp.artifact_sha256": digest} if digest else {}),
+        "mlflow.source.name": "pytest-vcp",
+    }
+    name = variant if settings.sources["model-class"] == "metadata" else experiment_of(settings)
+    return {
+        "name": f"{name} {digest[:8]}" if digest else name,
+        "started": int(run.started * 1000),
+        "finished": _ENDED.get(verdict.word, "FAILED"),
+        "params": recorder.portable.document(_params(settings, facts)),
+        "tags": {key: _cut(value) for key, value in tags.items()},
+        "metrics": [*_metrics(recorder, variant)],
+        "files": [str(path) for path in _files(recorder, variant) if path.is_file()],
+        "model": _model(settings, facts, name, tags),
+        "register": _registered(settings, verdict.word),
+    }
+
+
+def _params(settings: Settings, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Settings of the run; a nested configuration has its keys joined by dots."""
+    environment = facts.get("environment") or {}
+    told = {
+        "model_class": str(settings.model_class),
+        "variant": settings.variant,
+        **{f"artifact.{name}": path for name, path in settings.artifacts},
+        **dict(_flat("config", settings.model_config)),
+        "env_manager": settings.env_manager,
+        "python": facts["python"]["version"],
+        "mlflow": environment.get("mlflow") or "",
+        "lock_sha256": facts["python"]["lock"] or "",
+        "device": settings.device,
+        **{
+            name.replace("-", "_"): settings.texts[name] for name in _TOLD if name in settings.texts
+        },
+    }
+    if settings.artifact_only is not None:
+        del told["model_class"]
+    return {_key(name): _cut(value) for name, value in told.items() if value}
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _flat(f"{name}.{key}", entry)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _metrics(recorder: Recorder, variant: str) -> Iterator[Metric]:
+    """Figures, how many rules had each outcome, and the scaling by its observations."""
+    figures = recorder.facts[variant].get("figures") or {}
+    for name, value in figures.items():
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            yield name, float(value), 0
+    counts = document.counts(tuple(recorder.outcomes(variant).values()))
+    # None is a figure as well: what is compared is to have no gaps.
+    for kind in dict.fromkeys((*_ALWAYS, *counts)):
+        yield f"rules_{kind}", float(counts.get(kind, 0)), 0
+    for step in figures.get("scaling") or ():
+        for name, value in step.items():
+            if name != "observations" and value is not None:
+                yield f"scaling_{name}", float(value), int(step["observations"])
+
+
+def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
+    """The reports of this run; one that could not be written may be there from an earlier run."""
+    settings = recorder.run.variants[variant].settings
+    if recorder.report_problem is None:
+        yield from (settings.report_dir / name for name in reports.NAMES)
+    if "attestation" in recorder.facts[variant]:
+        yield attested.path_of(settings)
+
+
+def _model(
+    settings: Settings, facts: Mapping[str, Any], name: str, tags: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """The artifact that was published, or judged by itself; None where there is none to keep."""
+    place = settings.artifact_only if "attestation" in facts else None
+    if facts.get("artifact"):
+        place = settings.artifact_dir
+    if place is None:
+        return None
+    return {
+        "name": _NO_NAME.sub("_", name),
+        "path": str(place),
+        "tags": {key: value for key, value in tags.items() if not key.startswith("mlflow.")},
+        "is_ours": settings.artifact_only is None,
+    }
+
+
+def _registered(settings: Settings, word: str) -> str | None:
+    """The registered model that gets a version: only a conformant run does that."""
+    assert settings.tracking is not None
+    return settings.tracking.registered if word == "conformant" else None
+
+
+def _key(name: str) -> str:
+    return _NO_KEY.sub("_", name)
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _WIDEST else f"{value[: _WIDEST - 1]}…"

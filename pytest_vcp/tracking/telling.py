@@ -1,0 +1,52 @@
+"""What people are told of the runs that MLflow keeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_vcp.tracking.keeping import DATABASE, folder_of, log_of
+
+if TYPE_CHECKING:
+    from pytest_vcp.settings.resolved import Settings
+    from pytest_vcp.tracking.keeping import Kept
+
+
+def told(kept: Kept, settings: Settings) -> Iterator[str]:
+    """A line each: which runs are where, what was registered, what went wrong."""
+    assert settings.tracking is not None
+    if kept.runs:
+        names = ", ".join(str(run["name"]) for run in kept.runs.values())
+        yield f"tracking    {names} in experiment {kept.experiment}{_where(kept, settings)}"
+    if kept.left_out is not None:
+        yield f"tracking    not kept: {kept.left_out}"
+    if (name := settings.tracking.registered) is not None:
+        versions = [str(run["version"]) for run in kept.runs.values() if run["version"]]
+        yield f"registered  {_registered(name, versions)}"
+    if kept.problem is not None:
+        log = log_of(settings)
+        yield (
+            f"error       the run was not kept with MLflow{_where(kept, settings)}: "
+            f"{kept.problem}; the verdict stands, and the log is {_near(str(log))}"
+        )
+
+
+def _where(kept: Kept, settings: Settings) -> str:
+    assert settings.tracking is not None
+    if settings.tracking.uri is not None:
+        return f" at {kept.place}"
+    folder = _near(str(folder_of(settings)))
+    return f" (cd {folder} && mlflow ui --backend-store-uri sqlite:///{DATABASE})"
+
+
+def _registered(name: str, versions: list[str]) -> str:
+    if not versions:
+        return f"no version of {name}: only a conformant run that is kept makes one"
+    return f"{name}, version {', '.join(versions)}"
+
+
+def _near(path: str) -> str:
+    """The path relative to the current directory where it lies below, else as it is."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
