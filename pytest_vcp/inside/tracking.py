@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -113,8 +112,12 @@ def _keep_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
         if place is None:
             client.log_model_artifacts(made.model_id, model["path"])
         else:
-            copy = _link_or_copy if model["is_ours"] else shutil.copy2
-            shutil.copytree(model["path"], place, copy_function=copy, dirs_exist_ok=True)
+            shutil.copytree(
+                model["path"],
+                place,
+                copy_function=_Copying(model["path"], model["is_ours"]),
+                dirs_exist_ok=True,
+            )
     except BaseException:
         with contextlib.suppress(Exception):
             client.finalize_logged_model(made.model_id, "FAILED")
@@ -143,26 +146,33 @@ def _take_back(client: Any, kept: Reply) -> None:
             client.delete_logged_model(kept["model"])
 
 
-def _link_or_copy(source: str, destination: str) -> str:
-    """A file of an artifact under another name where nothing else leads to it, else a copy.
+class _Copying:
+    """Gives the files of an artifact a second name, or a second body, where it can.
 
-    What we put in place we never write to again. But a file of it may be one of model_data/ as
-    well, whose author writes into it when they train again.
+    What we put in place we never write to again, and so its weights can have a second name,
+    unless they have one already: it may be that of model_data/, whose author writes there when
+    they train again. Everything else is small, and may be edited by hand.
     """
-    if link(source, destination):
+
+    def __init__(self, artifact: str, is_ours: bool) -> None:
+        self._weights = os.path.join(artifact, "artifacts", "")
+        self._is_ours = is_ours
+
+    def __call__(self, source: str, destination: str) -> str:
+        is_weights = self._is_ours and source.startswith(self._weights)
+        if not link(source, destination) and not (is_weights and _second_name(source, destination)):
+            shutil.copy2(source, destination)
         return destination
-    if os.stat(source).st_nlink == 1 and _is_large(source):
-        with contextlib.suppress(OSError):
-            os.link(source, destination)
-            return destination
-    shutil.copy2(source, destination)
-    return destination
 
 
-def _is_large(path: str) -> bool:
-    """Whether a copy would cost something; what is small may be looked at, and edited, by hand."""
-    status = os.stat(path)
-    return stat.S_ISREG(status.st_mode) and status.st_size > 1 << 20
+def _second_name(source: str, destination: str) -> bool:
+    if os.stat(source).st_nlink > 1:
+        return False
+    try:
+        os.link(source, destination)
+    except OSError:
+        return False
+    return True
 
 
 def _local_path(uri: str) -> str | None:

@@ -1,0 +1,165 @@
+"""A tracking server of MLflow's own on loopback: one that is there, and some that are not."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.environments import environment_of
+from fixtures.references import PCA_50
+from tests.place import Place, place
+from tests.runs import HANG_SECONDS, run_vcp
+from tests.tracking.store import EXPERIMENT, Store
+
+__all__ = ["place"]  # A fixture.
+
+PASSWORD = "hunter2"
+ERROR = "error       the run was not kept with MLflow at "
+
+
+@pytest.fixture
+def port() -> int:
+    """A port where nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free: int = probe.getsockname()[1]
+        return free
+
+
+@pytest.fixture
+def server(port: int, tmp_path: Path) -> Iterator[str]:
+    """A running `mlflow server`, by its URI."""
+    python = environment_of(PCA_50.copy(tmp_path / "lock") / "requirements.txt").python
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(str(python), "-m", "mlflow", "server", "--workers", "1"),
+                *("--host", "127.0.0.1", "--port", str(port)),
+                *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}"),
+                *("--artifacts-destination", str(folder / "artifacts")),
+            ],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        # It serves with further processes of its own.
+        signal_group(process, signal.SIGTERM)
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    import os
+
+    os.killpg(process.pid, number)
+    process.wait(timeout=60)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + HANG_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "mlflow server has ended"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError("mlflow server does not answer")
+
+
+def test_a_server_keeps_the_run_and_registers_the_model(
+    server: str, package: Path, tmp_path: Path
+) -> None:
+    run = run_vcp(
+        package,
+        PCA_50.options,
+        f"--vcp-tracking-uri={server}",
+        "--vcp-register-model=served",
+        "--vcp-tracking-experiment=ours",
+    )
+    assert run.code == 0, run.output
+    assert f"in experiment ours at {server}" in run.output
+    assert "registered  served, version 1" in run.output
+    assert not (package / ".vcp" / "mlflow").exists()
+    assert not (package / "mlruns").exists()
+    (example,) = (package / "example_data").glob("*.h5ad")
+    store = Store(server, package, tmp_path / "elsewhere")
+    told = store.prediction("models:/served/1", example)
+    assert told["finite"]
+
+
+def test_a_server_that_is_down_costs_nothing_but_the_record(place: Place, port: int) -> None:
+    uri = f"http://127.0.0.1:{port}"
+    run = place.run(f"--vcp-tracking-uri={uri}", "--vcp-register-model=lost")
+    # What was asked for did not come about, so the run is no success; its verdict stands.
+    assert run.code == 10
+    assert run.variant["verdict"] == "conformant"
+    assert f"{ERROR}{uri}: no connection: Connection refused; the verdict stands" in run.output
+    assert "no version of lost: only a conformant run that is kept makes one" in run.output
+    assert (place.artifact / "MLmodel").is_file()
+    for name in ("report.json", "report.html", "attestation.json"):
+        assert (place.package / ".vcp" / name).is_file()
+    log = place.package / ".vcp" / "logs" / "tracking.log"
+    assert "Connection refused" in log.read_text(encoding="utf-8")
+    place.assert_nothing_staged()
+    place.assert_nothing_left()
+
+
+def test_a_fault_of_the_package_weighs_more(package: Path, port: int) -> None:
+    wrapper = package / "model_code" / "pbmc_pca_mlflow_model.py"
+    text = wrapper.read_text(encoding="utf-8")
+    wrapper.write_text(text.replace("return np.concatenate(scores, axis=0)", "return None"))
+    run = run_vcp(package, PCA_50.options, f"--vcp-tracking-uri=http://127.0.0.1:{port}")
+    assert run.code == 1
+    assert ERROR in run.output
+
+
+def test_no_password_is_told(package: Path, port: int) -> None:
+    uri = f"http://anna:{PASSWORD}@127.0.0.1:{port}"
+    run = run_vcp(package, PCA_50.options, f"--vcp-tracking-uri={uri}")
+    assert f"{ERROR}http://****@127.0.0.1:{port}" in run.output
+    assert PASSWORD not in run.output
+    kept = [path for path in (package / ".vcp").rglob("*") if path.is_file()]
+    assert [path.name for path in kept if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def test_a_run_that_waits_for_a_server_can_be_interrupted(place: Place) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with place.running(f"--vcp-tracking-uri={uri}") as started:
+            started.wait_for("keeping the run with MLflow")
+            started.stop(signal.SIGINT)
+    report = json.loads((place.package / ".vcp" / "report.json").read_text(encoding="utf-8"))
+    assert report["verdict"] == "conformant"
+    assert (place.artifact / "MLmodel").is_file()
+    place.wait_for_processes_to_end()
+    place.assert_nothing_left()
+
+
+def test_a_store_of_our_own_that_can_not_be_made(package: Path) -> None:
+    """Nobody asked for it by name: the run is what it is without."""
+    folder = package / ".vcp" / "mlflow"
+    folder.parent.mkdir()
+    folder.write_text("not a folder")
+    run = run_vcp(package, PCA_50.options, f"--vcp-tracking-experiment={EXPERIMENT}")
+    assert run.code == 0, run.output
+    assert re.search(rf"{ERROR[:-4]} \(cd .*\): .*File exists", run.output), run.output
+    assert folder.read_text() == "not a folder"
