@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.ways import MANUAL, Run, chosen, environ, passed, run
+from benchmarks.ways import MANUAL, WITHOUT_TRACKING, Run, chosen, environ, passed, run
 from fixtures.references import Reference
 
 
@@ -46,7 +46,8 @@ def by_hand(package: Path, reference: Reference) -> Run:
 
 def by_plugin(package: Path, reference: Reference, cache: Path) -> Run:
     """One pytest run with all rules, MLflow's commands among them; cold with an empty cache."""
-    command = [sys.executable, "-m", "pytest", *reference.options, f"--vcp-cache-dir={cache}"]
+    command = [sys.executable, "-m", "pytest", *reference.options, WITHOUT_TRACKING]
+    command.append(f"--vcp-cache-dir={cache}")
     variables = environ(package)
     start = time.perf_counter()
     run(command, package, variables)

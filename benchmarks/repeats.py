@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ways import WITHOUT_COMMANDS, environ
+from benchmarks.ways import WITHOUT_COMMANDS, WITHOUT_TRACKING, environ
 from fixtures.environments import CACHE_VARIABLE
 from fixtures.references import REFERENCES, Reference
 
@@ -94,7 +94,7 @@ def judged(reference: Reference, place: Path, commands: bool) -> Found:
         arguments.append(f"--vcp-cache-dir={cache}")
     if not commands:
         arguments += ["-k", WITHOUT_COMMANDS]
-    command = [sys.executable, "-m", "pytest", *reference.options, *arguments]
+    command = [sys.executable, "-m", "pytest", *reference.options, WITHOUT_TRACKING, *arguments]
     done = subprocess.run(
         command, cwd=package, env=environ(package), capture_output=True, text=True, check=False
     )

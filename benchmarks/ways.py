@@ -14,6 +14,8 @@ from fixtures.environments import environment_of
 from fixtures.references import PACKAGES, Reference
 
 MANUAL = Path(__file__).with_name("manual.py")
+# The manual way keeps no run with MLflow either.
+WITHOUT_TRACKING = "--vcp-no-tracking"
 # They serve the model and have MLflow build an environment: the manual way has nothing like it.
 WITHOUT_COMMANDS = "not (vcp803 or vcp804 or vcp805 or vcp807)"
 # Times the import alone, pytest being there already, as it is in every pytest run.
@@ -63,7 +65,16 @@ def by_hand(package: Path, reference: Reference, python: Path) -> Run:
 
 def by_plugin(package: Path, reference: Reference, python: Path) -> Run:
     """One pytest run with all rules but those of MLflow's own commands, which do more."""
-    command = [sys.executable, "-m", "pytest", *reference.options, "-k", WITHOUT_COMMANDS]
+    return _by_plugin(package, reference, WITHOUT_TRACKING)
+
+
+def by_plugin_tracked(package: Path, reference: Reference, python: Path) -> Run:
+    """The same, and the run is kept with MLflow in a new store."""
+    return _by_plugin(package, reference)
+
+
+def _by_plugin(package: Path, reference: Reference, *more: str) -> Run:
+    command = [sys.executable, "-m", "pytest", *reference.options, "-k", WITHOUT_COMMANDS, *more]
     variables = environ(package)
     start = time.perf_counter()
     run(command, package, variables)

@@ -11,7 +11,7 @@ from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, PINNED, Lock, RequirementLine
 from pytest_vcp.requirements.markers import applies, target_environment, usual_environments
 from pytest_vcp.requirements.options import options_of
-from pytest_vcp.requirements.url_secrets import has_secret_url
+from pytest_vcp.rulebook.url_secrets import has_secret_url
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule

@@ -23,6 +23,7 @@ from pytest_vcp.settings.values import refusal
 from pytest_vcp.source.package import CODE, read_package
 from pytest_vcp.source.preimports import guessed_inputs
 from pytest_vcp.source.wrapper import NotFound, find_class
+from pytest_vcp.tracking.tracker import Tracker
 from pytest_vcp.trial.finished import on_its_python
 from pytest_vcp.trial.variants import resolve_variants
 
@@ -70,6 +71,10 @@ def switch_on(config: pytest.Config) -> None:
         config.pluginmanager.register(distribution, "vcp-distribution")
     if not worker and config.pluginmanager.hasplugin("terminal"):
         config.pluginmanager.register(TerminalReport(recorder), "vcp-terminal")
+    if not worker and run.settings.tracking is not None:
+        tracker = Tracker(recorder, run.settings.tracking)
+        config.add_cleanup(tracker.close)
+        config.pluginmanager.register(tracker, "vcp-tracker")
     if not worker and is_asked_for(os.environ):
         config.pluginmanager.register(GitHubReport(recorder), "vcp-github")
 

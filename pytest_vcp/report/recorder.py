@@ -38,7 +38,6 @@ from pytest_vcp.rulebook.violations import ToolError, Unverified, Violation
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
-from pytest_vcp.tracking import keeping
 from pytest_vcp.trial import pictures
 from pytest_vcp.trial.prediction import told_outputs
 
@@ -58,7 +57,8 @@ class Recorder:
         self.run = run
         self.facts: dict[str, dict[str, Any]] = {name: {} for name in run.names}
         self.report_problem: str | None = None
-        self.kept: keeping.Kept | None = None
+        # Whether something beside the verdict that was asked for did not come about.
+        self.is_incomplete = False
         self._found: dict[tuple[str, str], Outcome] = {}
         self._tool_errors: list[tuple[BaseException, str]] = []
 
@@ -219,7 +219,6 @@ class Recorder:
                 self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
             elif self.has_verdict:
                 self._conclude(cut_short)
-                self.kept = None if interrupted else keeping.keep(self)
         yield
         ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ended and self.has_verdict and not self.is_worker:
@@ -291,8 +290,7 @@ class Recorder:
         unattested = any("attestation_problem" in facts for facts in self.facts.values())
         if self.report_problem is not None or unattested:
             code = ERROR_EXIT
-        if self.kept is not None and self.kept.is_missed:
-            # The verdict stands: what is worse than this stays what it is.
+        if self.is_incomplete:
             code = code or ERROR_EXIT
         # A failing test of the user's own stays a failure, whatever the package is.
         if code or session.exitstatus == pytest.ExitCode.OK:

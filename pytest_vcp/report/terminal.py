@@ -17,7 +17,6 @@ from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.tracking import telling
 from pytest_vcp.trial.elsewhere import SECOND_GPU, WITHOUT_GPU
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
@@ -77,9 +76,6 @@ class TerminalReport:
             terminalreporter.line(f"  waiver      {remark}")
         settings = recorder.run.settings
         terminalreporter.line(f"  report      {_report(recorder.report_problem, settings)}")
-        if recorder.kept is not None:
-            for line in telling.told(recorder.kept, settings):
-                terminalreporter.line(f"  {line}")
         if settings.env_manager != "local" and (kept := cached.in_short(settings.cache_dir)):
             terminalreporter.line(f"  cache       {kept} ({_near(settings.cache_dir)})")
 

@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pytest_vcp.requirements.url_secrets import masked
+from pytest_vcp.rulebook.url_secrets import masked
 from pytest_vcp.rulebook.violations import Location
 
 DECLARED = "requirements.in"

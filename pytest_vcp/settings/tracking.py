@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.requirements.url_secrets import masked
+from pytest_vcp.rulebook.url_secrets import masked
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.values import Given, refusal
 

@@ -195,7 +195,7 @@ def test_a_run_without_an_environment_is_not_kept(tmp_path: Path) -> None:
     (package / "model_spec.py").unlink()
     run = run_vcp(package, PCA_50.options, NAMED)
     assert run.code == 1
-    assert "tracking    not kept: the run ended before it had an environment" in run.output
+    assert "tracking    not kept: there was no environment with MLflow yet" in run.output
     assert not (package / ".vcp" / "mlflow").exists()
 
 

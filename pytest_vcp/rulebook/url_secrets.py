@@ -1,4 +1,4 @@
-"""Credentials in the URLs of requirement files: found, and kept out of every message."""
+"""Credentials in URLs: found, and kept out of every message."""
 
 from __future__ import annotations
 
