@@ -25,7 +25,7 @@ from tests.runs import environment
 
 CHECKOUT = Path(__file__).parents[2]
 # What tools leave in a checkout. A `build` folder in particular finds its way into wheels.
-LITTER = (".*", "__pycache__", "*.egg-info", "build", "dist", "demo")
+LITTER = (".*", "__pycache__", "*.egg-info", "build", "_build", "dist", "demo")
 INFO = f"pytest_vcp-{__version__}.dist-info"
 
 
