@@ -35,6 +35,8 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+# A page that was opened as a file may not fetch others, not even for the first words of a hit.
+html_show_search_summary = False
 # What the search finds, an index need not list again.
 html_use_index = False
 html_domain_indices = False

@@ -33,7 +33,7 @@ def _kind(value: Mapping[str, Any]) -> str:
     """The type of a value in a few words, with links to the objects of this page."""
     if "$ref" in value:
         name = value["$ref"].removeprefix(_DEFS)
-        return f"[{name}](#{name.replace('_', '-')})"
+        return f"[{name}](#{name})"
     if "anyOf" in value:
         return " or ".join(_kind(entry) for entry in value["anyOf"])
     if "const" in value:

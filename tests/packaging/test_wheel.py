@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -169,6 +170,8 @@ def test_sdist_can_be_built_from_and_has_no_litter(built: Built) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "conformance/test_layout.py"} <= names
     assert not [name for name in names if ".tox" in name or "__pycache__" in name]
+    # Of the documentation, what the messages of the rules name.
+    assert not [name for name in names if re.match("docs/(?!rules)", name)]
 
 
 @pytest.fixture(scope="module")
