@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_vcp.options import OPTIONS, add_options
+from pytest_vcp.options import add_options
 
 _DEFAULT = re.compile(r" ?\(default:? ([^()]+)\)")
 
@@ -39,18 +39,21 @@ def declared() -> Declared:
 
 
 def part() -> Iterator[str]:
-    """Options with an ini twin in the order of `OPTIONS`, then those of the command line alone."""
+    """Options with an ini twin in the order in which they are declared, then the others."""
     found = declared()
-    settings = {option.flag for option in OPTIONS}
+    twins = {
+        flag: found.ini[attributes["dest"]]
+        for flag, attributes in found.options.items()
+        if attributes["dest"] in found.ini
+    }
     yield "## Settings of a run"
     yield "Each can stand on the command line and in the ini file; the command line goes before."
-    for flag, attributes in found.options.items():
-        if flag in settings:
-            yield from _entry(flag, attributes, found.ini.get(attributes["dest"]))
+    for flag, kind in twins.items():
+        yield from _entry(flag, found.options[flag], kind)
     yield "## On the command line only"
     yield "What is asked for once, of one run or in place of one."
     for flag, attributes in found.options.items():
-        if flag not in settings:
+        if flag not in twins:
             yield from _entry(flag, attributes, None)
 
 
