@@ -74,7 +74,7 @@ class WorkerFailure(Exception):
 
     @property
     def disk_problem(self) -> str | None:
-        """What is wrong with the disk, if it was that: no fault of the package."""
+        """What is wrong with the disk, where that was it; then it is no fault of the package."""
         for number in (errno.ENOSPC, errno.EDQUOT):
             if self.kind == "raised" and f"[Errno {number}]" in self.message:
                 return os.strerror(number)

@@ -28,5 +28,5 @@ def files(page: Path) -> dict[str, str]:
 
 def commands(page: Path) -> list[list[str]]:
     """The commands of the console blocks, as lists of words."""
-    lines = (line for text in blocks(page, "console") for line in text.splitlines())
-    return [shlex.split(line) for line in lines]
+    texts = (text.replace("\\\n", " ") for text in blocks(page, "console"))
+    return [shlex.split(line, comments=True) for text in texts for line in text.splitlines()]

@@ -24,7 +24,10 @@ PAGES = sorted(
     [
         *(DOCS / "how-to").glob("*.md"),
         *(DOCS / "rules").glob("*.md"),
+        *(DOCS / "reference").glob("*.md"),
+        DOCS / "index.md",
         DOCS / "report.md",
+        DOCS / "stages.md",
         ROOT / "README.md",
     ]
 )

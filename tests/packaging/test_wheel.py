@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from tests.runs import environment
 
 CHECKOUT = Path(__file__).parents[2]
 # What tools leave in a checkout. A `build` folder in particular finds its way into wheels.
-LITTER = (".*", "__pycache__", "*.egg-info", "build", "dist", "demo")
+LITTER = (".*", "__pycache__", "*.egg-info", "build", "_build", "dist", "demo")
 INFO = f"pytest_vcp-{__version__}.dist-info"
 
 
@@ -169,6 +170,8 @@ def test_sdist_can_be_built_from_and_has_no_litter(built: Built) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "conformance/test_layout.py"} <= names
     assert not [name for name in names if ".tox" in name or "__pycache__" in name]
+    # Of the documentation, what the messages of the rules name.
+    assert not [name for name in names if re.match("docs/(?!rules)", name)]
 
 
 @pytest.fixture(scope="module")

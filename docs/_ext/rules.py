@@ -1,0 +1,47 @@
+"""The rules by section, and what stands under the title of each rule's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from pytest_vcp import rules
+from pytest_vcp.rules import BY_ID, RULES, Rule
+
+
+def part() -> Iterator[str]:
+    """A table for each section, and the pages of its rules below this one."""
+    for section, found in groupby(RULES, lambda rule: rule.id[:4]):
+        within = list(found)
+        yield f"\n## {_titles()[section]}\n"
+        yield "| rule | what must hold | level | stage |"
+        yield "|---|---|---|---|"
+        for rule in within:
+            title = rule.title.replace("|", r"\|")
+            yield f"| [{rule.id}](../rules/{rule.id}.md) | {title} | {rule.level} | {rule.stage} |"
+        yield "\n```{toctree}\n:hidden:\n"
+        yield from (f"{rule.id} <../rules/{rule.id}>" for rule in within)
+        yield "```"
+
+
+def described(rule_id: str, text: str) -> str:
+    """The page of a rule with its level and stage under the title."""
+    title, rest = text.split("\n", 1)
+    return f"{title}\n\n{_line(BY_ID[rule_id])}\n{rest}"
+
+
+def _line(rule: Rule) -> str:
+    level = "advice: fails a run with `--vcp-strict` only" if rule.level == "advice" else "required"
+    scope = "for each variant" if rule.scope == "variant" else "once for the package"
+    stage = f"[{rule.stage}](../stages.md#{rule.stage})"
+    return f"*{level.capitalize()}. Judged {scope}, in the stage* {stage}.\n"
+
+
+def _titles() -> dict[str, str]:
+    """ "VCP1" and "Layout": the section of each module of the rulebook, by its own first line."""
+    found = {}
+    for name, module in vars(rules).items():
+        if module.__doc__ and (of := getattr(module, "RULES", ())):
+            number = module.__doc__.split(":")[0].removeprefix("Section ")
+            found[of[0].id[:4]] = f"{number}xx {name.capitalize()}"
+    return found
