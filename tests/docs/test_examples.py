@@ -56,6 +56,8 @@ RUN = {
     (f"{HOW_TO}/pythons.md", "json"): (1, "tests/docs/test_pythons.py"),
     (f"{HOW_TO}/pythons.md", "yaml"): (1, "tests/docs/test_pythons.py"),
     (f"{HOW_TO}/submitting.md", "console"): (1, "tests/docs/test_ci.py"),
+    (f"{HOW_TO}/tracking.md", "console"): (1, "tests/docs/test_tracking_page.py"),
+    (f"{HOW_TO}/tracking.md", "python"): (1, "tests/docs/test_tracking_page.py"),
     (f"{HOW_TO}/variants.md", "console"): (2, "tests/docs/test_pages_for_hubs.py"),
     (f"{HOW_TO}/variants.md", "python"): (1, "tests/docs/test_pages_for_hubs.py"),
     (f"{HOW_TO}/variants.md", "yaml"): (1, "tests/docs/test_pages_for_hubs.py"),
@@ -69,6 +71,7 @@ RESOLVED = {
     (f"{HOW_TO}/ci.md", "pytest --vcp-require-gpu"): "needs a GPU",
     (f"{HOW_TO}/environments.md", "pytest --vcp-env-manager=conda"): "needs conda",
     (f"{HOW_TO}/environments.md", "pytest --vcp-env-manager=local"): "needs MLflow beside pytest",
+    (f"{HOW_TO}/tracking.md", "pytest --vcp-tracking-uri"): "a server runs for tests/tracking",
     ("docs/rules/VCP714.md", "pytest --vcp-variant=pcs50"): "runs for the page expected.md",
 }
 # What is neither run nor read, by page and first words.

@@ -47,7 +47,10 @@ def test_the_newest_is_newer_than_the_platforms(lock: dict[str, str]) -> None:
 
 def test_a_reference_package_conforms(lock: dict[str, str], tmp_path: Path) -> None:
     package = PCA_50.copy(tmp_path)
-    _assert_conforms(package, _run(package, PCA_50.options, lock), lock)
+    run = _run(package, (*PCA_50.options, "--vcp-register-model=newest"), lock)
+    _assert_conforms(package, run, lock)
+    # Its store is of another make, its client the same.
+    assert "registered  newest, version 1" in run.output
 
 
 @pytest.mark.parametrize("stranger", [CELL_TYPER, PERTURBATION], ids=lambda entry: entry.name)
