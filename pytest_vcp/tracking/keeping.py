@@ -40,12 +40,16 @@ _WIDEST = 300
 class Kept:
     """What became of it. `place` is the store as people are told of it.
 
+    `python` is an interpreter with the MLflow that wrote it: an older one can't read it, and a
+    newer one migrates it, after which this one can't any more.
+
     `runs` are what MLflow made of each variant that was kept: name, run, model and version.
     `problem` says why not all of them were, `left_out` why there was nothing to keep.
     """
 
     place: str
     experiment: str
+    python: Path | None = None
     runs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str | None = None
     left_out: str | None = None
@@ -107,6 +111,7 @@ class Keeper:
         try:
             self.prepare()
             assert self._worker is not None
+            kept.python = self._run.prepare_environment().python
             with self._turn():
                 self._connect(self._worker, experiment)
                 for variant, record in records.items():
@@ -151,6 +156,8 @@ class Keeper:
 def _in_short(failure: WorkerFailure) -> str:
     """Why MLflow could not: it wraps what the system said into the words of three libraries."""
     story = "\n".join((failure.message, *failure.causes))
+    if "Can't locate revision" in story:
+        return "a newer MLflow has migrated the store; move it away, or pin that release"
     if said := _SYSTEM.findall(story):
         return f"no connection: {said[-1]}"
     if "timed out" in story:

@@ -18,7 +18,11 @@ def told(kept: Kept, settings: Settings) -> Iterator[str]:
     assert settings.tracking is not None
     if kept.runs:
         names = ", ".join(str(run["name"]) for run in kept.runs.values())
-        yield f"tracking    {names} in experiment {kept.experiment}{_where(kept, settings)}"
+        yield f"tracking    {names} in experiment {kept.experiment} at {_place(kept, settings)}"
+        if settings.tracking.uri is None:
+            folder, python = _near(str(folder_of(settings))), kept.python
+            look = f"{python} -m mlflow ui --backend-store-uri sqlite:///{DATABASE}"
+            yield f"            to look at it: (cd {folder} && {look})"
     if kept.left_out is not None:
         yield f"tracking    not kept: {kept.left_out}"
     if (name := settings.tracking.registered) is not None:
@@ -27,17 +31,14 @@ def told(kept: Kept, settings: Settings) -> Iterator[str]:
     if kept.problem is not None:
         log = log_of(settings)
         yield (
-            f"error       the run was not kept with MLflow{_where(kept, settings)}: "
+            f"error       the run was not kept with MLflow at {_place(kept, settings)}: "
             f"{kept.problem}; the verdict stands, and the log is {_near(str(log))}"
         )
 
 
-def _where(kept: Kept, settings: Settings) -> str:
+def _place(kept: Kept, settings: Settings) -> str:
     assert settings.tracking is not None
-    if settings.tracking.uri is not None:
-        return f" at {kept.place}"
-    folder = _near(str(folder_of(settings)))
-    return f" (cd {folder} && mlflow ui --backend-store-uri sqlite:///{DATABASE})"
+    return _near(str(folder_of(settings))) if settings.tracking.uri is None else kept.place
 
 
 def _registered(name: str, versions: list[str]) -> str:

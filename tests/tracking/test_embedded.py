@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,8 +149,11 @@ def test_a_registered_version_loads_and_predicts(three: Three, version: int, col
 
 def test_the_terminal_tells_where_and_what(three: Three) -> None:
     first, _, third = (run.output for run in three.runs)
-    look = "(cd .vcp/mlflow && mlflow ui --backend-store-uri sqlite:///mlflow.db)"
-    assert f"in experiment {EXPERIMENT} {look}" in first
+    assert f"in experiment {EXPERIMENT} at .vcp/mlflow\n" in first
+    look = r"\(cd \.vcp/mlflow && (\S+) -m mlflow ui --backend-store-uri sqlite:///mlflow\.db\)"
+    found = re.search(look, first)
+    assert found is not None
+    assert Path(found[1]).is_file()
     assert f"registered  {REGISTERED}, version 1" in first
     assert f"no version of {REGISTERED}: only a conformant run that is kept makes one" in third
 
@@ -205,3 +211,15 @@ def test_it_can_be_left_out(tmp_path: Path) -> None:
     assert run.code == 0
     assert "tracking  " not in run.output
     assert not (package / ".vcp" / "mlflow").exists()
+
+
+def test_a_store_that_a_newer_release_has_migrated(tmp_path: Path) -> None:
+    """An older MLflow knows nothing of the last migration, and says so in words of its own."""
+    package = PCA_50.copy(tmp_path)
+    assert run_vcp(package, PCA_50.options, NAMED).code == 0
+    database = package / ".vcp" / "mlflow" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as store, store:
+        store.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    run = run_vcp(package, PCA_50.options, NAMED)
+    assert run.code == 0, run.output
+    assert "a newer MLflow has migrated the store; move it away, or pin that release" in run.output

@@ -161,5 +161,5 @@ def test_a_store_of_our_own_that_can_not_be_made(package: Path) -> None:
     folder.write_text("not a folder")
     run = run_vcp(package, PCA_50.options, f"--vcp-tracking-experiment={EXPERIMENT}")
     assert run.code == 0, run.output
-    assert re.search(rf"{ERROR[:-4]} \(cd .*\): .*File exists", run.output), run.output
+    assert re.search(rf"{ERROR}\.vcp/mlflow: .*File exists", run.output), run.output
     assert folder.read_text() == "not a folder"
