@@ -68,7 +68,7 @@ class Store:
 
     def __init__(self, uri: str, package: Path, scratch: Path) -> None:
         self._uri = uri
-        self._python = environment_of(package / "requirements.txt").python
+        self.python = environment_of(package / "requirements.txt").python
         self._scratch = scratch
 
     def content(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Store:
         self._scratch.mkdir(exist_ok=True)
         start = f"import json, mlflow\nmlflow.set_tracking_uri({self._uri!r})\n"
         done = subprocess.run(
-            [str(self._python), "-c", start + script],
+            [str(self.python), "-c", start + script],
             cwd=self._scratch,
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
             stdin=subprocess.DEVNULL,

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp import __version__
-from tests.runs import Run, run_vcp
+from tests.report.test_browser import NAMES
+from tests.runs import HANG_SECONDS, Run, run_vcp
+from tests.tracking.serving import served
 from tests.tracking.store import EXPERIMENT, Store, embedded
 
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
@@ -145,6 +150,33 @@ def test_a_registered_version_loads_and_predicts(three: Three, version: int, col
     assert (told["shape"][1], told["used"]) == (50, columns)
     assert told["inputs"] == ["input_uri"]
     assert told["has_example"]
+
+
+def test_mlflow_ui_shows_the_runs_side_by_side(three: Three, tmp_path: Path) -> None:
+    """As a browser sees its page to compare: each run, what tells them apart, and the figures."""
+    browser = next(filter(None, map(shutil.which, NAMES)), None)
+    if browser is None:
+        pytest.skip(f"no browser is here: {', '.join(NAMES)}")
+    store = ("--backend-store-uri", f"sqlite:///{three.package}/.vcp/mlflow/mlflow.db")
+    runs = three.content["runs"]
+    chosen = quote(json.dumps([run["id"] for run in runs]))
+    with served(three.store.python, "ui", *store, folder=tmp_path) as uri:
+        page = f"{uri}/#/compare-runs?runs={chosen}&experiments={quote(json.dumps(['1']))}"
+        shown = subprocess.run(
+            [
+                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+                *("--virtual-time-budget=30000", f"--user-data-dir={tmp_path / 'profile'}", page),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=True,
+        ).stdout
+    for run in runs:
+        assert run["name"] in shown
+    for name in ("config.n_components", "load_seconds", "peak_rss_bytes", "vcp.verdict"):
+        assert name in shown
 
 
 def test_the_terminal_tells_where_and_what(three: Three) -> None:

@@ -6,10 +6,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +14,8 @@ import pytest
 from fixtures.environments import environment_of
 from fixtures.references import PCA_50
 from tests.place import Place, place
-from tests.runs import HANG_SECONDS, run_vcp
+from tests.runs import run_vcp
+from tests.tracking.serving import free_port, served
 from tests.tracking.store import EXPERIMENT, Store
 
 __all__ = ["place"]  # A fixture.
@@ -29,58 +26,19 @@ ERROR = "error       the run was not kept with MLflow at "
 
 @pytest.fixture
 def port() -> int:
-    """A port where nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-        return free
+    return free_port()
 
 
 @pytest.fixture
-def server(port: int, tmp_path: Path) -> Iterator[str]:
+def server(package: Path, tmp_path: Path) -> Iterator[str]:
     """A running `mlflow server`, by its URI."""
-    python = environment_of(PCA_50.copy(tmp_path / "lock") / "requirements.txt").python
     folder = tmp_path / "server"
     folder.mkdir()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(str(python), "-m", "mlflow", "server", "--workers", "1"),
-                *("--host", "127.0.0.1", "--port", str(port)),
-                *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}"),
-                *("--artifacts-destination", str(folder / "artifacts")),
-            ],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        _wait(process, f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        # It serves with further processes of its own.
-        signal_group(process, signal.SIGTERM)
-
-
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    import os
-
-    os.killpg(process.pid, number)
-    process.wait(timeout=60)
-
-
-def _wait(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + HANG_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "mlflow server has ended"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise AssertionError("mlflow server does not answer")
+    store = ("--backend-store-uri", f"sqlite:///{folder / 'server.db'}")
+    artifacts = ("--artifacts-destination", str(folder / "artifacts"))
+    python = environment_of(package / "requirements.txt").python
+    with served(python, "server", *store, *artifacts, folder=folder) as uri:
+        yield uri
 
 
 def test_a_server_keeps_the_run_and_registers_the_model(
