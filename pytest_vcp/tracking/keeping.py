@@ -29,8 +29,15 @@ _FOLDER = "mlflow"
 _ARTIFACTS = "artifacts"
 # A server that does not answer is not asked for minutes, unless the user wants that.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
-# These say where to; the run says that itself.
-_OWN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+# These say where to, and when; the run says that itself.
+_OWN = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_ENABLE_ASYNC_LOGGING",
+)
 # What the system says, as Python writes it.
 _SYSTEM = re.compile(r"\[Errno -?\d+\] ([A-Z][\w ,]+)")
 _WIDEST = 300
@@ -79,7 +86,8 @@ class Keeper:
 
     @property
     def _uri(self) -> str:
-        return self._given or f"sqlite:///{self._folder / DATABASE}"
+        # Seen from its folder, whose name may have in it what means something in a URI.
+        return self._given or f"sqlite:///{DATABASE}"
 
     def prepare(self) -> None:
         """Start the process, which imports MLflow meanwhile. Raises ToolError and OSError."""
@@ -87,14 +95,14 @@ class Keeper:
             return
         if self._given is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-        self._scratch = Path(tempfile.mkdtemp(prefix="vcp-"))
+        self._scratch = self._scratch or Path(tempfile.mkdtemp(prefix="vcp-"))
         worker = Worker(
             self._run.prepare_environment().python,
             name="tracking",
             conditions=Conditions(
                 # MLflow makes folders where it is started.
                 cwd=Path.cwd() if self._given else self._folder,
-                home=Path.home(),
+                home=_home(self._scratch),
                 tmp=self._scratch,
                 environ={**_PATIENCE, **_of_the_user()},
             ),
@@ -120,7 +128,7 @@ class Keeper:
         except WorkerFailure as failure:
             kept.problem = masked(_in_short(failure))
             self.close()
-            with log_of(self._settings).open("a", encoding="utf-8") as log:
+            with suppress(OSError), log_of(self._settings).open("a", encoding="utf-8") as log:
                 log.write(masked(failure.traceback))
         except (ToolError, OSError) as failure:
             kept.problem = str(failure)
@@ -163,6 +171,14 @@ def _in_short(failure: WorkerFailure) -> str:
     if "timed out" in story:
         return "the server did not answer in time"
     return failure.summary.removeprefix("mlflow.exceptions.")[:_WIDEST]
+
+
+def _home(instead: Path) -> Path:
+    """Where the user's credentials are; `instead` for a user who has no such place."""
+    with suppress(RuntimeError):
+        if Path.home().is_dir():
+            return Path.home()
+    return instead
 
 
 def _of_the_user() -> dict[str, str]:
