@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
+from pytest_vcp import git_ignored
 from pytest_vcp.artifact.publishing import publish, undo
 from pytest_vcp.rulebook.violations import ToolError
 
@@ -44,6 +45,7 @@ class Staging:
             clear_abandoned(self.destination)
             # It gets the name by which others know it once it is locked.
             self._unlocked.mkdir(mode=0o700)
+            git_ignored.ignore(self._unlocked)
             self._lock = _locked(self._unlocked / _LOCK, create=True)
             self._unlocked.rename(self.root)
             self.tmp.mkdir()
