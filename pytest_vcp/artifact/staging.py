@@ -45,9 +45,9 @@ class Staging:
             clear_abandoned(self.destination)
             # It gets the name by which others know it once it is locked.
             self._unlocked.mkdir(mode=0o700)
-            git_ignored.ignore(self._unlocked)
             self._lock = _locked(self._unlocked / _LOCK, create=True)
             self._unlocked.rename(self.root)
+            git_ignored.ignore(self.root)
             self.tmp.mkdir()
         except OSError as problem:
             self.discard()
