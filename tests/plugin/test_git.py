@@ -61,9 +61,11 @@ def package(tmp_path: Path) -> Path:
 
 def test_conformant(package: Path) -> None:
     repository = committed(package)
-    # Byte-code that the run would leave in the package has to show here.
-    run = run_vcp(package, PCA_50.options, env={"PYTHONPYCACHEPREFIX": ""})
+    # Kept with MLflow as well; and byte-code that it would leave in the package has to show.
+    options = [*PCA_50.options, "--vcp-register-model=pbmc_pca"]
+    run = run_vcp(package, options, env={"PYTHONPYCACHEPREFIX": ""})
     assert run.code == 0, run.output
+    assert (package / ".vcp" / "mlflow" / "mlflow.db").exists()
     assert status(repository) == [ARTIFACT]
     # Of the artifact itself, git leaves out nothing.
     artifact = package / "mlflow_model_artifact"
