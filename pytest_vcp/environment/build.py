@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from pytest_vcp import git_ignored
 from pytest_vcp.environment import cache as environment_cache
 from pytest_vcp.environment import conda, pruning, virtualenvs
 from pytest_vcp.environment.folders import remove, size_of
@@ -127,6 +128,7 @@ def prepare(
         return _local(request, progress)
     slot = request.slot
     with environment_cache.guarded(request.cache_dir):
+        git_ignored.make(request.cache_dir)
         with slot.locked(progress):
             environment = _reused(slot, request, progress) or _built(slot, request, progress)
             if environment.failure is None and until is not None:

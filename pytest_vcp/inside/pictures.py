@@ -72,7 +72,7 @@ def _picture(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.5), dpi=100)
+    figure = Figure(figsize=(6, 3.5), dpi=100)
     FigureCanvasAgg(figure)
     shows = sketch(figure, array, inputs)
     if shows is None:
@@ -125,7 +125,8 @@ def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
         kept = places[labels == label]
         # A dollar sign would begin a formula.
         axes.scatter(kept[:, 0], kept[:, 1], s=14, label=label.replace("$", r"\$"))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    # Below, so that the picture stays narrow enough to be read on a phone.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize="small")
     return f"first two principal components, coloured by {column}"
 
 
@@ -134,10 +135,14 @@ def _slices(figure: Any, array: Any, inputs: list[str]) -> str | None:
     if array.ndim < 3 or min(array.shape[-3:]) < _THICKNESS:
         return None
     volume = array.reshape(-1, *array.shape[-3:])[0]
-    for axis in range(3):
-        axes = figure.add_subplot(1, 3, axis + 1)
-        middle = volume.take(volume.shape[axis] // 2, axis=axis)
+    slices = [volume.take(volume.shape[axis] // 2, axis=axis) for axis in range(3)]
+    widths = [middle.shape[1] for middle in slices]
+    # On one scale, as far as the narrowest can still be seen.
+    ratios = [max(width, max(widths) / 4) for width in widths]
+    grid = figure.add_gridspec(1, 3, width_ratios=ratios)
+    for axis, middle in enumerate(slices):
+        axes = figure.add_subplot(grid[axis])
         axes.imshow(middle.astype("float64"), cmap="gray")
-        axes.set_title(f"axis {axis - 3}", fontsize="small")
+        axes.set_title(f"across axis {axis - 3}", fontsize="small")
         axes.set_axis_off()
     return "middle slices of the first volume"

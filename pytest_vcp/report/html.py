@@ -39,6 +39,8 @@ _SECTIONS = {
 # The first of these that a variant has is what a rule is said to have come to.
 WORST = ("error", "failed", "advice", "waived", "skipped", "unverified", "passed")
 _BROKEN = WORST[:2]
+# What is told once where variants do not differ in it.
+_OFTEN_THE_SAME = ("unverified", "signature")
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,15 @@ def _variants(
         variant["as_above"] = [entry["id"] for entry in to_do if entry in known]
         variant["to_do"] = [entry for entry in to_do if entry not in known]
         known += to_do
+        variant["same"] = {key: _first_with(found, key, variant[key]) for key in _OFTEN_THE_SAME}
         found.append(variant)
     return found
+
+
+def _first_with(variants: Sequence[Mapping[str, Any]], key: str, value: Any) -> str:
+    """The name of the first that has this value; empty where there is none, or no value."""
+    same = (variant["name"] for variant in variants if value and variant[key] == value)
+    return next(same, "")
 
 
 def _variant(name: str, told: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from pytest_vcp import git_ignored
 from pytest_vcp.report import document
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.whole import put
@@ -16,6 +21,18 @@ _PAGE = "report.html"
 NAMES = (document.NAME, _PAGE)
 # What `seen` takes down for people.
 _SEEN = ("signature", "tree", "lock", "environment")
+
+
+def prepare(settings: Settings, items: Iterable[pytest.Item]) -> None:
+    """Make the directory, if a test leaves something there, so that git leaves it out.
+
+    One that comes to hold an artifact is made later, as any other: the artifact may be for git.
+    """
+    names = (name for item in items for name in getattr(item, "fixturenames", ()))
+    holds_artifact = settings.artifact_dir.is_relative_to(settings.report_dir)
+    if any(name.startswith("vcp_") for name in names) and not holds_artifact:
+        with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+            git_ignored.make(settings.report_dir)
 
 
 def write(recorder: Recorder) -> None:

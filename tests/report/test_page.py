@@ -167,6 +167,14 @@ def test_variants_each_have_what_is_theirs(variants: Judged) -> None:
     assert "anndata==" in page.part("environment").text
 
 
+def test_what_variants_share_is_told_once(variants: Judged) -> None:
+    page = variants.page
+    for part, told in (("unverified", "no GPU is visible here"), ("signature", "input_uri")):
+        assert page.part(part).text.count(told) == 1, part
+        assert "s for pcs10." in page.part(part).text.partition("pcs50")[2]
+    assert page.part("signature").text.count("What the example came to") == 2
+
+
 def test_a_rule_that_differs_between_variants_tells_both(tmp_path: Path) -> None:
     package = PCA_50.copy(tmp_path)
     replace_text(package / "metadata.yaml", '{"n_components": 10}', "[10]")

@@ -12,6 +12,7 @@ from fixtures.mutants.forward import returning
 from fixtures.references import VOLUMES
 from tests.mutations.judging import assert_accepted
 from tests.place import Place, place
+from tests.report.browser import png_size
 from tests.report.conftest import Judged, judged
 from tests.report.pages import Page, read_page
 
@@ -33,6 +34,8 @@ def test_distribution_and_components(sound: Judged) -> None:
         content = base64.b64decode(source.partition(",")[2], validate=True)
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert len(content) < 300_000
+        # Wider ones can't be read where they are shrunk to a phone.
+        assert png_size(content)[0] <= 620
 
 
 @pytest.mark.skipif(

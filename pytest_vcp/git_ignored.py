@@ -1,0 +1,25 @@
+"""Directories of ours that git leaves out, wherever in a repository they come to lie."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+_NAME = ".gitignore"
+_TEXT = "# Made by pytest-vcp: nothing in here is to be committed.\n*\n"
+
+
+def make(directory: Path) -> None:
+    """Make a directory that ignores itself; one that is there stays as it is. Raises OSError."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        return
+    ignore(directory)
+
+
+def ignore(directory: Path) -> None:
+    """Let git leave out a directory that has just been made, if that can be written."""
+    with suppress(OSError):
+        (directory / _NAME).write_text(_TEXT, encoding="utf-8")
