@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,16 +87,21 @@ def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
     for name in EXAMPLES:
         _require_json(path / name)
     files = read_files(path, digests)
-    listing = "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
     return ModelArtifact(
         path=path,
         files=files,
-        sha256=hashlib.sha256(listing.encode()).hexdigest(),
+        sha256=digest_of(files),
         bytes=sum(entry.bytes for entry in files),
         mlmodel=_mapping(path / "MLmodel"),
         conda=_mapping(path / "conda.yaml"),
         python_env=_mapping(path / "python_env.yaml"),
     )
+
+
+def digest_of(files: Iterable[ArtifactFile]) -> str:
+    """SHA-256 over the digests and names of all files, in their order."""
+    listing = "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read_files(path: Path, digests: FileDigests) -> tuple[ArtifactFile, ...]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .linking import link
@@ -24,60 +24,109 @@ _AT_ONCE = 100
 
 
 def connect(state: Reply, params: Reply) -> Reply:
-    """Find the experiment, or make it. `params`: uri, experiment, artifacts (or None).
+    """Find the experiment, or make it.
 
-    `artifacts` is the directory for the artifacts of an experiment that is made. Whatever the
-    store is, it has said something when this returns.
+    `params`: uri, experiment, and database and artifacts, the places of a store of our own (or
+    None). Whatever the store is, it has said something when this returns.
     """
     import mlflow
 
+    # What the user has set is what the user wants.
+    state["patience"] = {k: v for k, v in _FIRST_WORD.items() if k not in params["set_by_user"]}
+    if params["database"] is not None:
+        _make_database(params["database"])
     mlflow.set_tracking_uri(params["uri"])
     client = mlflow.MlflowClient()
-    with _variables(_FIRST_WORD):
+    state["client"], state["own"] = client, params["artifacts"]
+    with _variables(state["patience"]):
         found = client.get_experiment_by_name(params["experiment"])
         if found is None:
-            artifacts = params["artifacts"]
-            location = None if artifacts is None else _file_uri(artifacts)
-            experiment = client.create_experiment(params["experiment"], artifact_location=location)
-        elif found.lifecycle_stage == "deleted":
-            raise ValueError(
-                f"the experiment {params['experiment']} was deleted there; restore it, or name "
-                "another one"
-            )
-        else:
-            experiment = found.experiment_id
-    state["client"], state["experiment"] = client, experiment
-    return {"experiment": experiment, "mlflow_version": mlflow.__version__}
+            location = None if params["artifacts"] is None else _file_uri(params["artifacts"])
+            made = client.create_experiment(params["experiment"], artifact_location=location)
+            state["experiment"] = made
+            return {"experiment": made}
+    if found.lifecycle_stage == "deleted":
+        name = params["experiment"]
+        raise ValueError(f"the experiment {name} was deleted there; restore it, or name another")
+    _refuse_moved(found.artifact_location, params["artifacts"])
+    state["experiment"] = found.experiment_id
+    return {"experiment": found.experiment_id}
 
 
-def keep(state: Reply, params: Reply) -> Reply:
-    """Keep one run, whole or not at all, as far as that is in the hands of a client.
-
-    `params`: name, started (ms), finished (FINISHED or FAILED), params, tags (texts by name),
-    metrics (lists of key, value, step), files (paths), model (name, path, tags, is_ours, or None),
-    register (a name, or None).
-    """
-    client = state["client"]
-    run = client.create_run(
+def start(state: Reply, params: Reply) -> Reply:
+    """Begin a run. `params`: name, started (ms), tags (texts by name)."""
+    run = state["client"].create_run(
         state["experiment"],
         start_time=params["started"],
         tags=params["tags"],
         run_name=params["name"],
     )
-    kept: Reply = {"run": run.info.run_id, "model": None, "version": None}
-    try:
-        if params["model"] is not None:
-            kept["model"] = _keep_model(state, run.info.run_id, params["model"], params["params"])
-        _log(client, run.info.run_id, params, kept["model"])
-        for path in params["files"]:
-            client.log_artifact(run.info.run_id, path)
-        if params["register"] is not None and kept["model"] is not None:
-            kept["version"] = _register(kept["model"], params["register"], params["model"]["tags"])
-    except BaseException:
-        _take_back(client, kept)
-        raise
-    client.set_terminated(run.info.run_id, status=params["finished"])
+    return {"run": run.info.run_id}
+
+
+def keep(state: Reply, params: Reply) -> Reply:
+    """Complete a run that was begun, and end it.
+
+    `params`: run, finished (FINISHED or FAILED), params, metrics (lists of key, value, step),
+    files (paths), model (name, path, directory, tags, is_ours, or None), register (a name, or
+    None). What fails leaves the run to `take_back`.
+    """
+    client, run = state["client"], params["run"]
+    kept: Reply = {"run": run, "model": None, "version": None}
+    if params["model"] is not None:
+        kept["model"] = _keep_model(state, run, params["model"], params["params"])
+    _log(client, run, params, kept["model"])
+    for path in params["files"]:
+        client.log_artifact(run, path)
+    if params["register"] is not None and kept["model"] is not None:
+        kept["version"] = _register(kept["model"], params["register"], params["model"]["tags"])
+    client.set_terminated(run, status=params["finished"])
     return kept
+
+
+def take_back(state: Reply, params: Reply) -> Reply:
+    """Remove what there is of a run that could not be kept whole. `params`: run."""
+    client, run = state["client"], params["run"]
+    with _variables(state["patience"]):
+        models = client.search_logged_models(
+            [state["experiment"]], filter_string=f"source_run_id = '{run}'"
+        )
+        places = [model.artifact_location for model in models]
+        places.append(client.get_run(run).info.artifact_uri)
+        for model in models:
+            with contextlib.suppress(Exception):
+                client.finalize_logged_model(model.model_id, "FAILED")
+            client.delete_logged_model(model.model_id)
+        client.set_terminated(run, status="FAILED")
+        client.delete_run(run)
+    for place in places if state["own"] is not None else ():
+        # The folder of one run or model, with the one for its files in it.
+        shutil.rmtree(os.path.dirname(_local_path(place) or ""), ignore_errors=True)
+    return {}
+
+
+def _make_database(path: str) -> None:
+    """Make a database of our own under another name: a half-made one is never mended."""
+    import mlflow
+
+    if os.path.exists(path):
+        return
+    new = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    mlflow.set_tracking_uri(f"sqlite:///{os.path.relpath(new)}")
+    mlflow.MlflowClient().search_experiments(max_results=1)
+    os.rename(new, path)
+
+
+def _refuse_moved(location: str, artifacts: str | None) -> None:
+    """Refuse a store of our own that was made elsewhere: MLflow would go on writing there."""
+    if artifacts is None or _local_path(location) == artifacts:
+        return
+    raise ValueError(
+        f"the store was made at {os.path.dirname(_local_path(location) or location)}, and MLflow "
+        "would go on writing there; move it back, or remove it here"
+    )
 
 
 def _log(client: Any, run: str, params: Reply, model: str | None) -> None:
@@ -107,43 +156,33 @@ def _keep_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
         params=params,
         model_type="pyfunc",
     )
-    try:
-        place = _local_path(made.artifact_location)
-        if place is None:
-            client.log_model_artifacts(made.model_id, model["path"])
-        else:
-            shutil.copytree(
-                model["path"],
-                place,
-                copy_function=_Copying(model["path"], model["is_ours"]),
-                dirs_exist_ok=True,
-            )
-    except BaseException:
-        with contextlib.suppress(Exception):
-            client.finalize_logged_model(made.model_id, "FAILED")
-            client.delete_logged_model(made.model_id)
-        raise
+    place = _local_path(made.artifact_location)
+    _refuse_replaced(model)
+    if place is None:
+        client.log_model_artifacts(made.model_id, model["path"])
+    else:
+        copy = _Copying(model["path"], model["is_ours"])
+        shutil.copytree(model["path"], place, copy_function=copy, dirs_exist_ok=True)
+    _refuse_replaced(model)
     client.finalize_logged_model(made.model_id, "READY")
     client.log_outputs(run, [LoggedModelOutput(made.model_id, step=0)])
     identity: str = made.model_id
     return identity
 
 
-def _register(model: str, name: str, tags: Reply) -> str:
+def _refuse_replaced(model: Reply) -> None:
+    """Refuse an artifact in whose place another run has put its own since this one was judged."""
+    status = os.stat(model["path"])
+    if [status.st_dev, status.st_ino] != model["directory"]:
+        raise ValueError("another run has put its artifact in the place of this one meanwhile")
+
+
+def _register(model: str, name: str, tags: Mapping[str, str]) -> str:
     """Make the logged model a version of the registered model `name`; returns the version."""
     import mlflow
 
-    version = mlflow.register_model(f"models:/{model}", name, tags=tags)
+    version = mlflow.register_model(f"models:/{model}", name, tags=dict(tags))
     return str(version.version)
-
-
-def _take_back(client: Any, kept: Reply) -> None:
-    """Remove what there is of a run that could not be kept whole."""
-    with contextlib.suppress(Exception), _variables(_FIRST_WORD):
-        client.set_terminated(kept["run"], status="FAILED")
-        client.delete_run(kept["run"])
-        if kept["model"] is not None:
-            client.delete_logged_model(kept["model"])
 
 
 class _Copying:
@@ -190,7 +229,7 @@ def _file_uri(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _variables(given: dict[str, str]) -> Iterator[None]:
+def _variables(given: Mapping[str, str]) -> Iterator[None]:
     """Environment variables that hold for a moment."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vcp.artifact.artifact import digest_of
 from pytest_vcp.report import attestation
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict
@@ -29,12 +30,15 @@ def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
     place = run.variants[variant]
     if "files" in facts:
         return  # Taken down by the process that judged it.
+    directory = place.settings.artifact_only or place.settings.artifact_dir
     with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
         path_of(place.settings).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
         files = place.files() if isinstance(place, Finished) else place.artifact.files
         # As text: the name of a file need not be UTF-8, which is what travels between processes.
         facts["files"] = json.dumps({file.path: file.sha256 for file in files})
+        facts["digest"] = digest_of(files)
+        facts["directory"] = identity(directory)
 
 
 def write(
@@ -65,6 +69,12 @@ def write(
         facts["attestation_problem"] = problem.strerror or str(problem)
         return
     facts["attestation"] = str(path)
+
+
+def identity(directory: Path) -> list[int]:
+    """What tells a directory from one that has taken its name since. Raises OSError."""
+    status = directory.stat()
+    return [status.st_dev, status.st_ino]
 
 
 def path_of(settings: Settings) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -32,16 +32,16 @@ from pytest_vcp.report.outcomes import (
 from pytest_vcp.report.places import Places, variant_of
 from pytest_vcp.report.portable import Portable
 from pytest_vcp.report.seen import seen
+from pytest_vcp.report.shown import show
 from pytest_vcp.report.turns import own_turn
 from pytest_vcp.report.verdict import ERROR_EXIT, Verdict, exit_code, judge
-from pytest_vcp.rulebook.violations import ToolError, Unverified, Violation
+from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
 from pytest_vcp.trial import pictures
 from pytest_vcp.trial.prediction import told_outputs
 
-_NOT_JUDGED = ("unverified", "skipped")
 # Stands for the variant of a rule that does not depend on one.
 _PACKAGE = ""
 
@@ -57,8 +57,12 @@ class Recorder:
         self.run = run
         self.facts: dict[str, dict[str, Any]] = {name: {} for name in run.names}
         self.report_problem: str | None = None
-        # Whether something beside the verdict that was asked for did not come about.
+        # What went wrong beside the verdict, for people.
+        self.troubles: list[str] = []
+        # Whether something of that had been asked for.
         self.is_incomplete = False
+        # Called once the reports are written, in the turn of this run.
+        self.when_concluded: list[Callable[[], None]] = []
         self._found: dict[tuple[str, str], Outcome] = {}
         self._tool_errors: list[tuple[BaseException, str]] = []
 
@@ -163,16 +167,7 @@ class Recorder:
         report.user_properties += properties
         # JUnit XML takes them from the report of the tear-down, which takes them from the item.
         item.user_properties += properties
-        if outcome.kind in _NOT_JUDGED:
-            report.outcome = "skipped"
-            report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
-        elif outcome.kind == "waived" or (
-            outcome.kind == "advice" and not self.run.settings.strict
-        ):
-            report.outcome = "passed"
-            report.longrepr = None
-        elif isinstance(problem, (Violation, ToolError)):
-            report.longrepr = "\n".join(outcome.lines())
+        show(report, item, outcome, problem, strict=self.run.settings.strict)
 
     def _outcome(self, rule: str, variant: str | None, problem: BaseException | None) -> Outcome:
         """The outcome of a rule for a variant, or for the package as a whole."""
@@ -221,6 +216,8 @@ class Recorder:
                 self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
             elif self.has_verdict:
                 self._conclude(cut_short)
+                for call in () if interrupted else self.when_concluded:
+                    call()
         yield
         ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ended and self.has_verdict and not self.is_worker:

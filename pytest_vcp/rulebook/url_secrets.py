@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 _USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/@\s]+)@")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
@@ -31,3 +32,29 @@ def _is_secret(scheme: str, user: str) -> bool:
     # The user of git's own protocol is the same for everyone.
     over_http = scheme.lower().endswith(("http", "https"))
     return over_http and name != "git" and _VARIABLE.sub("", name) != ""
+
+
+def told_uri(uri: str) -> str:
+    """The URI of a store as people are told of it: without user, password and query.
+
+    It is not taken apart as a URI, since one with a slip in it would keep its password then.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        scheme, rest = "", uri
+    place, query, _ = rest.partition("?")
+    if "@" in rest:
+        place = f"****@{rest.rpartition('@')[2].partition('?')[0]}"
+    return f"{scheme}{separator}{place}{query and '?****'}"
+
+
+def secrets_of(uri: str) -> tuple[str, ...]:
+    """What must not be told of a URI, as it is written and as it reads; the longest first."""
+    rest = uri.partition("://")[2] or uri
+    found = {uri}
+    if "@" in rest:
+        user, _, password = rest.rpartition("@")[0].partition(":")
+        found |= {password or user}
+    found |= {entry.partition("=")[2] for entry in rest.partition("?")[2].split("&")}
+    known = found | {unquote(secret) for secret in found}
+    return tuple(sorted(filter(None, known), key=len, reverse=True))

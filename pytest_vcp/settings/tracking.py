@@ -7,17 +7,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.rulebook.url_secrets import masked
+from pytest_vcp.rulebook.url_secrets import told_uri
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.values import Given, refusal
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d)")
-_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/.*)?")
-_SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>.*)")
+SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]*)(?P<query>.*)")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.|file:.")
 # Names that MLflow knows by themselves.
 _BARE = ("databricks", "databricks-uc", "uc")
 # What asks for tracking by name, so that a failure of it is one of the run.
 _ASKING = ("tracking-uri", "register-model")
+# Longer than any that people read, and short enough for the stores.
+_WIDEST = 200
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def read_tracking(read: Reader) -> Tracking | None:
     uri = read.one("tracking-uri", lambda given: _uri(given, read.start("tracking-uri")), None)
     if uri is not None:
         # This is what people are told.
-        read.texts["tracking-uri"] = masked(read.texts["tracking-uri"])
-    registered = read.one("register-model", _name, None)
-    experiment = read.one("tracking-experiment", lambda given: given.text, None)
+        read.texts["tracking-uri"] = told_uri(read.texts["tracking-uri"])
+    registered = read.one("register-model", _registered, None)
+    experiment = read.one("tracking-experiment", _name, None)
     if off and not _is_outdone(read):
         return None
     return Tracking(uri, experiment, registered, uri is not None or registered is not None)
@@ -63,12 +64,13 @@ def _uri(given: Given, start: Path) -> str:
     text = given.text.strip()
     if text in _BARE:
         return text
-    if _HOST_AND_PORT.fullmatch(text):
-        raise refusal(given, f"write http://{text}, or https:// as the server has it")
-    if found := _SQLITE.fullmatch(text):
-        return f"{found['scheme']}:///{os.path.join(start, found['path'])}"
-    if _SCHEME.match(text):
+    if found := SQLITE.fullmatch(text):
+        return f"{found['scheme']}:///{os.path.join(start, found['path'])}{found['query']}"
+    if _URI.match(text):
         return text
+    if ":" in text or "@" in text or not text:
+        shown = given._replace(text=told_uri(text))
+        raise refusal(shown, "write a URI, such as https://mlflow.example.org")
     path = start / Path(text).expanduser()
     if path.is_file():
         raise refusal(given, f"it is a file; of a database, write sqlite:///{text}")
@@ -76,6 +78,13 @@ def _uri(given: Given, start: Path) -> str:
 
 
 def _name(given: Given) -> str:
-    if set(given.text) & set("/:") or not given.text.strip():
+    name = given.text.strip()
+    if not name or not name.isprintable() or len(name) > _WIDEST:
+        raise refusal(given, f"write a name of 1 to {_WIDEST} printable characters")
+    return name
+
+
+def _registered(given: Given) -> str:
+    if set(given.text) & set("/:"):
         raise refusal(given, "MLflow takes no / and no : in the name of a registered model")
-    return given.text
+    return _name(given)

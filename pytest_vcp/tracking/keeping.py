@@ -6,7 +6,6 @@ The processes that have run the author's code have ended by then, and none of it
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp import locks
-from pytest_vcp.rulebook.url_secrets import masked
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.tracking.place import Place
 from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 
 if TYPE_CHECKING:
@@ -27,20 +26,8 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 _FOLDER = "mlflow"
 _ARTIFACTS = "artifacts"
-# A server that does not answer is not asked for minutes, unless the user wants that.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
-# These say where to, and when; the run says that itself.
-_OWN = (
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_REGISTRY_URI",
-    "MLFLOW_RUN_ID",
-    "MLFLOW_EXPERIMENT_ID",
-    "MLFLOW_EXPERIMENT_NAME",
-    "MLFLOW_ENABLE_ASYNC_LOGGING",
-)
-# What the system says, as Python writes it.
-_SYSTEM = re.compile(r"\[Errno -?\d+\] ([A-Z][\w ,]+)")
-_WIDEST = 300
+# Slower than this, nothing is kept: bytes of the model in a second, beside the time-out.
+_PACE = 1e6
 
 
 @dataclass
@@ -52,6 +39,7 @@ class Kept:
 
     `runs` are what MLflow made of each variant that was kept: name, run, model and version.
     `problem` says why not all of them were, `left_out` why there was nothing to keep.
+    `interrupted` is whether somebody was tired of waiting.
     """
 
     place: str
@@ -60,6 +48,7 @@ class Kept:
     runs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str | None = None
     left_out: str | None = None
+    interrupted: bool = False
 
 
 def folder_of(settings: Settings) -> Path:
@@ -79,21 +68,17 @@ class Keeper:
         assert run.settings.tracking is not None
         self._run = run
         self._settings = run.settings
-        self._given = run.settings.tracking.uri
         self._folder = folder_of(run.settings)
+        self._place = Place(run.settings.tracking.uri)
         self._scratch: Path | None = None
         self._worker: Worker | None = None
-
-    @property
-    def _uri(self) -> str:
-        # Seen from its folder, whose name may have in it what means something in a URI.
-        return self._given or f"sqlite:///{DATABASE}"
+        self._printed = ""
 
     def prepare(self) -> None:
         """Start the process, which imports MLflow meanwhile. Raises ToolError and OSError."""
         if self._worker is not None:
             return
-        if self._given is None:
+        if self._place.is_own:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._scratch = self._scratch or Path(tempfile.mkdtemp(prefix="vcp-"))
         worker = Worker(
@@ -101,10 +86,10 @@ class Keeper:
             name="tracking",
             conditions=Conditions(
                 # MLflow makes folders where it is started.
-                cwd=Path.cwd() if self._given else self._folder,
+                cwd=self._place.directory(self._folder) or self._scratch,
                 home=_home(self._scratch),
                 tmp=self._scratch,
-                environ={**_PATIENCE, **_of_the_user()},
+                environ=self._place.variables(os.environ),
             ),
             timeout=self._settings.timeout,
             log_file=log_of(self._settings),
@@ -115,62 +100,97 @@ class Keeper:
 
     def keep(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> Kept:
         """Keep each variant of the run, by its record. What fails is told, and not raised."""
-        kept = Kept(masked(self._uri), experiment)
+        kept = Kept(self._place.told, experiment)
         try:
             self.prepare()
-            assert self._worker is not None
             kept.python = self._run.prepare_environment().python
             with self._turn():
-                self._connect(self._worker, experiment)
+                self._connect(experiment)
                 for variant, record in records.items():
-                    made = self._worker.call("tracking.keep", dict(record), doing="keeping the run")
-                    kept.runs[variant] = {"name": record["name"], **made}
+                    kept.runs[variant] = self._one(experiment, record)
         except WorkerFailure as failure:
-            kept.problem = masked(_in_short(failure))
-            self.close()
-            with suppress(OSError), log_of(self._settings).open("a", encoding="utf-8") as log:
-                log.write(masked(failure.traceback))
+            kept.problem = self._place.problem(failure)
+            self._printed += failure.traceback
         except (ToolError, OSError) as failure:
-            kept.problem = str(failure)
+            kept.problem = self._place.hide(str(failure))
+        except KeyboardInterrupt:
+            kept.problem, kept.interrupted = "it was interrupted", True
+        finally:
+            self.close()
         return kept
 
     def close(self) -> None:
-        """End the process, and leave nothing but the store."""
-        if self._worker is not None:
-            self._worker.close()
+        """End the process, and leave nothing but the store, and a log without passwords."""
+        self._end()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        if self._given is None:
+            self._scratch = None
+        if self._printed:
+            with suppress(OSError):
+                log_of(self._settings).write_text(self._place.hide(self._printed), "utf-8")
+        if self._place.is_own:
             for empty in (self._folder / "mlruns", self._folder):
                 # MLflow makes the one for artifacts that have no place of their own.
                 with suppress(OSError):
                     empty.rmdir()
 
-    def _connect(self, worker: Worker, experiment: str) -> None:
-        own = None if self._given else str(self._folder / _ARTIFACTS)
-        place = {"uri": self._uri, "experiment": experiment, "artifacts": own}
-        worker.call("tracking.connect", place, doing="asking the store for the experiment")
+    def _one(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep one variant, or nothing of it."""
+        begun = self._ask("tracking.start", record)
+        try:
+            made = self._ask("tracking.keep", {**record, **begun}, self._limit(record))
+        except (WorkerFailure, KeyboardInterrupt):
+            self._take_back(experiment, begun)
+            raise
+        return {"name": record["name"], **made}
+
+    def _take_back(self, experiment: str, begun: Mapping[str, Any]) -> None:
+        """Remove a run that could not be kept whole, if the store still listens."""
+        self._end()  # Whatever it is busy with.
+        with suppress(WorkerFailure, ToolError, OSError):
+            self.prepare()
+            self._connect(experiment)
+            self._ask("tracking.take_back", begun)
+
+    def _connect(self, experiment: str) -> None:
+        own = self._place.is_own
+        where = {
+            "uri": self._place.uri(DATABASE),
+            "experiment": experiment,
+            "database": str(self._folder / DATABASE) if own else None,
+            "artifacts": str(self._folder / _ARTIFACTS) if own else None,
+            "set_by_user": [name for name in os.environ if name.startswith("MLFLOW_")],
+        }
+        self._ask("tracking.connect", where)
+
+    def _ask(
+        self, method: str, params: Mapping[str, Any], limit: float | None = None
+    ) -> dict[str, Any]:
+        assert self._worker is not None
+        return self._worker.call(method, dict(params), limit, doing="keeping the run with MLflow")
+
+    def _limit(self, record: Mapping[str, Any]) -> float:
+        """Seconds for all of a run: its model may be large, and the way to the store narrow."""
+        files = Path(record["model"]["path"]).rglob("*") if record["model"] else ()
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        return self._settings.timeout + size / _PACE
+
+    def _end(self) -> None:
+        """End the process, and remember what it has printed."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+            with suppress(OSError):
+                self._printed += log_of(self._settings).read_text("utf-8", "replace")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Two that make the same database at a time break it."""
-        if self._given is not None:
+        if not self._place.is_own:
             yield
             return
         with locks.held(self._folder / ".lock", patience=self._settings.timeout):
             yield
-
-
-def _in_short(failure: WorkerFailure) -> str:
-    """Why MLflow could not: it wraps what the system said into the words of three libraries."""
-    story = "\n".join((failure.message, *failure.causes))
-    if "Can't locate revision" in story:
-        return "a newer MLflow has migrated the store; move it away, or pin that release"
-    if said := _SYSTEM.findall(story):
-        return f"no connection: {said[-1]}"
-    if "timed out" in story:
-        return "the server did not answer in time"
-    return failure.summary.removeprefix("mlflow.exceptions.")[:_WIDEST]
 
 
 def _home(instead: Path) -> Path:
@@ -179,12 +199,3 @@ def _home(instead: Path) -> Path:
         if Path.home().is_dir():
             return Path.home()
     return instead
-
-
-def _of_the_user() -> dict[str, str]:
-    """What the user has set for MLflow: credentials, certificates, limits."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("MLFLOW_") and name not in _OWN
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 Metric = tuple[str, float, int]
 
-# MLflow's stores take names of these characters, and values of so many.
-_NO_KEY = re.compile(r"[^\w.\-/ ]")
+# MLflow's stores take names of these characters, and so many of them, and of a value.
+_NO_KEY = re.compile(r"[^\w.\- ]")
 _NO_NAME = re.compile(r"[^\w\- ]")
+_WIDEST_KEY = 200
 _WIDEST = 5000
 # What a package or an artifact is called when it is not called after its model.
 _COMMON = ("mlflow_pkg", "mlflow_model_artifact")
@@ -33,13 +35,13 @@ _ENDED = {"conformant": "FINISHED", "unverified": "FINISHED"}
 
 def experiment_of(settings: Settings) -> str:
     """The name of the model: that of the metadata file, or else of the directory."""
-    if settings.artifact_only is None:
-        metadata = read_metadata(settings.pkg_dir, settings.policy)
-        if metadata is not None and metadata.model_name:
-            return metadata.model_name
     place = settings.artifact_only or settings.pkg_dir
+    if place.is_relative_to(settings.pkg_dir):
+        metadata = read_metadata(settings.pkg_dir, settings.policy)
+        if metadata is not None and metadata.model_name and metadata.model_name.strip():
+            return metadata.model_name.strip()[:_WIDEST_KEY]
     names = (path.name for path in (place, *place.parents))
-    return next((name for name in names if name and name not in _COMMON), place.name)
+    return next((name for name in names if name and name not in _COMMON), "model")
 
 
 def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
@@ -47,9 +49,9 @@ def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
     run, facts = recorder.run, recorder.facts[variant]
     settings = run.variants[variant].settings
     verdict = recorder.verdicts[variant]
-    digest = (facts.get("artifact") or {}).get("sha256")
+    digest = facts.get("digest")
     tags = {
-        **{_key(name): value for name, value in settings.model_tags},
+        **_keyed({_of_the_model(name): value for name, value in settings.model_tags}),
         "vcp.verdict": verdict.word,
         "vcp.version": __version__,
         "vcp.variant": variant,
@@ -90,7 +92,7 @@ def _params(settings: Settings, facts: Mapping[str, Any]) -> dict[str, str]:
     }
     if settings.artifact_only is not None:
         del told["model_class"]
-    return {_key(name): _cut(value) for name, value in told.items() if value}
+    return {name: _cut(value) for name, value in _keyed(told).items() if value}
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -129,15 +131,13 @@ def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
 def _model(
     settings: Settings, facts: Mapping[str, Any], name: str, tags: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """The artifact that was published, or judged by itself; None where there is none to keep."""
-    place = settings.artifact_only if "attestation" in facts else None
-    if facts.get("artifact"):
-        place = settings.artifact_dir
-    if place is None:
+    """The artifact that was attested to; None where there is none to keep."""
+    if "attestation" not in facts:
         return None
     return {
         "name": _NO_NAME.sub("_", name),
-        "path": str(place),
+        "path": str(settings.artifact_only or settings.artifact_dir),
+        "directory": facts["directory"],
         "tags": {key: value for key, value in tags.items() if not key.startswith("mlflow.")},
         "is_ours": settings.artifact_only is None,
     }
@@ -149,8 +149,19 @@ def _registered(settings: Settings, word: str) -> str | None:
     return settings.tracking.registered if word == "conformant" else None
 
 
-def _key(name: str) -> str:
-    return _NO_KEY.sub("_", name)
+def _of_the_model(name: str) -> str:
+    """The key of a tag that the author gives: MLflow takes some for orders to itself."""
+    return f"model.{name}" if name.startswith("mlflow.") else name
+
+
+def _keyed(told: Mapping[str, str]) -> dict[str, str]:
+    """The same under keys that MLflow takes, each its own."""
+    keyed: dict[str, str] = {}
+    for name, value in told.items():
+        short = _NO_KEY.sub("_", name).strip(". ")[:_WIDEST_KEY] or "_"
+        further = (f"{short}-{number}" for number in itertools.count(2))
+        keyed[next(key for key in itertools.chain([short], further) if key not in keyed)] = value
+    return keyed
 
 
 def _cut(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pytest_vcp.tracking.keeping import DATABASE, folder_of, log_of
@@ -20,7 +21,7 @@ def told(kept: Kept, settings: Settings) -> Iterator[str]:
         names = ", ".join(str(run["name"]) for run in kept.runs.values())
         yield f"tracking    {names} in experiment {kept.experiment} at {_place(kept, settings)}"
         if settings.tracking.uri is None:
-            folder, python = _near(str(folder_of(settings))), kept.python
+            folder, python = quote(_near(str(folder_of(settings)))), quote(str(kept.python))
             look = f"{python} -m mlflow ui --backend-store-uri sqlite:///{DATABASE}"
             yield f"            to look at it: (cd {folder} && {look})"
     if kept.left_out is not None:
@@ -30,20 +31,22 @@ def told(kept: Kept, settings: Settings) -> Iterator[str]:
         yield f"registered  {_registered(name, versions)}"
     if kept.problem is not None:
         log = log_of(settings)
-        yield (
-            f"error       the run was not kept with MLflow at {_place(kept, settings)}: "
-            f"{kept.problem}; the verdict stands, and the log is {_near(str(log))}"
-        )
+        where = f", and the log is {_near(str(log))}" if log.is_file() else ""
+        yield f"error       {problem_of(kept, settings)}; the verdict stands{where}"
+
+
+def problem_of(kept: Kept, settings: Settings) -> str:
+    """What went wrong, and where."""
+    return f"the run was not kept with MLflow at {_place(kept, settings)}: {kept.problem}"
 
 
 def _place(kept: Kept, settings: Settings) -> str:
-    assert settings.tracking is not None
-    return _near(str(folder_of(settings))) if settings.tracking.uri is None else kept.place
+    return kept.place or _near(str(folder_of(settings)))
 
 
 def _registered(name: str, versions: list[str]) -> str:
     if not versions:
-        return f"no version of {name}: only a conformant run that is kept makes one"
+        return f"no version of {name}: a conformant run without a failed test makes one"
     return f"{name}, version {', '.join(versions)}"
 
 

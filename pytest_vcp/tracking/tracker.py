@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from pytest_vcp.report.recorder import Recorder
-from pytest_vcp.report.turns import own_turn
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.tracking import Tracking
 from pytest_vcp.tracking.keeping import Keeper, Kept
 from pytest_vcp.tracking.record import experiment_of, record_of
-from pytest_vcp.tracking.telling import told
+from pytest_vcp.tracking.telling import problem_of, told
 
 # When this is known, nobody's import is waited for any more: a good time for one.
 _LOADED = "VCP701"
@@ -28,11 +30,16 @@ class Tracker:
         self._recorder = recorder
         self._tracking = tracking
         self._keeper = Keeper(recorder.run)
+        self._reports: Path | None = None
+        self._records: dict[str, dict[str, Any]] = {}
         self._kept: Kept | None = None
+        recorder.when_concluded.append(self._take_down)
 
     def close(self) -> None:
-        """End the process that keeps runs."""
+        """End the process that keeps runs, and leave nothing of the way."""
         self._keeper.close()
+        if self._reports is not None:
+            shutil.rmtree(self._reports, ignore_errors=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Have MLflow imported while the last rules are judged."""
@@ -41,21 +48,34 @@ class Tracker:
             with suppress(ToolError, OSError):  # It is tried again, and told, at the end.
                 self._keeper.prepare()
 
+    def _take_down(self) -> None:
+        """Take the run as it is, while no other run may write in the same places."""
+        self._reports = Path(tempfile.mkdtemp(prefix="vcp-"))
+        for name in self._recorder.run.names:
+            record = record_of(self._recorder, name)
+            place = self._reports / str(len(self._records))
+            place.mkdir()
+            record["files"] = [shutil.copy(path, place) for path in record["files"]]
+            self._records[name] = record
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the run; the recorder has come to its verdict, and written the reports."""
-        recorder, settings = self._recorder, self._recorder.run.settings
-        if not recorder.has_verdict or session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        """Keep the run; the recorder has come to its verdict by now."""
+        if not self._records:
             return
+        recorder, settings = self._recorder, self._recorder.run.settings
         experiment = self._tracking.experiment or experiment_of(settings)
         if not any(map(_has_mlflow, recorder.facts.values())):
             self._kept = Kept("", experiment, left_out="there was no environment with MLflow yet")
             return
-        doing = recorder.run.progress.step("keeping the run with MLflow")
-        with own_turn(settings.cache_dir, settings.artifact_dir), doing:
-            records = {name: record_of(recorder, name) for name in recorder.run.names}
-            self._kept = self._keeper.keep(experiment, records)
-            self._keeper.close()
-        recorder.is_incomplete = self._kept.problem is not None and self._tracking.is_asked_for
+        for record in self._records.values() if session.testsfailed else ():
+            record["register"] = None
+        with recorder.run.progress.step("keeping the run with MLflow"):
+            self._kept = self._keeper.keep(experiment, self._records)
+        if self._kept.problem is not None:
+            recorder.troubles.append(problem_of(self._kept, settings))
+            recorder.is_incomplete = self._tracking.is_asked_for
+        if self._kept.interrupted:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if self._kept is not None:

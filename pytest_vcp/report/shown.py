@@ -1,0 +1,29 @@
+"""What pytest shows of a rule's test: more outcomes than it has words for."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.rulebook.violations import ToolError, Violation
+
+_NOT_JUDGED = ("unverified", "skipped")
+
+
+def show(
+    report: pytest.TestReport,
+    item: pytest.Item,
+    outcome: Outcome,
+    problem: BaseException | None,
+    *,
+    strict: bool,
+) -> None:
+    """Give the report of a test the outcome of its rule; `strict` lets advice fail."""
+    if outcome.kind in _NOT_JUDGED:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
+    elif outcome.kind == "waived" or (outcome.kind == "advice" and not strict):
+        report.outcome = "passed"
+        report.longrepr = None
+    elif isinstance(problem, (Violation, ToolError)):
+        report.longrepr = "\n".join(outcome.lines())
