@@ -28,6 +28,7 @@ _FOLDER = "mlflow"
 _ARTIFACTS = "artifacts"
 # Slower than this, nothing is kept: bytes of the model in a second, beside the time-out.
 _PACE = 1e6
+_TAKING_BACK_SECONDS = 60.0
 
 
 @dataclass
@@ -150,7 +151,7 @@ class Keeper:
         with suppress(WorkerFailure, ToolError, OSError):
             self.prepare()
             self._connect(experiment)
-            self._ask("tracking.take_back", begun)
+            self._ask("tracking.take_back", begun, _TAKING_BACK_SECONDS)
 
     def _connect(self, experiment: str) -> None:
         own = self._place.is_own
@@ -173,7 +174,7 @@ class Keeper:
         """Seconds for all of a run: its model may be large, and the way to the store narrow."""
         files = Path(record["model"]["path"]).rglob("*") if record["model"] else ()
         size = sum(path.stat().st_size for path in files if path.is_file())
-        return self._settings.timeout + size / _PACE
+        return self._settings.timeout + round(size / _PACE)
 
     def _end(self) -> None:
         """End the process, and remember what it has printed."""
