@@ -20,6 +20,6 @@ def make(directory: Path) -> None:
 
 
 def ignore(directory: Path) -> None:
-    """Let git leave out a directory that has just been made, if that can be written."""
-    with suppress(OSError):
-        (directory / _NAME).write_text(_TEXT, encoding="utf-8")
+    """Let git leave out a directory of ours, if that can be written; what it says already stays."""
+    with suppress(OSError), (directory / _NAME).open("x", encoding="utf-8") as file:
+        file.write(_TEXT)

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 from pytest_vcp.report.markdown import Summary
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.recorder import Recorder
@@ -33,8 +35,9 @@ class GitHubReport:
         self._is_judged = False
         self._problem: str | None = None
 
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        # The recorder has concluded by now: it wraps this hook.
+        # The recorder has concluded by now: it wraps this hook. So has who keeps the run.
         if not self._recorder.has_verdict:
             return
         self._is_judged = True
@@ -54,7 +57,7 @@ class GitHubReport:
 
 
 def _annotations(recorder: Recorder) -> Iterator[str]:
-    """A command of the runner for each finding, in the order of the work, advice last."""
+    """A command of the runner for each finding, in the order of the work, then for each trouble."""
     several = len(recorder.run.names) > 1
     told: set[Outcome] = set()
     for name, verdict in recorder.verdicts.items():
@@ -68,6 +71,8 @@ def _annotations(recorder: Recorder) -> Iterator[str]:
                 text = recorder.portable.text(_text(outcome))
                 level = "error" if outcome in broken else "warning"
                 yield _command(level, {**place, "title": title}, text)
+    for trouble in recorder.troubles:
+        yield _command("error", {}, recorder.portable.text(trouble))
 
 
 def _text(outcome: Outcome) -> str:

@@ -34,6 +34,7 @@ class Summary:
         for name, verdict in verdicts.items():
             yield from self._variant(name, verdict)
         yield from _section("Waivers", (f"- {self._plain(text)}" for text in recorder.remarks))
+        yield from _section("Errors", (f"- {self._plain(text)}" for text in recorder.troubles))
         if recorder.report_problem is not None:
             yield from (f"The report was not written: {self._plain(recorder.report_problem)}", "")
         first = next((verdict.first for verdict in verdicts.values() if verdict.first), None)

@@ -120,8 +120,7 @@ class Recorder:
         """Tell the facts which rules are to be judged: what costs time is done for those alone."""
         rules = (rule_of(item) for item in session.items)
         self.run.selected = frozenset(rule for rule in rules if rule is not None)
-        if not self.config.option.collectonly:
-            reports.prepare(self.run.settings, session.items)
+        reports.prepare(self.run.settings, session)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(

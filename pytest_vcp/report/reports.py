@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from pytest_vcp import git_ignored
 from pytest_vcp.report import document
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.whole import put
+from pytest_vcp.settings.resolved import REPORT_DIR
 
 if TYPE_CHECKING:
     from pytest_vcp.report.recorder import Recorder
@@ -23,16 +23,31 @@ NAMES = (document.NAME, _PAGE)
 _SEEN = ("signature", "tree", "lock", "environment")
 
 
-def prepare(settings: Settings, items: Iterable[pytest.Item]) -> None:
-    """Make the directory, if a test leaves something there, so that git leaves it out.
+def prepare(settings: Settings, session: pytest.Session) -> None:
+    """Make the directory, if one of the tests leaves something there while it runs."""
+    names = (name for item in session.items for name in getattr(item, "fixturenames", ()))
+    if not session.config.option.collectonly and any(name.startswith("vcp_") for name in names):
+        _make(settings)
+
+
+def _make(settings: Settings) -> None:
+    """Make the directory so that git leaves it out; ours comes to do so where it is there already.
 
     One that comes to hold an artifact is made later, as any other: the artifact may be for git.
     """
-    names = (name for item in items for name in getattr(item, "fixturenames", ()))
-    holds_artifact = settings.artifact_dir.is_relative_to(settings.report_dir)
-    if any(name.startswith("vcp_") for name in names) and not holds_artifact:
-        with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-            git_ignored.make(settings.report_dir)
+    directory = settings.report_dir
+    if settings.artifact_dir.is_relative_to(directory):
+        return
+    with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+        git_ignored.make(directory)
+        if _is_ours(settings):
+            git_ignored.ignore(directory)
+
+
+def _is_ours(settings: Settings) -> bool:
+    """Whether the directory is the one that nobody named, or led elsewhere by a link."""
+    default = settings.pkg_dir / REPORT_DIR
+    return settings.sources["report-dir"] == "default" and settings.report_dir == default
 
 
 def write(recorder: Recorder) -> None:
@@ -40,6 +55,7 @@ def write(recorder: Recorder) -> None:
     # Nobody needs what renders a page before there is one.
     from pytest_vcp.report import html
 
+    _make(recorder.run.settings)
     portable, directory = recorder.portable, recorder.run.settings.report_dir
     report = portable.document(
         document.build(

@@ -36,6 +36,8 @@ from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 
 EnvManager = Literal["virtualenv", "conda", "local"]
 
+# What stands for --vcp-report-dir where it is not given, in the package directory.
+REPORT_DIR = ".vcp"
 # What stands for --vcp-model-config-json where it is not given.
 _NO_CONFIG: object = {}
 
@@ -120,7 +122,7 @@ def resolve(config: pytest.Config) -> Settings:
             (*read.many("waive", read_line), *_waivers_file(read)),
         ),
         policy=policy(read),
-        report_dir=read.path("report-dir", pkg_dir / ".vcp", writable),
+        report_dir=read.path("report-dir", pkg_dir / REPORT_DIR, writable),
         cache_dir=cache_dir(read),
         tracking=read_tracking(read),
         scaling=read.switch("scaling"),

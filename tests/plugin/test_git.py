@@ -133,6 +133,43 @@ def test_tests_of_the_user_s_own(package: Path) -> None:
     assert status(repository) == []
 
 
+def test_a_verdict_without_a_rule(package: Path) -> None:
+    """Such a run leaves nothing but its reports, and needs no more of the plugin's than those."""
+    (package / "pytest.ini").write_text("[pytest]\nvcp_must_verify = VCP701\n", encoding="utf-8")
+    (package / "t").mkdir()
+    (package / "t" / "test_own.py").write_text("def test_it():\n    pass\n", encoding="utf-8")
+    repository = committed(package)
+    run = run_vcp(package, PCA_50.options, "t")
+    assert (run.code, run.variant["verdict"]) == (11, "unverified"), run.output
+    assert status(repository) == []
+
+
+@pytest.mark.parametrize("selected", [("-k", "vcp101"), ("test_own.py",)])
+def test_what_was_there_without_a_gitignore(package: Path, selected: tuple[str, ...]) -> None:
+    """As an earlier release made it, or a run that was stopped at once."""
+    (package / "test_own.py").write_text(OWN_TEST, encoding="utf-8")
+    repository = committed(package)
+    (package / ".vcp").mkdir()
+    (package / ".vcp" / "report.json").write_text("{}", encoding="utf-8")
+    assert status(repository) == ["?? mlflow_pkg/.vcp/"]
+    run_vcp(package, [*PCA_50.options, *selected], "--collect-only")
+    assert status(repository) == ["?? mlflow_pkg/.vcp/"]
+    run_vcp(package, [*PCA_50.options, *selected])
+    assert status(repository) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--vcp-report-dir=.vcp"]])
+def test_what_a_user_made_of_it_stays(package: Path, options: list[str]) -> None:
+    (package / "kept").mkdir()
+    if options:
+        (package / ".vcp").mkdir()
+    else:
+        (package / ".vcp").symlink_to("kept")
+    run_vcp(package, [*PCA_50.options, "-k", "vcp101"], *options)
+    assert (package / ".vcp" / "report.json").is_file()
+    assert not (package / ".vcp" / ".gitignore").exists()
+
+
 def test_a_cache_in_the_package(package: Path) -> None:
     (package / "requirements.txt").write_text("mlflow\n", encoding="utf-8")
     repository = committed(package)
@@ -148,6 +185,6 @@ def test_it_is_made_where_it_can_not_be_ignored(
     def full(*_: object, **__: object) -> int:
         raise OSError("no space left")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "open", full)
     git_ignored.make(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []

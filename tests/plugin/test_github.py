@@ -11,10 +11,16 @@ import pytest
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
 from tests.runs import Run, run_vcp
+from tests.tracking.serving import free_port
 
 OPTIONS = tuple(PCA_50.options)
 WRAPPER = "model_code/pbmc_pca_mlflow_model.py"
 LFS_POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4096\n"
+TROUBLED = """
+def pytest_sessionfinish(session):
+    recorder = session.config.pluginmanager.get_plugin("vcp-recorder")
+    recorder.troubles.append("100% of {package}/a_b\\n::error::more")
+"""
 ANNOTATION = re.compile(
     r"^::(?P<level>error|warning) (?P<properties>[^:]*)::(?P<text>.*)$", re.MULTILINE
 )
@@ -120,6 +126,24 @@ def test_a_file_outside_of_the_checkout_is_not_named(package: Path, tmp_path: Pa
     run = run_vcp(package, OPTIONS, env=env)
     ((_, properties, _),) = annotated(run)
     assert properties == {"title": "VCP202"}
+
+
+def test_what_went_wrong_beside_the_verdict(package: Path) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    run, summary = run_on_github(package, f"--vcp-tracking-uri={uri}")
+    assert run.code == 10, run.output
+    told = f"the run was not kept with MLflow at {uri}: no connection: Connection refused"
+    assert re.findall(r"^::error.*$", run.output, re.MULTILINE) == [f"::error::{told}"]
+    assert "## Model package: conformant" in summary
+    assert f"**Errors**\n\n- {told}\n" in summary
+
+
+def test_words_of_others_are_no_markup(package: Path) -> None:
+    (package / "conftest.py").write_text(TROUBLED.format(package=package), encoding="utf-8")
+    run, summary = run_on_github(package, "-k", "vcp101")
+    assert run.code == 0, run.output
+    assert "::error::100%25 of PACKAGE/a_b%0A::error::more" in run.output.splitlines()
+    assert "- 100% of PACKAGE/a\\_b\n::error::more\n" in summary
 
 
 def test_a_summary_that_can_not_be_written_changes_no_verdict(
