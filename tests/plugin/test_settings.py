@@ -53,8 +53,17 @@ VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
     "policy": ("one.yaml", "two.yaml", "policy", "genome_uri", "volume_uri"),
     "report-dir": ("reports", "../elsewhere", "report_dir", "reports", "../elsewhere"),
     "cache-dir": ("cache", "../cache", "cache_dir", "cache", "../cache"),
+    "tracking-uri": ("http://a", "http://b", "tracking", "http://a", "http://b"),
+    "tracking-experiment": ("one", "two", "tracking", "one", "two"),
+    "register-model": ("one", "two", "tracking", "one", "two"),
+    "no-tracking": ("true", "", "tracking", None, None),
     "scaling": ("true", "", "scaling", True, True),
     "timeout": ("7", "8.5", "timeout", 7.0, 8.5),
+}
+TRACKING = {
+    "tracking-uri": "uri",
+    "tracking-experiment": "experiment",
+    "register-model": "registered",
 }
 SWITCHES = tuple(option.name for option in OPTIONS if option.metavar is None)
 
@@ -95,6 +104,8 @@ def found(settings: Any, name: str) -> Any:
     value = getattr(settings, VALUES[name][2])
     if name == "policy":
         return value.input_column
+    if name in TRACKING:
+        return getattr(value, TRACKING[name])
     if name.startswith("waive"):
         (waiver,) = value.entries
         return f"{waiver.rule}: {waiver.reason}"
