@@ -13,6 +13,7 @@ from pytest_vcp.settings.values import Given, refusal
 
 SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]*)(?P<query>.*)")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.|file:.")
+_RELATIVE = re.compile(r"file:(?P<path>[^/].*)")
 # Names that MLflow knows by themselves.
 _BARE = ("databricks", "databricks-uc", "uc")
 # What asks for tracking by name, so that a failure of it is one of the run.
@@ -66,6 +67,8 @@ def _uri(given: Given, start: Path) -> str:
         return text
     if found := SQLITE.fullmatch(text):
         return f"{found['scheme']}:///{os.path.join(start, found['path'])}{found['query']}"
+    if found := _RELATIVE.fullmatch(text):
+        return (start / found["path"]).resolve().as_uri()
     if _URI.match(text):
         return text
     if ":" in text or "@" in text or not text:

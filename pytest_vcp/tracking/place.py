@@ -84,7 +84,7 @@ class Place:
         story = "\n".join((failure.message, *failure.causes))
         if "Can't locate revision" in story:
             return "a newer MLflow has migrated the store; move it away, or pin that release"
-        if said := _SYSTEM.findall(story):
+        if (said := _SYSTEM.findall(story)) and "onnection" in story:
             return f"no connection: {said[-1]}"
         if "timed out" in story:
             return "the server did not answer in time"

@@ -32,6 +32,7 @@ class Tracker:
         self._keeper = Keeper(recorder.run)
         self._reports: Path | None = None
         self._records: dict[str, dict[str, Any]] = {}
+        self._problem: str | None = None
         self._kept: Kept | None = None
         recorder.when_concluded.append(self._take_down)
 
@@ -50,17 +51,19 @@ class Tracker:
 
     def _take_down(self) -> None:
         """Take the run as it is, while no other run may write in the same places."""
-        self._reports = Path(tempfile.mkdtemp(prefix="vcp-"))
-        for name in self._recorder.run.names:
-            record = record_of(self._recorder, name)
-            place = self._reports / str(len(self._records))
-            place.mkdir()
-            record["files"] = [shutil.copy(path, place) for path in record["files"]]
-            self._records[name] = record
+        try:
+            self._reports = Path(tempfile.mkdtemp(prefix="vcp-"))
+            for name in self._recorder.run.names:
+                self._records[name] = record = record_of(self._recorder, name)
+                place = self._reports / str(len(self._records))
+                place.mkdir()
+                record["files"] = [shutil.copy(path, place) for path in record["files"]]
+        except OSError as problem:
+            self._problem = str(problem)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the run; the recorder has come to its verdict by now."""
-        if not self._records:
+        if not self._records and self._problem is None:
             return
         recorder, settings = self._recorder, self._recorder.run.settings
         experiment = self._tracking.experiment or experiment_of(settings)
@@ -70,7 +73,11 @@ class Tracker:
         for record in self._records.values() if session.testsfailed else ():
             record["register"] = None
         with recorder.run.progress.step("keeping the run with MLflow"):
-            self._kept = self._keeper.keep(experiment, self._records)
+            self._kept = (
+                self._keeper.keep(experiment, self._records)
+                if self._problem is None
+                else Kept("", experiment, problem=self._problem)
+            )
         if self._kept.problem is not None:
             recorder.troubles.append(problem_of(self._kept, settings))
             recorder.is_incomplete = self._tracking.is_asked_for

@@ -31,6 +31,7 @@ def test_a_server_and_a_name(configure: Configure) -> None:
         ("sqlite:////srv/runs.db", "sqlite:////srv/runs.db"),
         ("postgresql+psycopg2://db.example/runs", "postgresql+psycopg2://db.example/runs"),
         ("file:///srv/runs", "file:///srv/runs"),
+        ("file:./runs", "file://{here}/runs"),
         ("databricks", "databricks"),
         ("runs", "file://{here}/runs"),
     ],
