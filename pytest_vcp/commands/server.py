@@ -79,7 +79,7 @@ class Server:
             self._running = self._started()
 
     def _started(self) -> Running:
-        self.port = _free_port()
+        self.port = free_port()
         arguments = ["--model-uri", str(self._place.artifact), "--env-manager", "local"]
         return Running(
             [
@@ -194,7 +194,8 @@ def _strict_json(body: bytes) -> Any:
         return None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine where nothing listens."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,6 @@ from .linking import link
 
 Reply = dict[str, Any]
 
-# A server that is there answers soon; MLflow by itself tries for minutes.
-_FIRST_WORD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 # What MLflow's stores take in one request.
 _AT_ONCE = 100
 
@@ -26,31 +25,20 @@ _AT_ONCE = 100
 def connect(state: Reply, params: Reply) -> Reply:
     """Find the experiment, or make it.
 
-    `params`: uri, experiment, and database and artifacts, the places of a store of our own (or
-    None). Whatever the store is, it has said something when this returns.
+    `params`: uri, experiment, patience (variables that hold for the first answer), and database
+    and artifacts, the places of a store of our own (or None). Whatever the store is, it has said
+    something when this returns.
     """
     import mlflow
 
-    # What the user has set is what the user wants.
-    state["patience"] = {k: v for k, v in _FIRST_WORD.items() if k not in params["set_by_user"]}
     if params["database"] is not None:
         _make_database(params["database"])
     mlflow.set_tracking_uri(params["uri"])
-    client = mlflow.MlflowClient()
-    state["client"], state["own"] = client, params["artifacts"]
+    state["client"] = mlflow.MlflowClient()
+    state["patience"], state["own"] = params["patience"], params["artifacts"]
     with _variables(state["patience"]):
-        found = client.get_experiment_by_name(params["experiment"])
-        if found is None:
-            location = None if params["artifacts"] is None else _file_uri(params["artifacts"])
-            made = client.create_experiment(params["experiment"], artifact_location=location)
-            state["experiment"] = made
-            return {"experiment": made}
-    if found.lifecycle_stage == "deleted":
-        name = params["experiment"]
-        raise ValueError(f"the experiment {name} was deleted there; restore it, or name another")
-    _refuse_moved(found.artifact_location, params["artifacts"])
-    state["experiment"] = found.experiment_id
-    return {"experiment": found.experiment_id}
+        state["experiment"] = _experiment(state, params["experiment"])
+    return {}
 
 
 def start(state: Reply, params: Reply) -> Reply:
@@ -103,6 +91,21 @@ def take_back(state: Reply, params: Reply) -> Reply:
         # The folder of one run or model, with the one for its files in it.
         shutil.rmtree(os.path.dirname(_local_path(place) or ""), ignore_errors=True)
     return {}
+
+
+def _experiment(state: Reply, name: str) -> str:
+    """The id of the experiment of this name. Raises ValueError where it can't be used."""
+    client, artifacts = state["client"], state["own"]
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = None if artifacts is None else pathlib.Path(artifacts).as_uri()
+        made: str = client.create_experiment(name, artifact_location=location)
+        return made
+    if found.lifecycle_stage == "deleted":
+        raise ValueError(f"the experiment {name} was deleted there; restore it, or name another")
+    _refuse_moved(found.artifact_location, artifacts)
+    known: str = found.experiment_id
+    return known
 
 
 def _make_database(path: str) -> None:
@@ -220,12 +223,6 @@ def _local_path(uri: str) -> str | None:
     from mlflow.utils.uri import is_local_uri
 
     return str(local_file_uri_to_path(uri)) if is_local_uri(uri) else None
-
-
-def _file_uri(path: str) -> str:
-    from pathlib import Path
-
-    return Path(path).as_uri()
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ class TerminalReport:
         settings = recorder.run.settings
         terminalreporter.line(f"  report      {_report(recorder.report_problem, settings)}")
         if settings.env_manager != "local" and (kept := cached.in_short(settings.cache_dir)):
-            terminalreporter.line(f"  cache       {kept} ({_near(settings.cache_dir)})")
+            terminalreporter.line(f"  cache       {kept} ({near(settings.cache_dir)})")
 
     def _block(self, name: str, verdict: Verdict, told: set[Outcome]) -> Iterator[str]:
         """What is said of one variant; `told` are the findings that were said of another."""
@@ -111,7 +111,7 @@ class TerminalReport:
 def _logs(settings: Settings) -> str:
     """The directories of logs: that of the run, and those of processes that saw other devices."""
     folders = (settings.report_dir / name / "logs" for name in ("", WITHOUT_GPU, SECOND_GPU))
-    return ", ".join(_near(folder) for folder in folders if folder.is_dir())
+    return ", ".join(near(folder) for folder in folders if folder.is_dir())
 
 
 def header(settings: Settings, follows: bool = False) -> Iterator[str]:
@@ -130,7 +130,7 @@ def header(settings: Settings, follows: bool = False) -> Iterator[str]:
     if settings.artifact_only is not None:
         yield f"vcp artifact: {shown('verify-artifact', settings.artifact_only)}, policy {policy}"
     else:
-        place = shown("artifact-dir-path", _near(settings.artifact_dir))
+        place = shown("artifact-dir-path", near(settings.artifact_dir))
         yield (
             f"vcp package: {shown('pkg-dir', settings.pkg_dir)}, "
             f"variant {shown('variant', settings.variant)}, policy {policy}"
@@ -198,7 +198,7 @@ def _artifact(facts: dict[str, object], settings: Settings) -> str:
     artifact = facts.get("artifact")
     if isinstance(artifact, dict):
         size = f"{artifact['bytes'] / 1e6:.1f} MB"
-        return f"{_near(Path(artifact['path']))} ({size}, sha256 {artifact['sha256'][:12]}…)"
+        return f"{near(Path(artifact['path']))} ({size}, sha256 {artifact['sha256'][:12]}…)"
     kept = "; the previous one is as it was" if settings.artifact_dir.exists() else ""
     return f"none{kept}"
 
@@ -207,14 +207,14 @@ def _attestation(facts: dict[str, object]) -> Iterator[str]:
     if problem := facts.get("attestation_problem"):
         yield f"attestation  {_unwritten(str(problem))}"
     elif path := facts.get("attestation"):
-        yield f"attestation  {_near(Path(str(path)))}"
+        yield f"attestation  {near(Path(str(path)))}"
 
 
 def _recorded(facts: dict[str, object]) -> str:
     recorded = facts.get("recorded")
     if isinstance(recorded, dict):
         size = f"{recorded['bytes'] / 1e3:.1f} kB"
-        return f"recorded at {_near(Path(recorded['path']))} ({size}); add it to the package"
+        return f"recorded at {near(Path(recorded['path']))} ({size}); add it to the package"
     return "not recorded: only a conformant run does that; an earlier file is as it was"
 
 
@@ -229,14 +229,14 @@ def _commands(commands: list[dict[str, object]]) -> str:
 def _report(problem: str | None, settings: Settings) -> str:
     if problem is not None:
         return _unwritten(problem)
-    return ", ".join(_near(settings.report_dir / name) for name in reports.NAMES)
+    return ", ".join(near(settings.report_dir / name) for name in reports.NAMES)
 
 
 def _unwritten(problem: str) -> str:
     return f"not written: {problem}; choose another place with --vcp-report-dir"
 
 
-def _near(path: Path) -> str:
-    """The path relative to the current directory where it lies below, else as it is."""
+def near(path: Path) -> str:
+    """The path for people: relative to the current directory where it lies below, else as it is."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else f"./{relative}"

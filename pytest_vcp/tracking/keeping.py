@@ -160,7 +160,7 @@ class Keeper:
             "experiment": experiment,
             "database": str(self._folder / DATABASE) if own else None,
             "artifacts": str(self._folder / _ARTIFACTS) if own else None,
-            "set_by_user": [name for name in os.environ if name.startswith("MLFLOW_")],
+            "patience": self._place.patience(os.environ),
         }
         self._ask("tracking.connect", where)
 

@@ -17,6 +17,8 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+# A server that is there answers soon; MLflow by itself tries for minutes.
+_FIRST_WORD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 # These say where to, and when; the run says that itself.
 _OWN = (
     "MLFLOW_TRACKING_URI",
@@ -69,6 +71,10 @@ class Place:
             if name.startswith("MLFLOW_") and name not in _OWN
         }
         return {**_DEFAULTS, **kept, **self._login}
+
+    def patience(self, user: Mapping[str, str]) -> dict[str, str]:
+        """The limits for a first answer, where the user has not set them."""
+        return {name: limit for name, limit in _FIRST_WORD.items() if name not in user}
 
     def hide(self, text: str) -> str:
         """The text without what must not be told of the URI."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from pytest_vcp.report.terminal import near
 from pytest_vcp.tracking.keeping import DATABASE, folder_of, log_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def told(kept: Kept, settings: Settings) -> Iterator[str]:
         names = ", ".join(str(run["name"]) for run in kept.runs.values())
         yield f"tracking    {names} in experiment {kept.experiment} at {_place(kept, settings)}"
         if settings.tracking.uri is None:
-            folder, python = quote(_near(str(folder_of(settings)))), quote(str(kept.python))
+            folder, python = quote(_near(folder_of(settings))), quote(str(kept.python))
             look = f"{python} -m mlflow ui --backend-store-uri sqlite:///{DATABASE}"
             yield f"            to look at it: (cd {folder} && {look})"
     if kept.left_out is not None:
@@ -31,7 +32,7 @@ def told(kept: Kept, settings: Settings) -> Iterator[str]:
         yield f"registered  {_registered(name, versions)}"
     if kept.problem is not None:
         log = log_of(settings)
-        where = f", and the log is {_near(str(log))}" if log.is_file() else ""
+        where = f", and the log is {_near(log)}" if log.is_file() else ""
         yield f"error       {problem_of(kept, settings)}; the verdict stands{where}"
 
 
@@ -41,7 +42,7 @@ def problem_of(kept: Kept, settings: Settings) -> str:
 
 
 def _place(kept: Kept, settings: Settings) -> str:
-    return kept.place or _near(str(folder_of(settings)))
+    return kept.place or _near(folder_of(settings))
 
 
 def _registered(name: str, versions: list[str]) -> str:
@@ -50,7 +51,6 @@ def _registered(name: str, versions: list[str]) -> str:
     return f"{name}, version {', '.join(versions)}"
 
 
-def _near(path: str) -> str:
-    """The path relative to the current directory where it lies below, else as it is."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+def _near(path: Path) -> str:
+    """As the terminal names a path, without the sign for the current directory."""
+    return near(path).removeprefix("./")

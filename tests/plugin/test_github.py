@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
+from pytest_vcp.commands.server import free_port
 from tests.runs import Run, run_vcp
-from tests.tracking.serving import free_port
 
 OPTIONS = tuple(PCA_50.options)
 WRAPPER = "model_code/pbmc_pca_mlflow_model.py"

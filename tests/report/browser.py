@@ -32,6 +32,13 @@ def find() -> str | None:
 
 def look(browser: str, place: Path, file: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Load a file of a directory; standard error has what the console says."""
+    return load(browser, place, (place / file).as_uri(), *options)
+
+
+def load(
+    browser: str, place: Path, address: str, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Load a page; `place` is where the browser may keep its profile."""
     return subprocess.run(
         [
             browser,
@@ -43,7 +50,7 @@ def look(browser: str, place: Path, file: str, *options: str) -> subprocess.Comp
             "--enable-logging=stderr",
             f"--user-data-dir={place / 'profile'}",
             *options,
-            (place / file).as_uri(),
+            address,
         ],
         stdin=subprocess.DEVNULL,
         capture_output=True,

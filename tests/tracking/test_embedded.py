@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp import __version__
-from tests.report.browser import NAMES
-from tests.runs import HANG_SECONDS, Run, run_vcp
+from tests.report import browser
+from tests.runs import Run, run_vcp
 from tests.tracking.serving import served
 from tests.tracking.store import EXPERIMENT, Store, embedded
 
@@ -151,25 +149,16 @@ def test_a_registered_version_loads_and_predicts(three: Three, version: int, col
 
 def test_mlflow_ui_shows_the_runs_side_by_side(three: Three, tmp_path: Path) -> None:
     """As a browser sees its page to compare: each run, what tells them apart, and the figures."""
-    browser = next(filter(None, map(shutil.which, NAMES)), None)
-    if browser is None:
-        pytest.skip(f"no browser is here: {', '.join(NAMES)}")
+    program = browser.find()
+    if program is None:
+        pytest.skip(f"no browser is here: {', '.join(browser.NAMES)}")
     store = ("--backend-store-uri", f"sqlite:///{three.package}/.vcp/mlflow/mlflow.db")
     runs = three.content["runs"]
     chosen = quote(json.dumps([run["id"] for run in runs]))
     with served(three.store.python, "ui", *store, folder=tmp_path) as uri:
         page = f"{uri}/#/compare-runs?runs={chosen}&experiments={quote(json.dumps(['1']))}"
-        shown = subprocess.run(
-            [
-                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-                *("--virtual-time-budget=30000", f"--user-data-dir={tmp_path / 'profile'}", page),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=HANG_SECONDS,
-            check=True,
-        ).stdout
+        options = ("--virtual-time-budget=30000", "--dump-dom")
+        shown = browser.load(program, tmp_path, page, *options).stdout
     for run in runs:
         assert run["name"] in shown
     for name in ("config.n_components", "load_seconds", "peak_rss_bytes", "vcp.verdict"):

@@ -13,9 +13,10 @@ import pytest
 
 from fixtures.environments import environment_of
 from fixtures.references import PCA_50
+from pytest_vcp.commands.server import free_port
 from tests.place import Place, place
 from tests.runs import run_vcp
-from tests.tracking.serving import free_port, served
+from tests.tracking.serving import served
 from tests.tracking.store import EXPERIMENT, Store
 
 __all__ = ["place"]  # A fixture.
