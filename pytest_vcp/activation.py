@@ -17,7 +17,7 @@ from pytest_vcp.report.distribution import Distribution
 from pytest_vcp.report.github import GitHubReport, is_asked_for
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import TerminalReport
-from pytest_vcp.run import RUN, Run
+from pytest_vcp.run import LAUNCHER, RUN, Run
 from pytest_vcp.settings.resolved import Settings, resolve
 from pytest_vcp.settings.values import refusal
 from pytest_vcp.source.package import CODE, read_package
@@ -26,6 +26,7 @@ from pytest_vcp.source.wrapper import NotFound, find_class
 from pytest_vcp.tracking.tracker import Tracker
 from pytest_vcp.trial.finished import on_its_python
 from pytest_vcp.trial.variants import resolve_variants
+from pytest_vcp.worker.launching import start
 
 # What says how to package, and so has no meaning for what is packaged already.
 _OF_A_PACKAGE = (
@@ -56,7 +57,7 @@ def switch_on(config: pytest.Config) -> None:
     progress = Progress(
         sys.stderr if worker else sys.stdout, quiet=config.getoption("verbose", 0) < 0
     )
-    run = Run(variants, interpreter, progress)
+    run = Run(variants, interpreter, progress, config.stash.get(LAUNCHER, start))
     config.stash[RUN] = run
     config.add_cleanup(run.close)
     termination.as_interrupt(config)

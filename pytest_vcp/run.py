@@ -23,24 +23,32 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.package import ModelPackage, read_package
 from pytest_vcp.trial.finished import Finished
 from pytest_vcp.trial.variant import Variant
+from pytest_vcp.worker.launching import Launcher, start
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
+# What starts the workers of a run, where that is to be done in another way than by default.
+LAUNCHER: pytest.StashKey[Launcher] = pytest.StashKey()
 
 
 class Run:
     """Facts about one package, gathered when first asked for.
 
     `variants` are the settings of each variant, of which there is one at least. `interpreter` is
-    None where the settings name none that the platform accepts.
+    None where the settings name none that the platform accepts. `launcher` starts the workers.
     """
 
     def __init__(
-        self, variants: Sequence[Settings], interpreter: Interpreter | None, progress: Progress
+        self,
+        variants: Sequence[Settings],
+        interpreter: Interpreter | None,
+        progress: Progress,
+        launcher: Launcher = start,
     ) -> None:
         # What is no variant's own is the same in all of them.
         self.settings = variants[0]
         self.interpreter = interpreter
         self.progress = progress
+        self.launcher = launcher
         self.started = time.time()
         self.digests = FileDigests()
         self.environment: Environment | None = None
@@ -57,8 +65,8 @@ class Run:
 
     def _variant(self, settings: Settings) -> Variant | Finished:
         if settings.artifact_only is not None:
-            return Finished(settings, self.digests, self.progress)
-        return Variant(settings, lambda: self.package, self.digests, self.progress)
+            return Finished(settings, self.digests, self.progress, self.launcher)
+        return Variant(settings, lambda: self.package, self.digests, self.progress, self.launcher)
 
     def _facts(self, variant: Variant | Finished, gates: Gates) -> Facts:
         if isinstance(variant, Finished):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.environments import CACHE_VARIABLE
+from fixtures.environments import CACHE_VARIABLE, cache_dir
 from tests.schema import assert_valid
+from tests.warm import runs, session
 
 # Ends a run that hangs; no test measures time with it.
 HANG_SECONDS = 900
@@ -69,34 +71,50 @@ def run_vcp(
     *extra: str,
     env: Mapping[str, str] | None = None,
     commands: bool = False,
+    cold: bool = False,
 ) -> Run:
     """Run pytest with the plugin in `pkg_dir`; `env` is added to the environment.
 
-    MLflow's own commands cost more than all the rest: they are run with `commands` alone.
+    MLflow's own commands cost more than all the rest: they are run with `commands` alone. Imports
+    come next: the processes of a run are forked from such as have done them (`tests/warm`), unless
+    it is to be `cold`.
     """
     arguments = [*options, *extra]
     if not commands and not {"-k", "-m", "--collect-only"} & set(arguments):
         arguments += without_commands()
     report_file = _report_file(pkg_dir, arguments)
     before = _identity(report_file)
-    done = subprocess.run(
-        command(arguments),
-        cwd=pkg_dir,
-        env=environment(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=HANG_SECONDS,
-        check=False,
-    )
+    code, output = _run(command(arguments), pkg_dir, environment(env), cold)
     # A report of an earlier run says nothing about this one.
     written = _identity(report_file) not in (None, before)
     report = json.loads(report_file.read_text(encoding="utf-8")) if written else None
     if report is not None:
         assert_valid(report)
-    return Run(done.returncode, done.stdout, report, _outcomes(report))
+    return Run(code, output, report, _outcomes(report))
+
+
+def _run(words: list[str], cwd: Path, environ: Mapping[str, str], cold: bool) -> tuple[int, str]:
+    """Exit code and all that was printed."""
+    pool = None if cold else session.current()
+    if pool is not None and runs.can_be_warm(pool, words[3:], environ):
+        code, printed = runs.run_pytest(pool, cache_dir(), words[3:], cwd, environ, HANG_SECONDS)
+        return code, _text(printed)
+    started = subprocess.run(
+        words,
+        cwd=cwd,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    return started.returncode, _text(started.stdout)
+
+
+def _text(printed: bytes) -> str:
+    """As subprocess gives it: every end of line is a newline."""
+    return io.TextIOWrapper(io.BytesIO(printed), encoding="utf-8", errors="replace").read()
 
 
 def without_commands() -> list[str]:
@@ -121,7 +139,7 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a run: without what surrounds the pytest that runs the tests."""
     # pytest keeps its cache where tox says, which is not where the run is. On a runner of GitHub,
     # what a test breaks on purpose is not to be annotated.
-    foreign = ("PYTEST", "TOX_", "GITHUB_")
+    foreign = ("PYTEST", "TOX_", "GITHUB_", session.POOL_VARIABLE)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # A width at which pytest cuts no line that a test wants to read; and byte-code kept from run
     # to run, as it is where the plugin was installed, but out of the checkout.

@@ -94,6 +94,7 @@ class Keeper:
             ),
             timeout=self._settings.timeout,
             log_file=log_of(self._settings),
+            launcher=self._run.launcher,
         )
         worker.start()
         self._worker = worker

@@ -32,6 +32,7 @@ from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import request_for
+from pytest_vcp.worker.launching import Launcher
 
 _EXAMPLES = ("input_example.json", "serving_input_example.json")
 
@@ -39,13 +40,16 @@ _EXAMPLES = ("input_example.json", "serving_input_example.json")
 class Finished:
     """The artifact, and the workers that try it once there is an environment."""
 
-    def __init__(self, settings: Settings, digests: FileDigests, progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings, digests: FileDigests, progress: Progress, launcher: Launcher
+    ) -> None:
         assert settings.artifact_only is not None
         self.settings = settings
         self.path = settings.artifact_only
         self.trial: Trial | None = None
         self._digests = digests
         self._progress = progress
+        self._launcher = launcher
         self._places: Workplaces | None = None
         self._attempts = Attempts(progress)
 
@@ -80,7 +84,7 @@ class Finished:
     def open_trial(self, python: Path) -> Trial:
         """Start the workers."""
         if self.trial is None:
-            self._places = Workplaces(self.settings, self.path, self.path, python)
+            self._places = Workplaces(self.settings, self.path, self.path, python, self._launcher)
             self._tester = self._places.packager()
             self._tester.start()
             self.trial = Trial(self.settings, self.path, self._places, self._tester, self._progress)

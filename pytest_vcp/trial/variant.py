@@ -25,6 +25,7 @@ from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import Workshop
+from pytest_vcp.worker.launching import Launcher
 
 
 class Variant:
@@ -36,6 +37,7 @@ class Variant:
         package: Callable[[], ModelPackage],
         digests: FileDigests,
         progress: Progress,
+        launcher: Launcher,
     ) -> None:
         self.settings = settings
         self.workshop: Workshop | None = None
@@ -46,6 +48,7 @@ class Variant:
         self._package = package
         self._digests = digests
         self._progress = progress
+        self._launcher = launcher
 
     @property
     def name(self) -> str:
@@ -113,6 +116,7 @@ class Variant:
             artifact=staging.artifact,
             protected=staging.root,
             python=python,
+            launcher=self._launcher,
             preimports=preimports(self._package()),
             tmp=staging.tmp,
         )

@@ -11,6 +11,7 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.preimports import source_tree
 from pytest_vcp.trial.lifting import Condition
 from pytest_vcp.worker.client import Conditions, Worker
+from pytest_vcp.worker.launching import Launcher
 
 # Directories that every system has for temporary files, besides the one that TMPDIR names.
 _TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
@@ -27,13 +28,15 @@ class Workplaces:
     `artifact` is what is tried, `protected` the directory around it that nobody may write to
     while it is, `preimports` are libraries that are imported ahead of loading. `tmp` is what the
     packager may use on the way, and lies on the file system of the artifact, so that weights can
-    be linked and moved. `scratch` is a temporary directory of the variant.
+    be linked and moved. `scratch` is a temporary directory of the variant. `launcher` starts the
+    processes.
     """
 
     settings: Settings
     artifact: Path
     protected: Path
     python: Path
+    launcher: Launcher
     preimports: tuple[str, ...] = ()
     tmp: Path | None = None
     scratch: Path = field(default_factory=_scratch)
@@ -97,4 +100,5 @@ class Workplaces:
             timeout=settings.timeout,
             log_file=settings.report_dir / "logs" / f"{settings.variant}-{name}.log",
             source_roots=(settings.pkg_dir, self.artifact / "code"),
+            launcher=self.launcher,
         )

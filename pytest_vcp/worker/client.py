@@ -25,6 +25,7 @@ from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.worker.call import Call
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.failure import WorkerFailure
+from pytest_vcp.worker.launching import Launcher, start
 from pytest_vcp.worker.process import WorkerProcess
 from pytest_vcp.worker.report import Reporter
 
@@ -45,7 +46,7 @@ class Worker:
     `python` is the environment's interpreter, `name` appears in messages, `timeout` is how long
     one call may take unless it says otherwise, `log_file` receives what the process printed, and
     `source_roots` are the directories whose files the author knows: places in failures are
-    relative to them.
+    relative to them. `launcher` starts the process.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Worker:
         timeout: float,
         log_file: Path,
         source_roots: tuple[Path, ...] = (),
+        launcher: Launcher = start,
     ) -> None:
         self.name = name
         self.log_file = log_file
@@ -65,6 +67,7 @@ class Worker:
         self._conditions = conditions
         self._timeout = timeout
         self._roots = source_roots
+        self._launcher = launcher
         self._owner = os.getpid()
         self._queue: deque[Call] = deque()
         self._current: Call | None = None
@@ -95,7 +98,9 @@ class Worker:
         """Start the process and return at once; raises ToolError when there is nothing to start."""
         try:
             self._conditions.create_directories()
-            self._process = WorkerProcess(self._python, self.name, self._conditions, self.marker)
+            self._process = WorkerProcess(
+                self._python, self.name, self._conditions, self.marker, self._launcher
+            )
         except OSError as error:
             raise ToolError(
                 f"the worker could not be started with {self._python}: {error}",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_vcp import processes
 from pytest_vcp.worker.conditions import Conditions
+from pytest_vcp.worker.launching import Launch, Launcher
 from pytest_vcp.worker.log import OutputReader
 
 _MAIN = Path(__file__).parents[1] / "worker_main.py"
@@ -30,7 +31,9 @@ class WorkerProcess:
     `python` can't be started.
     """
 
-    def __init__(self, python: Path, name: str, conditions: Conditions, marker: str) -> None:
+    def __init__(
+        self, python: Path, name: str, conditions: Conditions, marker: str, launcher: Launcher
+    ) -> None:
         self.name = name
         self._marker = marker
         self._known: frozenset[processes.Process] = frozenset()
@@ -42,16 +45,16 @@ class WorkerProcess:
             handed = (request_end, answer_end, self._stack.fileno())
             self._guard = processes.Guard(marker)
             ours.callback(self._guard.dismiss)
-            self._popen = subprocess.Popen(
-                [str(python), "-I", "-B", "-X", "utf8", str(_MAIN), *map(str, handed)],
-                stdin=subprocess.DEVNULL,
-                stdout=output_end,
-                stderr=output_end,
-                env={**conditions.environment(python), processes.MARKER_VARIABLE: marker},
+            launch = Launch(
+                name=name,
+                python=python,
+                script=_MAIN,
+                environ={**conditions.environment(python), processes.MARKER_VARIABLE: marker},
                 cwd=conditions.cwd,
-                pass_fds=handed,
-                start_new_session=True,
+                output=output_end,
+                handed=handed,
             )
+            self._launched = launcher(launch)
             self._guard.watch(self.pid)
             self.output = OutputReader(output, f"vcp-{name}-output")
             ours.callback(self.output.stop)
@@ -60,22 +63,16 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """The number of the process; it leads a session of this number."""
-        return self._popen.pid
+        return self._launched.pid
 
     @property
     def status(self) -> int | None:
         """The exit status as Popen has it, once the process has been reaped."""
-        return self._popen.returncode
+        return self._launched.returncode
 
     def has_ended(self) -> bool:
         """Whether the process has ended, without reaping it: its number must stay taken."""
-        if not hasattr(os, "waitid"):
-            return self._popen.poll() is not None
-        try:
-            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return True
-        return ended is not None
+        return self._launched.has_ended()
 
     def dump_stack(self) -> None:
         """Have the process write where each of its threads is."""
@@ -121,7 +118,7 @@ class WorkerProcess:
         processes.end(self.leftovers, _TERMINATE_SECONDS if gently else 0)
         # One that hangs in the kernel can't be ended by anything that a process can do.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(_REAP_SECONDS)
+            self._launched.wait(_REAP_SECONDS)
 
     def release(self) -> None:
         """Close this side; the process has ended."""

@@ -1,0 +1,101 @@
+"""Runs pytest in processes that are forked from one that has imported it, and the plugin."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import _pytest
+
+import pytest_vcp
+
+from .pool import Pool, Process, Request
+
+_MAIN = Path(__file__).with_name("pytest_main.py")
+# Read when an interpreter or the C library starts.
+_READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_", "TZ", "MALLOC_")
+# Not part of the process that is pytest: code of the worker, and tests that pytest rewrites.
+_ELSEWHERE = ("pytest_vcp.worker_main", "pytest_vcp.inside.", "pytest_vcp.conformance")
+# What plugins import; they themselves are left to pytest, which looks at them before.
+_OF_PLUGINS = ("execnet", "pdb", "pynvml", "unittest", "xml.etree.ElementTree")
+_CHUNK = 1 << 16
+
+
+def can_be_warm(pool: Pool, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether nothing that it is given is read at the start of an interpreter.
+
+    pytest-xdist starts interpreters of its own.
+    """
+    names = {**pool.environ, **environ}
+    differing = (name for name in names if pool.environ.get(name) != environ.get(name))
+    return "-n" not in arguments and not any(map(_is_read_at_start, differing))
+
+
+def run_pytest(
+    pool: Pool,
+    cache: Path,
+    arguments: Sequence[str],
+    cwd: Path,
+    environ: Mapping[str, str],
+    timeout: float,
+) -> tuple[int, bytes]:
+    """Run it to its end: the exit status, and all that was printed.
+
+    `cache` is where the environments lie whose workers may be warm. Raises TimeoutExpired after
+    `timeout` seconds, as subprocess does.
+    """
+    output, theirs = os.pipe()
+    with Path("/dev/null").open("rb") as empty, open(output, "rb", buffering=0) as stream:
+        try:
+            request = Request(
+                script=_MAIN,
+                arguments=(str(pool.directory), str(cache), *arguments),
+                environ=environ,
+                cwd=cwd,
+                new_session=False,
+                descriptors=(empty.fileno(), theirs, theirs),
+            )
+            process = pool.fork("pytest", [sys.executable], _modules(), pool.environ, request)
+        finally:
+            os.close(theirs)
+        return _finish(process, stream.fileno(), timeout)
+
+
+def _finish(process: Process, output: int, timeout: float) -> tuple[int, bytes]:
+    deadline = time.monotonic() + timeout
+    printed = bytearray()
+    poll = select.poll()
+    poll.register(output, select.POLLIN)
+    try:
+        while poll.poll(max(0, deadline - time.monotonic()) * 1000):
+            data = os.read(output, _CHUNK)
+            if not data:
+                return process.wait(max(0, deadline - time.monotonic())), bytes(printed)
+            printed += data
+        raise subprocess.TimeoutExpired("pytest", timeout, bytes(printed))
+    except BaseException:
+        if not process.has_ended():
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(timeout)
+        raise
+
+
+def _modules() -> list[str]:
+    """What a run imports: pytest with its plugins, and of ours what runs in this process."""
+    found = [
+        *pkgutil.walk_packages(_pytest.__path__, "_pytest."),
+        *pkgutil.walk_packages(pytest_vcp.__path__, "pytest_vcp."),
+    ]
+    own = [module.name for module in found if not module.name.startswith(_ELSEWHERE)]
+    return ["pytest", *_OF_PLUGINS, "_vcp_warm.pool", "_vcp_warm.workers", *own]
+
+
+def _is_read_at_start(name: str) -> bool:
+    return name.startswith(_READ_AT_START)

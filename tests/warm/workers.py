@@ -1,0 +1,106 @@
+"""Starts the workers of a run from servers that have imported what they will need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pytest_vcp.run import LAUNCHER
+from pytest_vcp.worker.conditions import Conditions
+from pytest_vcp.worker.launching import FLAGS, Launch, Launched, start
+
+from .pool import Pool, Request
+
+# What an environment of a reference package has: MLflow and what it imports on the way, what the
+# loader is told to import ahead, and what draws the pictures of a prediction.
+_MODULES = (
+    "mlflow.pyfunc",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.pyfunc.utils.environment",
+    "mlflow.models",
+    "mlflow.store.tracking.file_store",
+    "mlflow.tracing.export.mlflow_v2",
+    "mlflow.tracing.processor.mlflow_v2",
+    "git",
+    "numpy",
+    "pandas",
+    "anndata",
+    "matplotlib.figure",
+    "matplotlib.style",
+    "matplotlib.backends.backend_agg",
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PpmImagePlugin",
+    "torch",
+)
+# Variables that no library reads while it is imported, or that name a place where none looks then.
+_MAY_DIFFER = frozenset(
+    {
+        "HOME",
+        "TMPDIR",
+        "TMP",
+        "TEMP",
+        "PATH",
+        "COLUMNS",
+        "MLFLOW_TRACKING_URI",
+        "CUDA_VISIBLE_DEVICES",
+        "VCP_WORKER",
+    }
+)
+
+
+class WarmWorkers:
+    """A launcher, and the plugin that gives it to a run. `cache` is where environments lie.
+
+    What can't be told from a cold start is forked: an unaltered environment, and variables that
+    are those of the server but for what nothing reads at start.
+    """
+
+    def __init__(self, pool: Pool, cache: Path) -> None:
+        self._pool = pool
+        self._cache = cache
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[LAUNCHER] = self
+
+    def __call__(self, launch: Launch) -> Launched:
+        process = self._forked(launch)
+        if process is None:
+            self._pool.count("workers started cold")
+            return start(launch)
+        return process
+
+    def _forked(self, launch: Launch) -> Launched | None:
+        if not launch.python.is_relative_to(self._cache):
+            return None
+        environ = self._environ(launch.python)
+        if _differing(environ, launch.environ) - _MAY_DIFFER:
+            return None
+        # Of one server each: the packager has another seed for hashes than who loads.
+        role = "packager" if launch.name == "packager" else "loader"
+        with Path("/dev/null").open("rb") as empty:
+            request = Request(
+                script=launch.script,
+                arguments=(),
+                environ=launch.environ,
+                cwd=launch.cwd,
+                new_session=True,
+                descriptors=(empty.fileno(), launch.output, launch.output, *launch.handed),
+            )
+            command = [str(launch.python), *FLAGS]
+            return self._pool.fork(role, command, _MODULES, environ, request)
+
+    def _environ(self, python: Path) -> dict[str, str]:
+        """The variables of a server: those of a worker that nobody has asked for anything."""
+        places = self._pool.directory
+        conditions = Conditions(cwd=places, home=places / "home", tmp=places / "tmp")
+        conditions.create_directories()
+        return conditions.environment(python, caller=self._pool.environ)
+
+
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name for name in {**one, **other} if one.get(name) != other.get(name))
