@@ -46,7 +46,7 @@ class Place:
 
     def run(self, *extra: str) -> Run:
         """Run the plugin to its end."""
-        return run_vcp(self.package, PCA_50.options, *extra, env=self.environ)
+        return run_vcp(self.package, PCA_50.options, *extra, env=self.environ, cold=True)
 
     @contextmanager
     def running(self, *extra: str, env: dict[str, str] | None = None) -> Iterator[Started]:

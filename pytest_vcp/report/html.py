@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pytest_vcp import __version__
 from pytest_vcp.report import bars
@@ -78,21 +79,13 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     work, what is certain to follow (`foreseen`), `gaps`, what `seen` found, and
     the `pictures`.
     """
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(size=bars.size, seconds=bars.seconds)
     told = {
         "report": report,
         "variants": _variants(report["variants"], more),
         "lock": _first(more, "lock"),
         "environment": _first(more, "environment"),
     }
-    return environment.get_template(_TEMPLATE).render(
+    return template().render(
         **told,
         parts=_parts(told),
         several=len(report["variants"]) > 1,
@@ -101,6 +94,20 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
         words=_WORDS,
         version=__version__,
     )
+
+
+@cache
+def template() -> Template:
+    """The compiled template of the page."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(size=bars.size, seconds=bars.seconds)
+    return environment.get_template(_TEMPLATE)
 
 
 def _parts(told: Mapping[str, Any]) -> dict[str, str]:

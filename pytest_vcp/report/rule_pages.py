@@ -22,6 +22,7 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
+@cache
 def rule_page(rule: str) -> Markup:
     """The page of a rule without its title; of its links, those to other rules remain."""
     parser = _parser()

@@ -27,12 +27,14 @@ from fixtures.references import REFERENCES, Reference
 from pytest_vcp.rules import BY_ID
 from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.mutations.judging import ARTIFACT, RECORDED, assert_accepted, assert_rejected, entries
-from tests.runs import Run, run_vcp
+from tests.runs import COMMAND_RULES, Run, run_vcp
 
 Recorder = Callable[[str, object], None]
 
 # Rules of the build itself: their mutants never get an environment.
 BUILD_RULES = ("VCP207", "VCP208", "VCP302")
+# Rules whose mutants are about what a process has imported, or finds, when it starts.
+COLD_RULES = ("VCP611", "VCP701", "VCP720")
 
 
 def title(mutation: Mutation | EnvironmentMutation) -> str:
@@ -70,10 +72,14 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
         extra.append("--vcp-strict")
     if _is_further_shape(mutation):
         extra.append("--vcp-skip-inference")
-    # On every sound package, and on what shows there alone.
-    commands = BY_ID[mutation.rule].stage == "serving"
-
-    run = run_vcp(package, options(mutation), *extra, env=environ(mutation), commands=commands)
+    run = run_vcp(
+        package,
+        options(mutation),
+        *extra,
+        env=environ(mutation),
+        commands=mutation.rule in COMMAND_RULES,
+        cold=_is_cold(mutation),
+    )
 
     assert_rejected(run, mutation.rule)
     record_message(run, mutation.rule, record_property)
@@ -111,7 +117,7 @@ def test_a_reference_is_accepted(sound: Reference, tmp_path: Path) -> None:
     package = sound.copy(tmp_path, recorded=True)
     before = entries(package)
 
-    run = run_vcp(package, sound.options, commands=True)
+    run = run_vcp(package, sound.options, commands=True, cold=True)
 
     assert_accepted(run)
     assert len(run.variant["commands"]) == 2, run.output
@@ -127,6 +133,14 @@ def _is_further_shape(mutation: Mutation) -> bool:
     first = next(entry for entry in MUTATIONS if entry.rule == mutation.rule)
     packaging = BY_ID[mutation.rule].stage in ("spec", "artifact")
     return mutation is not first and packaging and BY_ID[mutation.rule].level == "required"
+
+
+def _is_cold(mutation: Mutation) -> bool:
+    """Whether its run is to be started as a user's is: the first of each stage, and some rules."""
+    of_its_stage = (
+        entry for entry in MUTATIONS if BY_ID[entry.rule].stage == BY_ID[mutation.rule].stage
+    )
+    return mutation.rule in COLD_RULES or mutation is next(of_its_stage)
 
 
 def _skip_unless_it_can_run(mutation: Mutation) -> None:

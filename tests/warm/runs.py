@@ -94,7 +94,8 @@ def _modules() -> list[str]:
         *pkgutil.walk_packages(pytest_vcp.__path__, "pytest_vcp."),
     ]
     own = [module.name for module in found if not module.name.startswith(_ELSEWHERE)]
-    return ["pytest", *_OF_PLUGINS, "_vcp_warm.pool", "_vcp_warm.workers", *own]
+    ours = ("_vcp_warm.pool", "_vcp_warm.workers", "_vcp_warm.prepared")
+    return ["pytest", *_OF_PLUGINS, *own, *ours]
 
 
 def _is_read_at_start(name: str) -> bool:

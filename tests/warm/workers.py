@@ -45,6 +45,7 @@ _MAY_DIFFER = frozenset(
         "TEMP",
         "PATH",
         "COLUMNS",
+        "LINES",
         "MLFLOW_TRACKING_URI",
         "CUDA_VISIBLE_DEVICES",
         "VCP_WORKER",
