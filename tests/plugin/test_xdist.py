@@ -17,8 +17,9 @@ __all__ = ["shelf"]  # A fixture.
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
-# Modes of distribution; all would spread the tests of one variant, left as they are.
-MODES = [(), ("--dist", "load"), ("--dist", "loadscope"), ("--dist", "worksteal")]
+# Modes of distribution; all would spread the tests of one variant, left as they are. The one that
+# users get, and the one that spreads the most.
+MODES = [(), ("--dist", "worksteal")]
 # Leaves a line for each process that imports the wrapper in the package directory: one packages.
 TELL = """
 import os as _os
