@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from fixtures.environments import environment_of
+from fixtures.environments import adopt
 from fixtures.mutants import Mutation
 from fixtures.mutants.environment import EnvironmentMutation
 from fixtures.mutants.resolution import PythonsMutation
@@ -23,7 +22,7 @@ from fixtures.mutations import (
     options,
     reference,
 )
-from fixtures.references import REFERENCES, Reference
+from fixtures.references import PACKAGES, REFERENCES, Reference
 from pytest_vcp.rules import BY_ID
 from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.mutations.judging import ARTIFACT, RECORDED, assert_accepted, assert_rejected, entries
@@ -67,7 +66,8 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
     ends_early = BY_ID[mutation.rule].stage == "static" and BY_ID[mutation.rule].level == "required"
     never_built = mutation.rule in BUILD_RULES and not isinstance(mutation, PythonsMutation)
     needs_none = ends_early or never_built
-    extra = [f"--vcp-cache-dir={cache}"] if needs_none else []
+    adopts = isinstance(mutation, PythonsMutation) and _adopt(mutation, package, cache)
+    extra = [f"--vcp-cache-dir={cache}"] if needs_none or adopts else []
     if BY_ID[mutation.rule].level == "advice":
         extra.append("--vcp-strict")
     if _is_further_shape(mutation):
@@ -86,6 +86,8 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
     assert entries(package) - before == set(mutation.leaves), run.output
     if ends_early:
         assert not (cache / "environments").exists(), "building began before the files were right"
+    if adopts:
+        shutil.rmtree(cache)
     assert list(cache.glob("environments/*/*")) == [], run.output
 
 
@@ -95,11 +97,8 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
 ) -> None:
     package = reference(mutation).copy(tmp_path)
     before = entries(package)
-    environment = environment_of(package / "requirements.txt").directory
-    cache = tmp_path / "cache"
-    copy = cache / "environments" / environment.parent.name
-    shutil.copytree(environment.parent, copy, symlinks=True, copy_function=_link)
-    mutation.alter(copy / environment.name)
+    lock, cache = package / "requirements.txt", tmp_path / "cache"
+    mutation.alter(adopt(lock, lock, cache).directory)
 
     extra = ["--vcp-strict"] if BY_ID[mutation.rule].level == "advice" else []
 
@@ -125,6 +124,19 @@ def test_a_reference_is_accepted(sound: Reference, tmp_path: Path) -> None:
     assert added == {ARTIFACT}, run.output
 
 
+def _adopt(mutation: Mutation, package: Path, cache: Path) -> bool:
+    """Give a lock that lacks what another Python needs the environment of the sound one.
+
+    On the running Python both come to the same.
+    """
+    sound = PACKAGES / mutation.package / "mlflow_pkg" / "requirements.txt"
+    lock = package / "requirements.txt"
+    if lock.read_bytes() == sound.read_bytes():
+        return False
+    adopt(sound, lock, cache)
+    return True
+
+
 def _is_further_shape(mutation: Mutation) -> bool:
     """Whether another mutant shows already what a broken rule of packaging does to a whole run.
 
@@ -147,11 +159,3 @@ def _skip_unless_it_can_run(mutation: Mutation) -> None:
     skip_on_another_python(reference(mutation))
     if mutation in ON_A_GPU:
         skip_without_gpu(reference(mutation))
-
-
-def _link(source: str, destination: str) -> None:
-    """A hard link, or a copy where the cache lies on another file system."""
-    try:
-        os.link(source, destination)
-    except OSError:
-        shutil.copy2(source, destination)
