@@ -35,6 +35,13 @@ BUILD_RULES = ("VCP207", "VCP208", "VCP302")
 # Rules whose mutants are about what a process has imported, or finds, when it starts.
 COLD_RULES = ("VCP611", "VCP701", "VCP720")
 
+# Of each section, the last that needs no torch, no new environment and no command of MLflow.
+SAMPLES = {
+    mutation.rule[3]: mutation
+    for mutation in MUTATIONS
+    if mutation.package == "pbmc_pca" and mutation.rule not in (*BUILD_RULES, *COMMAND_RULES)
+}.values()
+
 
 def title(mutation: Mutation | EnvironmentMutation) -> str:
     return f"{mutation.rule}-{mutation.name}"
@@ -42,6 +49,8 @@ def title(mutation: Mutation | EnvironmentMutation) -> str:
 
 def parameter(mutation: Mutation) -> ParameterSet:
     marks = [pytest.mark.gpu] if mutation in ON_A_GPU else []
+    if mutation in SAMPLES:
+        marks.append(pytest.mark.sample)
     return pytest.param(mutation, marks=marks, id=title(mutation))
 
 

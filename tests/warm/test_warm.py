@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def pool() -> Iterator[Pool]:
     yield pool
     for file in pool.directory.glob("*.pid"):
         os.kill(int(file.read_text()), signal.SIGKILL)
+    shutil.rmtree(pool.directory)
 
 
 @pytest.fixture
@@ -180,7 +182,7 @@ def test_waiting_has_a_limit(fork: Fork) -> None:
 
 def test_the_servers_end_with_the_process_that_made_the_pool(tmp_path: Path) -> None:
     script = """
-        import os, sys
+        import os, shutil, sys
         from pathlib import Path
         from tests.warm.pool import Pool, Request
         pool = Pool.create({})
@@ -191,6 +193,7 @@ def test_the_servers_end_with_the_process_that_made_the_pool(tmp_path: Path) -> 
         process = pool.fork("test", [sys.executable, "-I"], (), {}, request)
         (file,) = pool.directory.glob("*.pid")
         print(file.read_text(), process.pid)
+        shutil.rmtree(pool.directory)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
