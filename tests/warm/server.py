@@ -112,7 +112,8 @@ class Server:
             self._reap_orphans()
             for key, _ in ready:
                 if key.fileobj == self._owner:
-                    return self._end()
+                    self._end_children()
+                    return None
                 if key.fileobj is not self._listener:
                     assert isinstance(key.fileobj, socket.socket)
                     self._reap(key.fileobj)
@@ -169,7 +170,7 @@ class Server:
             if os.waitpid(pid, os.WNOHANG)[0]:
                 self._orphans.remove(pid)
 
-    def _end(self) -> None:
+    def _end_children(self) -> None:
         """Nobody is there any more who would end these."""
         for pid in (*self._children.values(), *self._orphans):
             with contextlib.suppress(ProcessLookupError):
