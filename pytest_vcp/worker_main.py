@@ -7,10 +7,13 @@ neither, and must not get them from here.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
+import threading
 
 
 def _load_inside() -> None:
@@ -38,6 +41,22 @@ def main() -> int:
     return status
 
 
+def end(status: int) -> None:
+    """End as an interpreter does, without taking its modules apart first.
+
+    Threads are waited for and exit functions are called, so that what does not end, or leaves
+    something behind, is seen. What Python does after that takes nearly half as long as importing
+    it all did, and is of no use to a process that is about to go.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the model put there in place of the stream may be unable to flush.
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    os._exit(status)
+
+
 # A child that multiprocessing spawns for the model imports this file again, as __mp_main__.
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())
