@@ -180,7 +180,8 @@ def applies(pin: Requirement, environment: Environment) -> bool:
 
 def copies(environment: Environment, name: str) -> list[Installed]:
     """Every installed copy of a distribution."""
-    return [entry for entry in environment.installed if entry.name == canonicalize_name(name)]
+    wanted = canonicalize_name(name)
+    return [entry for entry in environment.installed if entry.name == wanted]
 
 
 def mismatch(pin: Requirement, found: Sequence[Installed]) -> str | None:

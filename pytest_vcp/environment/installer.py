@@ -40,7 +40,8 @@ SOURCE_SETTINGS = frozenset(
     }
 )
 _ASK_LIMIT_SECONDS = 120.0
-_TESTS = r"[/\\]tests?[/\\]"
+# The libraries' own tests, and pip: what it needs of itself it has compiled by installing the rest.
+_LEFT_OUT = r"[/\\](tests?|site-packages[/\\]pip)[/\\]"
 
 
 def install(
@@ -61,12 +62,12 @@ def install(
 
 
 def compile_all(python: Path, folder: Path, log: Path, progress: Progress) -> None:
-    """Write the byte-code of the modules below `folder`, but for the libraries' own tests.
+    """Write the byte-code of the modules below `folder`, but for libraries' tests and for pip.
 
     pip would do it file by file, and take most of its time for that; here all processors help.
     What does not compile (templates, code of another Python) is no matter, as it is none for pip.
     """
-    options = ("-q", "-j", "0", "-x", _TESTS)
+    options = ("-q", "-j", "0", "-x", _LEFT_OUT)
     command: list[str | Path] = [python, "-I", "-m", "compileall", *options, folder]
     watched.run(
         command,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -57,7 +58,7 @@ class RequirementLine:
         text = masked(text)
         return text if len(text) <= 60 else f"{text[:57]}..."
 
-    @property
+    @cached_property
     def name(self) -> str | None:
         """The canonical name of the distribution, where the line tells it."""
         if self.requirement is not None:
@@ -113,11 +114,13 @@ class Lock:
 
     def declared_as(self, name: str) -> list[RequirementLine]:
         """The lines of requirements.in for one distribution, by any spelling of its name."""
-        return [line for line in self.declared if line.name == canonicalize_name(name)]
+        wanted = canonicalize_name(name)
+        return [line for line in self.declared if line.name == wanted]
 
     def pinned_as(self, name: str) -> list[RequirementLine]:
         """The lines of requirements.txt for one distribution, by any spelling of its name."""
-        return [line for line in self.pinned if line.name == canonicalize_name(name)]
+        wanted = canonicalize_name(name)
+        return [line for line in self.pinned if line.name == wanted]
 
 
 def read_lock(pkg_dir: Path) -> Lock:
