@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.environments import environment_of
+from fixtures.environments import adopt
 from fixtures.references import PCA_50
 from tests.runs import COMMAND_RULES, run_vcp
 
@@ -38,16 +38,18 @@ def test_without_pyenv_the_predict_command_is_unverified(package: Path) -> None:
     assert gate.code == 11, gate.output
 
 
-def test_what_was_kept_of_an_earlier_command_may_be_gone(package: Path) -> None:
+def test_what_was_kept_of_an_earlier_command_may_be_gone(package: Path, tmp_path: Path) -> None:
     """The command then builds its environment anew; nobody is blamed."""
     first = run_vcp(package, PCA_50.options, "-k", "vcp803")
     assert first.outcomes["VCP803"] == "passed", first.output
-    kept = environment_of(package / "requirements.txt").directory / "build-dependencies"
+    lock, cache = package / "requirements.txt", tmp_path / "cache"
+    kept = adopt(lock, lock, cache).directory / "build-dependencies"
     for file in kept.iterdir():
-        file.unlink()  # Other copies of the cache may have links to it.
+        file.unlink()  # The original has the same file.
         file.write_bytes(b"no wheel any more")
-    again = run_vcp(package, PCA_50.options, "-k", "vcp803")
+    again = run_vcp(package, PCA_50.options, "-k", "vcp803", f"--vcp-cache-dir={cache}")
     assert again.outcomes["VCP803"] == "passed", again.output
+    shutil.rmtree(cache)
     (told,) = again.variant["commands"]
     assert told["environment"] == "environment built by it"
 
