@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _MUTANTS = "tests/mutations/test_mutations.py"
-_REFERENCE = f"{_MUTANTS}::test_a_reference_is_accepted[pbmc_pca-pcs10]"
+_REFERENCE = "tests/mutations/test_references.py"
 _HANG_SECONDS = 1200
 
 
@@ -145,14 +145,14 @@ FAULTS: tuple[Fault, ...] = (
         "inside/packaging.py",
         'os.path.normpath(f"model_data/{path}")',
         'os.path.abspath(f"model_data/{path}")',
-        (*mutants("VCP602"), _REFERENCE),
+        (_MUTANTS, _REFERENCE, "-k", "VCP602 or pcs10"),
     ),
     Fault(
         "weights end up in the pickle",
         "inside/packaging.py",
         "    wrapper.load_context = lambda self, context: None  # type: ignore[attr-defined]\n",
         "",
-        (_MUTANTS, "-k", "VCP610 or pbmc_pca-pcs10"),
+        (_MUTANTS, _REFERENCE, "-k", "VCP610 or pcs10"),
     ),
     Fault(
         "the constructor gets no config",

@@ -1,4 +1,7 @@
-"""MLflow's own commands accept the published artifact and give the predictions that were judged."""
+"""The whole plugin on every reference package, each process started as a user's is: accepted.
+
+MLflow's own command, on the artifact that was published, then predicts what the report says.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from fixtures.environments import environment_of
 from fixtures.references import REFERENCES, Reference
-from tests.runs import run_vcp
+from tests.gpus import skip_on_another_python
+from tests.mutations.judging import ARTIFACT, assert_accepted, entries
+from tests.runs import Run, run_vcp
 
 # Run by the model's Python: the digest of the predictions in a file, by the report's definition.
 _DIGEST = """
@@ -27,15 +31,37 @@ print(hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).h
 """
 
 
-@pytest.mark.parametrize("reference", REFERENCES, ids=lambda case: case.name)
-def test_predict_command_gives_the_digest_of_the_report(
-    reference: Reference, tmp_path: Path
-) -> None:
-    if reference.python not in (None, sys.version_info[:2]):
-        pytest.skip(f"the lock of {reference.package} is for Python {reference.python}")
-    package = reference.copy(tmp_path)
-    run = run_vcp(package, reference.options)
-    assert run.code == 0, run.output
+class Judged(NamedTuple):
+    """A copy of a reference package, what was in it before the run, and the run."""
+
+    package: Path
+    before: frozenset[str]
+    run: Run
+
+
+def parameter(sound: Reference) -> Any:
+    return pytest.param(sound, marks=pytest.mark.xdist_group(sound.name), id=sound.name)
+
+
+@pytest.fixture(scope="module", params=map(parameter, REFERENCES))
+def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    sound: Reference = request.param
+    skip_on_another_python(sound)
+    package = sound.copy(tmp_path_factory.mktemp("sound"), recorded=True)
+    before = entries(package)
+    return Judged(package, before, run_vcp(package, sound.options, commands=True, cold=True))
+
+
+def test_a_reference_is_accepted(judged: Judged) -> None:
+    package, before, run = judged
+    assert_accepted(run)
+    assert len(run.variant["commands"]) == 2, run.output
+    added = {Path(entry).parts[0] for entry in entries(package) - before}
+    assert added == {ARTIFACT}, run.output
+
+
+def test_predict_command_gives_the_digest_of_the_report(judged: Judged) -> None:
+    package, _, run = judged
     (output,) = run.variant["outputs"].values()
     python = environment_of(package / "requirements.txt").python
     predicted = predict(python, package)
@@ -46,7 +72,7 @@ def test_predict_command_gives_the_digest_of_the_report(
         check=True,
     )
     assert digest.stdout.strip() == output["sha256"]
-    assert run.variant["artifact"]["sha256"] == artifact_digest(package / "mlflow_model_artifact")
+    assert run.variant["artifact"]["sha256"] == artifact_digest(package / ARTIFACT)
 
 
 def predict(python: Path, package: Path) -> Path:
