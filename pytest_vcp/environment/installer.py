@@ -40,8 +40,9 @@ SOURCE_SETTINGS = frozenset(
     }
 )
 _ASK_LIMIT_SECONDS = 120.0
-# The libraries' own tests, and pip: what it needs of itself it has compiled by installing the rest.
-_LEFT_OUT = r"[/\\](tests?|site-packages[/\\]pip)[/\\]"
+_TESTS = r"[/\\]tests?[/\\]"
+# Packages and modules that one process compiles as soon as several would.
+_FEW = 5
 
 
 def install(
@@ -61,23 +62,33 @@ def install(
     return _install(python, lock, ("--no-compile", "--report", report), log, progress)
 
 
-def compile_all(python: Path, folder: Path, log: Path, progress: Progress) -> None:
-    """Write the byte-code of the modules below `folder`, but for libraries' tests and for pip.
+def compile_all(python: Path, installed: Sequence[Path], log: Path, progress: Progress) -> None:
+    """Write the byte-code of what was installed: entries of site-packages, without their tests.
 
     pip would do it file by file, and take most of its time for that; here all processors help.
     What does not compile (templates, code of another Python) is no matter, as it is none for pip.
     """
-    options = ("-q", "-j", "0", "-x", _LEFT_OUT)
-    command: list[str | Path] = [python, "-I", "-m", "compileall", *options, folder]
+    code = [entry for entry in installed if _is_code(entry)]
+    if not code:
+        return
+    # Starting a process for each processor takes longer than a few files.
+    processors = ("-j", "0") if len(code) > _FEW else ()
+    options = ("-q", *processors, "-x", _TESTS)
+    command: list[str | Path] = [python, "-I", "-m", "compileall", *options, *code]
     watched.run(
         command,
         clean_environ(),
-        folder,
+        log.parent,
         log,
         progress,
         lambda line: None,
         "compiling what was installed",
     )
+
+
+def _is_code(entry: Path) -> bool:
+    """Whether something that lies in site-packages is a package or module to be compiled."""
+    return entry.suffix == ".py" if entry.is_file() else entry.suffix != ".dist-info"
 
 
 def try_out(python: Path, requirements: Path, log: Path, progress: Progress) -> BuildFailure | None:

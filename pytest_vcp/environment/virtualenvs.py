@@ -24,10 +24,18 @@ def make(
     Raises ToolError where virtualenv can't build on the interpreter.
     """
     python = _create(directory, interpreter, progress)
+    # What it begins with is of use for installing, and to no model.
+    seeded = _entries(directory)
     failure = install(python, lock, directory / REPORT, directory / LOG, progress)
     if failure is None:
-        compile_all(python, directory / "lib", directory / _COMPILED, progress)
+        installed = sorted(_entries(directory) - seeded)
+        compile_all(python, installed, directory / _COMPILED, progress)
     return python, failure
+
+
+def _entries(directory: Path) -> frozenset[Path]:
+    """What lies in the folders into which pip installs."""
+    return frozenset(directory.glob("lib*/python*/site-packages/*"))
 
 
 def _create(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
