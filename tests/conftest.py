@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests import budget, runs
+from tests import budget, runs, seeds
 from tests.warm import session
 
 # Some CI systems start their jobs with Ctrl-C ignored. Processes inherit that, and a run that
@@ -16,6 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        seeds.prepare()
     session.begin(config, runs.environment())
 
 
