@@ -20,8 +20,9 @@ from tests.plugin.staged import tree, write_artifact
 from tests.runs import HANG_SECONDS, Run, command, environment, run_vcp
 
 ARTIFACT = "mlflow_model_artifact"
-# Every process of a run inherits it, unless the model starts one without an environment.
-MARKER = "MISBEHAVIOUR_RUN"
+# Every process of a run inherits it, unless the model starts one without an environment. In one that
+# was forked warm, /proc shows it only after an exec; its working directory tells then.
+MARKER = "VCP_TEST_PLACE"
 
 
 class Place:
@@ -44,9 +45,9 @@ class Place:
         """What is added to the environment of a run."""
         return {"TMPDIR": str(self.temporary), MARKER: self._marker}
 
-    def run(self, *extra: str) -> Run:
+    def run(self, *extra: str, cold: bool = False) -> Run:
         """Run the plugin to its end."""
-        return run_vcp(self.package, PCA_50.options, *extra, env=self.environ, cold=True)
+        return run_vcp(self.package, PCA_50.options, *extra, env=self.environ, cold=cold)
 
     @contextmanager
     def running(self, *extra: str, env: dict[str, str] | None = None) -> Iterator[Started]:

@@ -110,7 +110,7 @@ def assert_told(run: Run, rule: str, told: str, remedy: str) -> None:
 def test_it_is_one_failure_with_its_remedy(case: Case, place: Place) -> None:
     case.change(place.package)
 
-    run = place.run(*case.options)
+    run = place.run(*case.options, cold=case.name.startswith("limit"))
 
     assert_told(run, case.rule, case.told, case.remedy)
     place.assert_nothing_left()

@@ -33,8 +33,8 @@ def above(cells: int, statement: str) -> str:
 
 
 def test_each_pass_has_its_figures(place: Place) -> None:
-    plain = place.run()
-    run = place.run(SCALING)
+    plain = place.run(cold=True)
+    run = place.run(SCALING, cold=True)
     assert run.outcomes == plain.outcomes
     assert run.variant["verdict"] == plain.variant["verdict"] == "conformant"
     assert run.variant["artifact"] is not None

@@ -48,6 +48,7 @@ _MAY_DIFFER = frozenset(
         "LINES",
         "MLFLOW_TRACKING_URI",
         "CUDA_VISIBLE_DEVICES",
+        "VCP_TEST_PLACE",
         "VCP_WORKER",
     }
 )
