@@ -20,8 +20,8 @@ from tests.plugin.staged import tree, write_artifact
 from tests.runs import HANG_SECONDS, Run, command, environment, run_vcp
 
 ARTIFACT = "mlflow_model_artifact"
-# Every process of a run inherits it, unless the model starts one without an environment. In one that
-# was forked warm, /proc shows it only after an exec; its working directory tells then.
+# Every process of a run inherits it, unless the model starts one without an environment. In one
+# that was forked warm, /proc shows it only after an exec; its working directory tells then.
 MARKER = "VCP_TEST_PLACE"
 
 
