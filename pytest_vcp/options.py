@@ -118,6 +118,7 @@ OPTIONS = (
         "measure the forward pass on the example's observations 1, 4 and 16 times over, where they "
         "are AnnData; changes no verdict",
     ),
+    Option("no-pictures", None, "draw no pictures of the output for report.html"),
     Option("timeout", "SECONDS", "limit for each step in the model's process (default 600)"),
 )
 

@@ -4,9 +4,6 @@ A worker leads a session of its own and carries a marker, a random value in its 
 its children inherit. On Linux both are read from /proc, so that a child which left the session
 (a daemon) is found by the marker and one with an emptied environment by the session. Elsewhere
 `ps` shows the members of the process group only.
-
-Run as a script, this file is the guard of one worker: it waits on a pipe from the pytest process,
-and when that closes without a farewell (the process was killed), it ends what is left.
 """
 
 from __future__ import annotations
@@ -25,6 +22,7 @@ from pathlib import Path
 MARKER_VARIABLE = "VCP_WORKER"
 
 _PROC = Path("/proc")
+_GUARD = Path(__file__).with_name("guard.py")
 _POLL_SECONDS = 0.02
 _MAX_COMMAND = 200
 
@@ -117,7 +115,7 @@ class Guard:
 
     def __init__(self, marker: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", __file__],
+            [sys.executable, "-I", "-S", "-B", str(_GUARD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -147,16 +145,6 @@ class Guard:
             with contextlib.suppress(OSError, ValueError):
                 self._process.stdin.write(line + "\n")
                 self._process.stdin.flush()
-
-
-def _guard() -> None:
-    marker = sys.stdin.readline().strip()
-    leader = sys.stdin.readline().strip()
-    if sys.stdin.readline().strip() == "done" or not marker:
-        return
-    # Without a leader the worker was just being started: its marker is all there is to go by.
-    number = int(leader) if leader.isdigit() else -1
-    end(lambda: leftovers(marker, number), grace=0)
 
 
 def _processes() -> Iterator[Process]:
@@ -208,7 +196,3 @@ def _signal(found: list[Process], number: signal.Signals) -> None:
     for process in found:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(process.pid, number)
-
-
-if __name__ == "__main__":
-    _guard()

@@ -45,9 +45,11 @@ class Place:
         """What is added to the environment of a run."""
         return {"TMPDIR": str(self.temporary), MARKER: self._marker}
 
-    def run(self, *extra: str, cold: bool = False) -> Run:
+    def run(self, *extra: str, cold: bool = False, pictures: bool = False) -> Run:
         """Run the plugin to its end."""
-        return run_vcp(self.package, PCA_50.options, *extra, env=self.environ, cold=cold)
+        options = PCA_50.options
+        how = {"cold": cold, "pictures": pictures}
+        return run_vcp(self.package, options, *extra, env=self.environ, **how)
 
     @contextmanager
     def running(self, *extra: str, env: dict[str, str] | None = None) -> Iterator[Started]:

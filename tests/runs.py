@@ -72,16 +72,19 @@ def run_vcp(
     env: Mapping[str, str] | None = None,
     commands: bool = False,
     cold: bool = False,
+    pictures: bool = False,
 ) -> Run:
     """Run pytest with the plugin in `pkg_dir`; `env` is added to the environment.
 
     MLflow's own commands cost more than all the rest: they are run with `commands` alone. Imports
     come next: the processes of a run are forked from such as have done them (`tests/warm`), unless
-    it is to be `cold`.
+    it is to be `cold`. Drawing comes after that: the report has `pictures` where somebody looks.
     """
     arguments = [*options, *extra]
     if not commands and not {"-k", "-m", "--collect-only"} & set(arguments):
         arguments += without_commands()
+    if not pictures:
+        arguments += ["-o", "vcp_no_pictures=true"]
     report_file = _report_file(pkg_dir, arguments)
     before = _identity(report_file)
     code, output = _run(command(arguments), pkg_dir, environment(env), cold)

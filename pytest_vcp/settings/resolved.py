@@ -75,6 +75,7 @@ class Settings:
     cache_dir: Path
     tracking: Tracking | None
     scaling: bool
+    pictures: bool
     timeout: float
     variant: str
     artifact_only: Path | None
@@ -126,6 +127,7 @@ def resolve(config: pytest.Config) -> Settings:
         cache_dir=cache_dir(read),
         tracking=read_tracking(read),
         scaling=read.switch("scaling"),
+        pictures=not read.switch("no-pictures"),
         timeout=read.one("timeout", _seconds, 600.0),
         variant="default",
         artifact_only=artifact_only,

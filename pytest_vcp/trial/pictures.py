@@ -20,6 +20,8 @@ def drawn(trial: Trial) -> Mapping[str, Any] | None:
     first = trial.first_pass()
     if first is None or first.reply is None:
         return None
+    if not trial.settings.pictures:
+        return _none("left out (--vcp-no-pictures)")
     uris = inputs(trial.payload, trial.settings.policy.input_column)
     try:
         attempt = trial.ask("pictures.draw", {"inputs": uris}, "drawing the output")

@@ -89,9 +89,9 @@ CASES = (
         "hang on the GPU",
         on_the_gpu(NEVER_BACK),
         "VCP903",
-        "no answer within 20 s while predicting",
+        "no answer within 10 s while predicting",
         LONGER,
-        ("--vcp-timeout=20",),
+        ("--vcp-timeout=10",),
     ),
 )
 

@@ -49,7 +49,8 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     skip_on_another_python(sound)
     package = sound.copy(tmp_path_factory.mktemp("sound"), recorded=True)
     before = entries(package)
-    return Judged(package, before, run_vcp(package, sound.options, commands=True, cold=True))
+    run = run_vcp(package, sound.options, commands=True, cold=True, pictures=True)
+    return Judged(package, before, run)
 
 
 def test_a_reference_is_accepted(judged: Judged) -> None:

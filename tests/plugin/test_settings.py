@@ -58,6 +58,7 @@ VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
     "register-model": ("one", "two", "tracking", "one", "two"),
     "no-tracking": ("true", "", "tracking", None, None),
     "scaling": ("true", "", "scaling", True, True),
+    "no-pictures": ("true", "", "pictures", False, False),
     "timeout": ("7", "8.5", "timeout", 7.0, 8.5),
 }
 TRACKING = {

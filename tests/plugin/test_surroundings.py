@@ -100,7 +100,7 @@ def test_local_environment(package: Path, locked_python: Path, plugin_path: str)
     assert "CONFORMANT  default: " in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if "VCP302" in line]
     assert line.startswith("  unverified  VCP208, VCP302: the running interpreter was used as is")
-    gate = run("--vcp-must-verify=VCP302")
+    gate = run("--vcp-must-verify=VCP302", "-k", "vcp302")
     assert gate.returncode == 11, gate.stdout
 
 

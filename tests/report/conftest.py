@@ -27,7 +27,7 @@ class Judged(NamedTuple):
 
 
 def judged(package: Path, *options: str) -> Judged:
-    run = run_vcp(package, options or PCA_50.options)
+    run = run_vcp(package, options or PCA_50.options, pictures=True)
     assert run.report is not None, run.output
     return Judged(package, run, read_page(package))
 

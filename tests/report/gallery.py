@@ -62,7 +62,7 @@ class Case:
         package = self.reference.copy(place, recorded=self.apply is unchanged)
         self.apply(package)
         options = self.options or self.reference.options
-        run = run_vcp(package, options, env=self.environ, commands=self.commands)
+        run = run_vcp(package, options, env=self.environ, commands=self.commands, pictures=True)
         page = package / ".vcp" / "report.html"
         assert page.exists(), run.output
         return page

@@ -80,13 +80,21 @@ def test_without_a_picture_the_verdict_is_the_same(
     place: Place, statements: str, told: str
 ) -> None:
     returning(statements)(place.package)
-    run = place.run()
+    run = place.run(pictures=True)
     assert_accepted(run, recorded=False)
     page = read_page(place.package)
     assert page.values("src") == []
     assert told in page.part("pictures").text
     place.assert_nothing_left()
     place.assert_nothing_staged()
+
+
+def test_they_can_be_left_out(place: Place) -> None:
+    run = place.run("--vcp-no-pictures", pictures=True)
+    assert run.code == 0, run.output
+    page = read_page(place.package)
+    assert page.values("src") == []
+    assert "Not drawn: left out (--vcp-no-pictures)" in page.part("pictures").text
 
 
 def test_a_run_without_a_prediction_says_nothing_of_them(hostile: Judged) -> None:
