@@ -187,7 +187,10 @@ def _ask(path: Path, request: Request) -> Process:
 def _cpu_seconds(file: Path) -> float:
     """User and system time of the process whose number is in a file, and of its ended children."""
     number = file.read_text(encoding="ascii")
-    stat = Path("/proc", number, "stat").read_text(encoding="utf-8", errors="replace")
+    try:
+        stat = Path("/proc", number, "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # Somebody has ended it.
+        return 0.0
     ticks = map(int, stat.rpartition(")")[2].split()[11:15])
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
