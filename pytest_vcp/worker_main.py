@@ -45,8 +45,8 @@ def end(status: int) -> None:
     """End as an interpreter does, without taking its modules apart first.
 
     Threads are waited for and exit functions are called, so that what does not end, or leaves
-    something behind, is seen. What Python does after that takes nearly half as long as importing
-    it all did, and is of no use to a process that is about to go.
+    something behind, is seen. What Python does after that takes long where much was imported, and
+    is of no use to a process that is about to go.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
