@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from pytest_vcp.report.distribution import Distribution, tell
 from tests import budget, runs, seeds
 from tests.warm import session
 
@@ -15,25 +16,34 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        seeds.prepare()
-    session.begin(config, runs.environment())
-
-
 # Fixtures of several tests that run the plugin, by where they are: in a folder, or in a module.
 RUNS_OF_FOLDERS = frozenset({"broken", "hostile", "packaged", "sound", "variants"})
 RUNS_OF_MODULES = frozenset({"conformant", "three"})
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        seeds.prepare()
+        distribution = Distribution()
+        config.add_cleanup(distribution.close)
+        config.pluginmanager.register(distribution, "shared-runs")
+    session.begin(config, runs.environment())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that share a run in one process of pytest-xdist."""
-    for item in items:
-        fixtures = frozenset(getattr(item, "fixturenames", ()))
-        if fixtures & RUNS_OF_FOLDERS:
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
-        elif fixtures & RUNS_OF_MODULES:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    tell(config, items, group_of)
+
+
+def group_of(item: pytest.Item) -> str | None:
+    """What a test shares a run with; None where it has its own."""
+    marked = item.get_closest_marker("xdist_group")
+    if marked is not None:
+        return str(marked.args[0])
+    fixtures = frozenset(getattr(item, "fixturenames", ()))
+    if fixtures & RUNS_OF_FOLDERS:
+        return item.path.parent.name
+    return item.path.stem if fixtures & RUNS_OF_MODULES else None
 
 
 @pytest.hookimpl(trylast=True)
