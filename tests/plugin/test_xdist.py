@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
 from tests.environment.conftest import Shelf, shelf
-from tests.runs import Run, run_vcp
+from tests.runs import Run, command, environment, run_vcp, without_commands
 
 __all__ = ["shelf"]  # A fixture.
 
@@ -103,13 +104,9 @@ def test_one_environment_is_built(package: Path, tmp_path: Path, shelf: Shelf) -
 
 def test_two_runs_at_once_on_one_destination(package: Path) -> None:
     """Not xdist, and the same concern: nobody's work is lost or mixed."""
-    import subprocess
-
-    from tests.runs import command, environment
-
     runs = [
         subprocess.Popen(
-            command([*PCA_50.options, f"--vcp-report-dir=.vcp-{number}"]),
+            command([*PCA_50.options, f"--vcp-report-dir=.vcp-{number}", *without_commands()]),
             cwd=package,
             env=environment(),
             stdout=subprocess.PIPE,

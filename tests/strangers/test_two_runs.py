@@ -7,7 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.runs import HANG_SECONDS, command, environment
+from tests.runs import HANG_SECONDS, command, environment, without_commands
 from tests.strangers.faulty import SOUND
 
 
@@ -17,7 +17,7 @@ def test_two_runs_leave_one_artifact_and_its_report(
     package = SOUND.build(tmp_path, environment_python)
     runs = [
         subprocess.Popen(
-            command([*SOUND.options, "-p", "no:cacheprovider"]),
+            command([*SOUND.options, "-p", "no:cacheprovider", *without_commands()]),
             cwd=package,
             env=environment(),
             stdin=subprocess.DEVNULL,
