@@ -308,7 +308,7 @@ def _caught(fault: Fault, *, cold: bool) -> bool:
     if cold:
         environ["VCP_TEST_COLD"] = "1"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", *fault.tests],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "4", *fault.tests],
         cwd=ROOT,
         env=environ,
         capture_output=True,
