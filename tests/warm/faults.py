@@ -44,28 +44,28 @@ FAULTS: tuple[Fault, ...] = (
         "inside/server.py",
         "os.register_at_fork(after_in_child=lambda: _close(requests, answers))",
         "pass",
-        ("tests/worker", "-k", "fork or child"),
+        ("tests/worker", "tests/misbehaviour/test_misbehaviour.py"),
     ),
     Fault(
         "a request's exception ends the worker",
         "inside/server.py",
         "    except BaseException as error:  # noqa: BLE001\n        answer[",
         "    except ValueError as error:\n        answer[",
-        ("tests/mutations/test_mutations.py", "-k", "VCP704 or VCP306"),
+        ("tests/worker", "tests/misbehaviour/test_misbehaviour.py"),
     ),
     Fault(
         "what the model prints is kept back",
         "inside/server.py",
         "            stream.flush()",
         "            pass",
-        ("tests/misbehaviour", "-k", "last_words or crash"),
+        ("tests/worker", "tests/misbehaviour/test_misbehaviour.py"),
     ),
     Fault(
         "a worker leads no session of its own",
         "worker/launching.py",
         "start_new_session=True",
         "start_new_session=False",
-        ("tests/worker/test_leftovers.py", "tests/misbehaviour", "-k", "left"),
+        ("tests/worker", "tests/misbehaviour/test_misbehaviour.py"),
     ),
     Fault(
         "a worker has the caller's HOME",
@@ -79,7 +79,7 @@ FAULTS: tuple[Fault, ...] = (
         "worker/conditions.py",
         '            "TMPDIR": tmp,\n            "TMP": tmp,\n            "TEMP": tmp,\n',
         "",
-        (*mutants("VCP703"), "tests/plugin/test_publishing.py"),
+        ("tests/worker", "tests/plugin/test_artifact_places.py", "tests/report"),
     ),
     Fault(
         "a worker has the caller's variables of Python",
@@ -100,7 +100,7 @@ FAULTS: tuple[Fault, ...] = (
         "inside/isolation.py",
         "    sys.path[:] = [*first, *(entry for entry in sys.path if _of_environment(entry))]",
         "    sys.path[:] = [*first, *sys.path]",
-        ("tests/worker/test_isolation.py", "tests/plugin/test_surroundings.py"),
+        ("tests/worker", "tests/strangers/test_oddities.py"),
     ),
     # The conditions.
     Fault(
@@ -137,7 +137,7 @@ FAULTS: tuple[Fault, ...] = (
         "inside/audit.py",
         "        _record(self._outside, path)\n",
         "",
-        mutants("VCP703", "VCP720"),
+        ("tests/worker", "tests/strangers/test_faulty.py"),
     ),
     # Packaging.
     Fault(
