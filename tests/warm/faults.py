@@ -192,7 +192,7 @@ FAULTS: tuple[Fault, ...] = (
         "inside/outputs.py",
         "        return value.copy() if isinstance(value, numpy.ndarray) else value",
         "        return value",
-        mutants("VCP710"),
+        (*mutants("VCP71"), "tests/strangers"),
     ),
     Fault(
         "every value is finite",
@@ -213,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
         "inside/outputs.py",
         "        if masked := int(numpy.ma.count_masked(array)):",
         "        if masked := 0:",
-        mutants("VCP802"),
+        (*mutants("VCP802"), "tests/plugin/test_comparing.py"),
     ),
     Fault(
         "nobody listens to standard output",
@@ -227,7 +227,7 @@ FAULTS: tuple[Fault, ...] = (
         "inside/params.py",
         "        self.passes += 1\n        return True",
         "        self.passes += 1\n        return False",
-        mutants("VCP713"),
+        mutants("VCP712", "VCP718"),
     ),
     Fault(
         "inputs that do not open are fine",
