@@ -84,9 +84,8 @@ def _cases() -> tuple[Case, ...]:
         end = "ended with exit status 0 without an answer (os._exit?)"
         found.append(Case(part, "end", EXIT, end, is_placed=False))
         # Imports of libraries count too, and may be slow, where they come before.
-        limit = 5 if part is IMPORT else 10
-        options = (f"--vcp-timeout={limit}",)
-        found.append(Case(part, "loop", LOOP, f"no answer within {limit} s", options=options))
+        options = ("--vcp-timeout=15",)
+        found.append(Case(part, "loop", LOOP, "no answer within 15 s", options=options))
     for part in (IMPORT, CONSTRUCTOR, PREDICT):
         found.append(Case(part, "exit", POLITE_EXIT, "sys.exit(3) was called"))
     found += [
