@@ -18,7 +18,7 @@ def main() -> None:
         return
     import importlib
 
-    sys.path.insert(0, __file__.rpartition("/")[0])
+    sys.path.append(__file__.rpartition("/")[0])
     processes = importlib.import_module("processes")
     # Without a leader the worker was just being started: its marker is all there is to go by.
     number = int(leader) if leader.isdigit() else -1

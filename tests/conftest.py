@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
         distribution = Distribution()
         config.add_cleanup(distribution.close)
         config.pluginmanager.register(distribution, "shared-runs")
-    session.begin(config, runs.environment())
+        session.begin(config, runs.environment())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

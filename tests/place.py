@@ -47,9 +47,9 @@ class Place:
 
     def run(self, *extra: str, cold: bool = False, pictures: bool = False) -> Run:
         """Run the plugin to its end."""
-        options = PCA_50.options
-        how = {"cold": cold, "pictures": pictures}
-        return run_vcp(self.package, options, *extra, env=self.environ, **how)
+        return run_vcp(
+            self.package, PCA_50.options, *extra, env=self.environ, cold=cold, pictures=pictures
+        )
 
     @contextmanager
     def running(self, *extra: str, env: dict[str, str] | None = None) -> Iterator[Started]:

@@ -37,7 +37,8 @@ def _compile(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         create = [sys.executable, "-m", "virtualenv", "--quiet", "--no-download", "--pip", "embed"]
         subprocess.run([*create, place], check=True)
-    images = folder.glob("wheel/*/image/*/*/pip-*")
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    images = folder.glob(f"wheel/{python}/image/*/*/pip-*")
     # Not checked against the time of the source, which is another in each copy.
     how = ["-q", "--invalidation-mode", "unchecked-hash"]
     subprocess.run([sys.executable, "-m", "compileall", *how, *images], check=True)

@@ -162,6 +162,11 @@ def can_be_used() -> bool:
     return sys.platform == "linux" and not os.environ.get("VCP_TEST_COLD")
 
 
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> frozenset[str]:
+    """The names of the variables in which two environments differ."""
+    return frozenset(name for name in {**one, **other} if one.get(name) != other.get(name))
+
+
 def _ask(path: Path, request: Request) -> Process:
     body = json.dumps(
         {

@@ -16,7 +16,7 @@ import _pytest
 
 import pytest_vcp
 
-from .pool import Pool, Process, Request
+from .pool import Pool, Process, Request, differing
 
 _MAIN = Path(__file__).with_name("pytest_main.py")
 # Read when an interpreter or the C library starts.
@@ -33,9 +33,8 @@ def can_be_warm(pool: Pool, arguments: Sequence[str], environ: Mapping[str, str]
 
     pytest-xdist starts interpreters of its own.
     """
-    names = {**pool.environ, **environ}
-    differing = (name for name in names if pool.environ.get(name) != environ.get(name))
-    return "-n" not in arguments and not any(map(_is_read_at_start, differing))
+    others = differing(pool.environ, environ)
+    return "-n" not in arguments and not any(name.startswith(_READ_AT_START) for name in others)
 
 
 def run_pytest(
@@ -96,7 +95,3 @@ def _modules() -> list[str]:
     own = [module.name for module in found if not module.name.startswith(_ELSEWHERE)]
     ours = ("_vcp_warm.pool", "_vcp_warm.workers", "_vcp_warm.prepared")
     return ["pytest", *_OF_PLUGINS, *own, *ours]
-
-
-def _is_read_at_start(name: str) -> bool:
-    return name.startswith(_READ_AT_START)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from pytest_vcp.run import LAUNCHER
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.launching import FLAGS, Launch, Launched, start
 
-from .pool import Pool, Request
+from .pool import Pool, Request, differing
 
 # What an environment of a reference package has: MLflow and what it imports on the way, what the
 # loader is told to import ahead, and what draws the pictures of a prediction.
@@ -80,7 +79,7 @@ class WarmWorkers:
         if not launch.python.is_relative_to(self._cache):
             return None
         environ = self._environ(launch.python)
-        if _differing(environ, launch.environ) - _MAY_DIFFER:
+        if differing(environ, launch.environ) - _MAY_DIFFER:
             return None
         # Of one server each: the packager has another seed for hashes than who loads.
         role = "packager" if launch.name == "packager" else "loader"
@@ -102,7 +101,3 @@ class WarmWorkers:
         conditions = Conditions(cwd=places, home=places / "home", tmp=places / "tmp")
         conditions.create_directories()
         return conditions.environment(python, caller=self._pool.environ)
-
-
-def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(name for name in {**one, **other} if one.get(name) != other.get(name))
