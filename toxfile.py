@@ -8,51 +8,63 @@ from __future__ import annotations
 import atexit
 import resource
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tox.execute.api import Outcome
 from tox.plugin import impl
 from tox.tox_env.api import ToxEnv
 
-# Processes that tests fork from servers are nobody's children: the tests write down their seconds.
+# The file in which a session of tests notes its CPU seconds: those of the processes that it started
+# and, on the same line, those of processes that are nobody's children.
 _VARIABLE = "VCP_TEST_SECONDS"
-_begun: dict[str, tuple[float, float]] = {}
-_spent: dict[str, tuple[float, float]] = {}
+_started = time.monotonic()
+
+
+@dataclass
+class _Cost:
+    """Of one environment; `tested` is what its sessions of tests noted, None without one."""
+
+    begun: float
+    file: Path
+    clock: float = 0.0
+    tested: float | None = None
+    forked: float = 0.0
+
+
+_costs: dict[str, _Cost] = {}
 
 
 @impl
 def tox_before_run_commands(tox_env: ToxEnv) -> None:
-    """Note where the clocks stand."""
-    file = _file(tox_env)
+    """Note where the clock stands."""
+    file = tox_env.env_tmp_dir / "cpu-seconds"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     tox_env.environment_variables[_VARIABLE] = str(file)
-    _begun[tox_env.name] = _cpu_seconds(), time.monotonic()
+    _costs[tox_env.name] = _Cost(time.monotonic(), file)
 
 
 @impl
 def tox_after_run_commands(tox_env: ToxEnv, exit_code: int, outcomes: list[Outcome]) -> None:
     """Note what the commands have taken."""
-    cpu, clock = _begun.pop(tox_env.name)
-    file = _file(tox_env)
-    forked = file.read_text(encoding="ascii").split() if file.exists() else []
-    spent = _cpu_seconds() - cpu + sum(map(float, forked))
-    _spent[tox_env.name] = spent, time.monotonic() - clock
+    cost = _costs[tox_env.name]
+    cost.clock = time.monotonic() - cost.begun
+    if cost.file.exists():
+        noted = [line.split() for line in cost.file.read_text(encoding="ascii").splitlines()]
+        cost.forked = sum(float(forked) for _, forked in noted)
+        cost.tested = sum(float(own) for own, _ in noted) + cost.forked
 
 
 @atexit.register
 def _tell() -> None:
-    if _spent:
-        print(f"{'environment':<12} {'CPU s':>6} {'s':>6}")
-    for name, (cpu, clock) in _spent.items():
-        print(f"{name:<12} {cpu:>6.0f} {clock:>6.0f}", flush=True)
-
-
-def _file(tox_env: ToxEnv) -> Path:
-    return tox_env.env_tmp_dir / "forked-seconds"
-
-
-def _cpu_seconds() -> float:
-    """User and system time of all that tox has started and that has ended."""
+    """Print the table; what has no tests has no CPU seconds of its own, only its part of the sum."""
+    if not _costs:
+        return
+    print(f"{'environment':<12} {'CPU s':>6} {'s':>6}")
+    for name, cost in _costs.items():
+        tested = "" if cost.tested is None else f"{cost.tested:.0f}"
+        print(f"{name:<12} {tested:>6} {cost.clock:>6.0f}")
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    cpu = usage.ru_utime + usage.ru_stime + sum(cost.forked for cost in _costs.values())
+    print(f"{'all':<12} {cpu:>6.0f} {time.monotonic() - _started:>6.0f}", flush=True)

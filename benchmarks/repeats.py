@@ -94,6 +94,8 @@ def judged(reference: Reference, place: Path, commands: bool) -> Found:
         arguments.append(f"--vcp-cache-dir={cache}")
     if not commands:
         arguments += ["-k", WITHOUT_COMMANDS]
+    # What is drawn of a prediction is neither in the verdict nor in a digest.
+    arguments.append("--vcp-no-pictures")
     command = [sys.executable, "-m", "pytest", *reference.options, WITHOUT_TRACKING, *arguments]
     done = subprocess.run(
         command, cwd=package, env=environ(package), capture_output=True, text=True, check=False

@@ -17,8 +17,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # Fixtures of several tests that run the plugin, by where they are: in a folder, or in a module.
-RUNS_OF_FOLDERS = frozenset({"broken", "hostile", "packaged", "sound", "variants"})
-RUNS_OF_MODULES = frozenset({"conformant", "three"})
+RUNS_OF_FOLDERS = frozenset({"any_of_them", "broken", "hostile", "packaged", "sound", "variants"})
+RUNS_OF_MODULES = frozenset({"built", "conformant", "three"})
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -102,6 +102,8 @@ def _run(words: list[str], cwd: Path, environ: Mapping[str, str], cold: bool) ->
     if pool is not None and runs.can_be_warm(pool, words[3:], environ):
         code, printed = runs.run_pytest(pool, cache_dir(), words[3:], cwd, environ, HANG_SECONDS)
         return code, _text(printed)
+    if pool is not None and "-n" in words:
+        words, environ = runs.with_warm_workers(pool, cache_dir(), words, environ)
     started = subprocess.run(
         words,
         cwd=cwd,

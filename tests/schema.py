@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from pytest_vcp.report import document
 
@@ -17,5 +17,7 @@ _VALIDATOR = Draft202012Validator(SCHEMA)
 
 def assert_valid(report: object) -> None:
     """Name everything in a report that the schema does not admit."""
-    problems = [f"{error.json_path}: {error.message}" for error in _VALIDATOR.iter_errors(report)]
+    problems = [
+        f"{error.instance_path}: {error.message}" for error in _VALIDATOR.iter_errors(report)
+    ]
     assert not problems, "\n".join(problems)

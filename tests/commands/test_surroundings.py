@@ -58,15 +58,3 @@ def test_local_environments_are_not_built_by_a_command(package: Path) -> None:
     pytest.importorskip("mlflow", reason="the running interpreter has no MLflow")
     run = run_vcp(package, PCA_50.options, "--vcp-env-manager=local", "-k", "vcp803")
     assert run.outcomes["VCP803"] == "unverified", run.output
-
-
-def test_nothing_of_a_command_stays(package: Path, tmp_path: Path) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    run = run_vcp(package, PCA_50.options, env={"TMPDIR": str(temporary)}, commands=True)
-    assert run.code == 0, run.output
-    assert list(temporary.iterdir()) == []
-    logs = sorted(path.name for path in (package / ".vcp" / "logs").iterdir())
-    assert "default-mlflow-predict.log" in logs
-    assert "default-mlflow-serve.log" in logs
-    assert shutil.which("pyenv"), "these tests need pyenv"

@@ -34,6 +34,10 @@ def no_conda(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+# Of tests where what the commands print, or how they end, makes no difference.
+only_conda = pytest.mark.parametrize("command", ["conda"], indirect=True)
+
+
 @pytest.fixture(params=["conda", "micromamba"])
 def command(
     request: pytest.FixtureRequest, no_conda: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -74,6 +78,7 @@ def test_it_is_as_one_of_virtualenv(build: Builder, shelf: Shelf, command: Path)
     assert {(entry.name, entry.requested) for entry in chosen} == {("upper", True), ("lower", True)}
 
 
+@only_conda
 def test_it_is_used_again_without_the_command(build: Builder, shelf: Shelf, command: Path) -> None:
     shelf.wheel("lower", "1.5")
     first = by_conda(build, "lower==1.5\n")
@@ -84,12 +89,14 @@ def test_it_is_used_again_without_the_command(build: Builder, shelf: Shelf, comm
     assert again.python.is_relative_to(again.directory)
 
 
+@only_conda
 def test_it_tells_what_it_does(build: Builder, shelf: Shelf, command: Path) -> None:
     shelf.wheel("lower", "1.5")
     by_conda(build, "lower==1.5\n")
     assert "reading the channels of conda" in build.told
 
 
+@only_conda
 def test_the_python_is_the_one_that_is_asked_for(
     build: Builder, shelf: Shelf, command: Path
 ) -> None:
@@ -158,6 +165,7 @@ def test_an_index_that_does_not_answer(
         by_conda(build, "lower==1.5\n")
 
 
+@only_conda
 def test_the_users_settings_do_not_bend_pip(
     build: Builder, shelf: Shelf, command: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,11 +32,12 @@ print(hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).h
 
 
 class Judged(NamedTuple):
-    """A copy of a reference package, what was in it before the run, and the run."""
+    """A copy of a reference package, what was in it before the run, the run, and its TMPDIR."""
 
     package: Path
     before: frozenset[str]
     run: Run
+    temporary: Path
 
 
 def parameter(sound: Reference) -> Any:
@@ -49,20 +50,29 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     skip_on_another_python(sound)
     package = sound.copy(tmp_path_factory.mktemp("sound"), recorded=True)
     before = entries(package)
-    run = run_vcp(package, sound.options, commands=True, cold=True, pictures=True)
-    return Judged(package, before, run)
+    temporary = tmp_path_factory.mktemp("tmp")
+    own = {"TMPDIR": str(temporary)}
+    run = run_vcp(package, sound.options, commands=True, cold=True, pictures=True, env=own)
+    return Judged(package, before, run, temporary)
 
 
 def test_a_reference_is_accepted(judged: Judged) -> None:
-    package, before, run = judged
+    package, before, run, _ = judged
     assert_accepted(run)
     assert len(run.variant["commands"]) == 2, run.output
     added = {Path(entry).parts[0] for entry in entries(package) - before}
     assert added == {ARTIFACT}, run.output
 
 
+def test_nothing_of_a_run_stays_but_its_reports(judged: Judged) -> None:
+    package, _, _, temporary = judged
+    assert list(temporary.iterdir()) == []
+    logs = {path.name for path in (package / ".vcp" / "logs").iterdir()}
+    assert {"default-mlflow-predict.log", "default-mlflow-serve.log"} <= logs
+
+
 def test_predict_command_gives_the_digest_of_the_report(judged: Judged) -> None:
-    package, _, run = judged
+    package, _, run, _ = judged
     (output,) = run.variant["outputs"].values()
     python = environment_of(package / "requirements.txt").python
     predicted = predict(python, package)

@@ -52,7 +52,7 @@ class Judged(NamedTuple):
 @pytest.fixture(scope="module")
 def conformant(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     package = PCA_50.copy(tmp_path_factory.mktemp("conformant"))
-    return Judged(package, run_vcp(package, PCA_50.options, commands=True))
+    return Judged(package, run_vcp(package, PCA_50.options))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_conformant(conformant: Judged) -> None:
 
 def test_conformant_says_what_stayed_open(conformant: Judged) -> None:
     run = conformant.run
-    open_ones = [rule for rule, word in run.not_passed.items() if word == "unverified"]
+    open_ones = [rule for rule, word in run.outcomes.items() if word == "unverified"]
     passed = len(RULES) - len(open_ones)
     told = f"CONFORMANT  default: {len(RULES)} rules: {passed} passed, {len(open_ones)} unverified"
     block = run.output[run.output.index("vcp verdict") :].splitlines()

@@ -53,7 +53,7 @@ def told(package: Path) -> Path:
 def test_same_verdict_and_report(package: Path, told: Path, mode: tuple[str, ...]) -> None:
     alone = run_vcp(package, PCA_50.options)
     told.unlink()
-    run = run_vcp(package, PCA_50.options, "-n", "2", *mode)
+    run = run_vcp(package, PCA_50.options, "-n", "2", *mode, cold=not mode)
     assert (alone.code, run.code) == (0, 0), run.output
     assert comparable(run) == comparable(alone)
     assert len(told.read_text().splitlines()) == 1

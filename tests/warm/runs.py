@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pkgutil
 import select
@@ -17,8 +18,10 @@ import _pytest
 import pytest_vcp
 
 from .pool import Pool, Process, Request, differing
+from .workers import RUN_CACHE, RUN_POOL
 
 _MAIN = Path(__file__).with_name("pytest_main.py")
+_ON_PATH = Path(__file__).with_name("on_path")
 # Read when an interpreter or the C library starts.
 _READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_", "TZ", "MALLOC_")
 # Not part of the process that is pytest: code of the worker, and tests that pytest rewrites.
@@ -26,6 +29,20 @@ _ELSEWHERE = ("pytest_vcp.worker_main", "pytest_vcp.inside.", "pytest_vcp.confor
 # What plugins import; they themselves are left to pytest, which looks at them before.
 _OF_PLUGINS = ("execnet", "pdb", "pynvml", "unittest", "xml.etree.ElementTree")
 _CHUNK = 1 << 16
+
+
+def with_warm_workers(
+    pool: Pool, cache: Path, command: Sequence[str], environ: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """A command line of pytest, and its variables, with which it starts no worker by itself."""
+    python, *rest = command
+    places = [str(_ON_PATH), *filter(None, [environ.get("PYTHONPATH")])]
+    own = {
+        "PYTHONPATH": os.pathsep.join(places),
+        RUN_POOL: str(pool.directory),
+        RUN_CACHE: str(cache),
+    }
+    return [python, *rest, "-p", "vcp_test_warm"], {**environ, **own}
 
 
 def can_be_warm(pool: Pool, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -86,6 +103,7 @@ def _finish(process: Process, output: int, timeout: float) -> tuple[int, bytes]:
         raise
 
 
+@functools.cache
 def _modules() -> list[str]:
     """What a run imports: pytest with its plugins, and of ours what runs in this process."""
     found = [

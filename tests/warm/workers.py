@@ -35,6 +35,9 @@ _MODULES = (
     "PIL.PpmImagePlugin",
     "torch",
 )
+# Name the directory of the pool, and that of the environments, for a pytest process that is cold.
+RUN_POOL = "VCP_TEST_RUN_POOL"
+RUN_CACHE = "VCP_TEST_RUN_CACHE"
 # Variables that no library reads while it is imported, or that name a place where none looks then.
 _MAY_DIFFER = frozenset(
     {
@@ -49,6 +52,8 @@ _MAY_DIFFER = frozenset(
         "CUDA_VISIBLE_DEVICES",
         "VCP_TEST_PLACE",
         "VCP_WORKER",
+        RUN_POOL,
+        RUN_CACHE,
     }
 )
 
