@@ -58,7 +58,7 @@ def tox_after_run_commands(tox_env: ToxEnv, exit_code: int, outcomes: list[Outco
 
 @atexit.register
 def _tell() -> None:
-    """Print the table; what has no tests has no CPU seconds of its own, only its part of the sum."""
+    """Print the table; where no tests run, CPU seconds are in the sum alone."""
     if not _costs:
         return
     print(f"{'environment':<12} {'CPU s':>6} {'s':>6}")
