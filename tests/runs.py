@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ HANG_SECONDS = 900
 _BYTE_CODE = Path(__file__).parents[1] / ".tox" / "byte-code"
 REPORT_DIR = "--vcp-report-dir"
 # The rules for which MLflow's own commands are run.
-COMMAND_RULES = ("VCP803", "VCP804", "VCP805", "VCP807")
+PREDICT_RULES = ("VCP803",)
+SERVER_RULES = ("VCP804", "VCP805", "VCP807")
+COMMAND_RULES = (*PREDICT_RULES, *SERVER_RULES)
 # An option that has MLflow keep a run; by default, those of the tests are not kept.
 TRACKED = ("--vcp-tracking", "--vcp-register")
 _NOT_SELECTED = "not selected in this run"
@@ -70,19 +72,20 @@ def run_vcp(
     options: Iterable[str],
     *extra: str,
     env: Mapping[str, str] | None = None,
-    commands: bool = False,
+    commands: Collection[str] = (),
     cold: bool = False,
     pictures: bool = False,
 ) -> Run:
     """Run pytest with the plugin in `pkg_dir`; `env` is added to the environment.
 
-    MLflow's own commands cost more than all the rest: they are run with `commands` alone. Imports
-    come next: the processes of a run are forked from such as have done them (`tests/warm`), unless
-    it is to be `cold`. Drawing comes after that: the report has `pictures` where somebody looks.
+    MLflow's own commands cost more than all the rest: of the rules for which they are run, only
+    those in `commands` are judged. Imports come next: the processes of a run are forked from such
+    as have done them (`tests/warm`), unless it is to be `cold`. Drawing comes after that: the
+    report has `pictures` where somebody looks.
     """
     arguments = [*options, *extra]
-    if not commands and not {"-k", "-m", "--collect-only"} & set(arguments):
-        arguments += without_commands()
+    if not {"-k", "-m", "--collect-only"} & set(arguments):
+        arguments += without_commands(commands)
     if not pictures:
         arguments += ["-o", "vcp_no_pictures=true"]
     report_file = _report_file(pkg_dir, arguments)
@@ -122,9 +125,10 @@ def _text(printed: bytes) -> str:
     return io.TextIOWrapper(io.BytesIO(printed), encoding="utf-8", errors="replace").read()
 
 
-def without_commands() -> list[str]:
-    """The arguments with which pytest leaves out what runs MLflow's own commands."""
-    return ["-k", f"not ({' or '.join(COMMAND_RULES).lower()})"]
+def without_commands(wanted: Collection[str] = ()) -> list[str]:
+    """The arguments with which pytest leaves out what runs MLflow's own commands, but for these."""
+    left_out = [rule for rule in COMMAND_RULES if rule not in wanted]
+    return ["-k", f"not ({' or '.join(left_out).lower()})"] if left_out else []
 
 
 def command(arguments: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from pytest_vcp import yaml_text
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.source.package import DATA
 
@@ -132,7 +133,7 @@ def _require_json(path: Path) -> None:
 
 def _mapping(path: Path) -> Mapping[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml_text.load(path.read_text(encoding="utf-8"))
     except yaml.constructor.ConstructorError as problem:
         line = f" in line {problem.problem_mark.line + 1}" if problem.problem_mark else ""
         raise ValueError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from pytest_vcp import __version__
+from pytest_vcp import __version__, yaml_text
 from pytest_vcp.artifact.artifact import EXPECTED
 
 # Recorded in MLmodel, it tells an artifact of our own making from anything else.
@@ -46,7 +46,7 @@ def check_destination(path: Path) -> None:
 def made_by_us(path: Path) -> bool:
     """Whether the directory is an artifact that this tool published."""
     try:
-        mlmodel = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
+        mlmodel = yaml_text.load((path / "MLmodel").read_text(encoding="utf-8"))
         return str(mlmodel["metadata"][MADE_BY]).startswith("pytest-vcp ")
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return False

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import yaml
 
+from pytest_vcp import yaml_text
 from pytest_vcp.commands import words
 from pytest_vcp.commands.place import CommandPlace, on_path
 from pytest_vcp.commands.running import Running
@@ -213,7 +214,7 @@ class PredictCommand:
     def _build_dependencies(self) -> list[str]:
         """What the artifact says that the environment begins with: pip, setuptools, wheel."""
         try:
-            told = yaml.safe_load((self._place.artifact / "python_env.yaml").read_bytes())
+            told = yaml_text.load((self._place.artifact / "python_env.yaml").read_bytes())
             return [str(line) for line in told["build_dependencies"]]
         except (OSError, yaml.YAMLError, KeyError, TypeError):
             return []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_vcp import yaml_text
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.settings.tolerance import FULL, Tolerance
 from pytest_vcp.settings.values import nearest
@@ -127,7 +128,7 @@ class _Source:
     def mapping(self) -> dict[str, Any]:
         """The content of the file."""
         try:
-            loaded = yaml.safe_load(self._path.read_text(encoding="utf-8"))
+            loaded = yaml_text.load(self._path.read_text(encoding="utf-8"))
         except OSError as problem:
             raise self._refusal(f"can't be read: {problem.strerror}; {_EXAMPLE}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as problem:

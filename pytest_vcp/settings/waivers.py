@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_vcp import yaml_text
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.settings.values import Given, nearest, refusal
 
@@ -107,7 +108,7 @@ def read_file(path: Path, place: str) -> tuple[Waiver, ...]:
         return pytest.UsageError(f"{place}: {path} {problem}")
 
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = yaml_text.load(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise wrong(f"can't be read: {problem.strerror}; name a YAML file of waivers") from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from pytest_vcp import yaml_text
+
 _KEY = "compute_requirement"
 
 
@@ -15,7 +17,7 @@ def says_gpu(card: Path) -> bool:
     A card that is not there, or can't be read, says nothing.
     """
     try:
-        said = yaml.safe_load(card.read_text(encoding="utf-8"))
+        said = yaml_text.load(card.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return False
     requirement = said.get(_KEY) if isinstance(said, dict) else None

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pytest_vcp import yaml_text
 from pytest_vcp.artifact.artifact import (
     EXPECTED,
     ArtifactFile,
@@ -139,7 +140,7 @@ def on_its_python(settings: Settings) -> Settings:
 def _named_python(path: Path) -> str | None:
     """The version in python_env.yaml; None where it has none that can be read."""
     try:
-        named = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+        named = yaml_text.load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return None
     return str(named) if re.fullmatch(r"3\.\d+(\.\d+)?", str(named)) else None

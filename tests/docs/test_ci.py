@@ -14,7 +14,7 @@ import yaml
 from fixtures.references import PCA_50
 from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
 from tests.docs.pages import DOCS, blocks, commands
-from tests.runs import run_vcp
+from tests.runs import COMMAND_RULES, run_vcp
 
 PAGE = DOCS / "how-to" / "ci.md"
 
@@ -60,7 +60,7 @@ def test_the_gate_passes(tmp_path: Path, words: list[str]) -> None:
 def test_the_checklist_before_submission(tmp_path: Path, words: list[str]) -> None:
     package = PCA_50.copy(tmp_path)
     (package / "pytest.ini").write_text(blocks(PAGE, "ini")[0], encoding="utf-8")
-    run = run_vcp(package, words[1:], commands=True)
+    run = run_vcp(package, words[1:], commands=COMMAND_RULES)
     assert run.code == 0, run.output
     assert "CONFORMANT  default: " in run.output
 

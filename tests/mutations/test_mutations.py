@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from fixtures.references import PACKAGES
 from pytest_vcp.rules import BY_ID
 from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.mutations.judging import RECORDED, assert_rejected, entries
-from tests.runs import COMMAND_RULES, Run, run_vcp
+from tests.runs import COMMAND_RULES, PREDICT_RULES, SERVER_RULES, Run, run_vcp
 
 Recorder = Callable[[str, object], None]
 
@@ -86,7 +87,7 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
         options(mutation),
         *extra,
         env=environ(mutation),
-        commands=mutation.rule in COMMAND_RULES,
+        commands=_commands(mutation.rule),
         cold=_is_cold(mutation),
     )
 
@@ -130,6 +131,13 @@ def _adopt(mutation: Mutation, package: Path, cache: Path) -> bool:
         return False
     adopt(sound, lock, cache)
     return True
+
+
+def _commands(rule: str) -> Collection[str]:
+    """The rules that are judged by the same command of MLflow; by both, where all is cold."""
+    if rule in COMMAND_RULES and os.environ.get("VCP_TEST_COLD"):
+        return COMMAND_RULES
+    return next((rules for rules in (PREDICT_RULES, SERVER_RULES) if rule in rules), ())
 
 
 def _is_further_shape(mutation: Mutation) -> bool:

@@ -18,7 +18,7 @@ from fixtures.environments import environment_of
 from fixtures.references import REFERENCES, Reference
 from tests.gpus import skip_on_another_python
 from tests.mutations.judging import ARTIFACT, assert_accepted, entries
-from tests.runs import Run, run_vcp
+from tests.runs import COMMAND_RULES, Run, run_vcp
 
 # Run by the model's Python: the digest of the predictions in a file, by the report's definition.
 _DIGEST = """
@@ -52,7 +52,7 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     before = entries(package)
     temporary = tmp_path_factory.mktemp("tmp")
     own = {"TMPDIR": str(temporary)}
-    run = run_vcp(package, sound.options, commands=True, cold=True, pictures=True, env=own)
+    run = run_vcp(package, sound.options, commands=COMMAND_RULES, cold=True, pictures=True, env=own)
     return Judged(package, before, run, temporary)
 
 

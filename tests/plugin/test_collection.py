@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp.rules import BY_ID, RULES
-from tests.runs import Run, run_vcp
+from tests.runs import COMMAND_RULES, Run, run_vcp
 
 OPTIONS = PCA_50.options
 CHECKOUT = Path(__file__).parents[2]
@@ -165,7 +165,7 @@ def properties_of(file: Path) -> Iterator[dict[str | None, str | None]]:
 def test_junit_tells_of_each_rule(package: Path, tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"
     options = [*OPTIONS, "--vcp-model-config-json=[]", f"--junitxml={file}"]
-    run = run_vcp(package, options, commands=True)
+    run = run_vcp(package, options, commands=COMMAND_RULES)
     told = {entry["vcp_rule"]: entry for entry in properties_of(file)}
     assert {rule: entry["vcp_outcome"] for rule, entry in told.items()} == run.outcomes
     assert run.outcomes["VCP108"] == "failed"

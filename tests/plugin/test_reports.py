@@ -22,7 +22,7 @@ from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.trial.figures import Figures
 from tests.plugin.rights import run_without_root_rights
-from tests.runs import Run, run_vcp
+from tests.runs import COMMAND_RULES, Run, run_vcp
 
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
 OUTCOMES = {"passed", "failed", "advice", "waived", "unverified", "skipped", "error"}
@@ -62,7 +62,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     append_text(package / "requirements.txt", "scanpy\n")
     append_text(package / WRAPPER, "\nraise RuntimeError('at import')\n")
     options = [*PCA_50.options, "--vcp-model-config-json=[50]", "--vcp-cache-dir=../cache"]
-    return Judged(package, run_vcp(package, options, commands=True))
+    return Judged(package, run_vcp(package, options, commands=COMMAND_RULES))
 
 
 def test_schema(conformant: Judged) -> None:

@@ -123,7 +123,7 @@ def test_the_table_has_every_option() -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_ini_value_is_used(configure: Configure, files: Path, name: str) -> None:
+def test_ini_value_is_used_and_shown(configure: Configure, files: Path, name: str) -> None:
     given, _, _, wanted, _ = VALUES[name]
     key = f"vcp_{name.replace('-', '_')}"
     model_class = "" if name == "model-class" else beside(name)
@@ -132,10 +132,12 @@ def test_ini_value_is_used(configure: Configure, files: Path, name: str) -> None
     settings = configure(ini=[f"{key} = {given}"], model_class=model_class)
     assert found(settings, name) == expected(files, name, wanted)
     assert settings.sources[name] == "ini"
+    if name != "model-class":
+        assert "(ini)" in "\n".join(header(settings))
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_command_line_wins_over_ini(configure: Configure, files: Path, name: str) -> None:
+def test_command_line_wins_and_is_shown(configure: Configure, files: Path, name: str) -> None:
     given, over, _, _, wanted = VALUES[name]
     key = f"vcp_{name.replace('-', '_')}"
     flag = f"--vcp-{name}"
@@ -143,6 +145,10 @@ def test_command_line_wins_over_ini(configure: Configure, files: Path, name: str
     settings = configure(option, ini=[f"{key} = {given}"], model_class=beside(name))
     assert found(settings, name) == expected(files, name, wanted)
     assert settings.sources[name] == "option"
+    told = "\n".join(header(settings))
+    assert told.count("(option)") == (2 if beside(name) and name != "model-class" else 1)
+    # Where pytest was started is shown as it is, and not as it was written.
+    assert (f"{name} on" if name in SWITCHES else over.removeprefix("../")) in told
 
 
 def test_defaults(configure: Configure, package: Path) -> None:
@@ -190,23 +196,6 @@ def test_ini_paths_are_relative_to_the_ini_file(
 
 def test_all_rules_can_be_demanded(configure: Configure) -> None:
     assert configure("--vcp-must-verify=all").must_verify == tuple(BY_ID)
-
-
-@pytest.mark.parametrize("name", VALUES)
-def test_header_shows_each_value_with_its_source(
-    configure: Configure, files: Path, name: str
-) -> None:
-    given, over = VALUES[name][:2]
-    key = f"vcp_{name.replace('-', '_')}"
-    if name != "model-class":
-        told = "\n".join(header(configure(ini=[f"{key} = {given}"], model_class=beside(name))))
-        assert "(ini)" in told
-    flag = f"--vcp-{name}"
-    option = flag if name in SWITCHES else f"{flag}={over}"
-    told = "\n".join(header(configure(option, model_class=beside(name))))
-    assert told.count("(option)") == (2 if beside(name) and name != "model-class" else 1)
-    # Where pytest was started is shown as it is, and not as it was written.
-    assert (f"{name} on" if name in SWITCHES else over.removeprefix("../")) in told
 
 
 def test_a_wrong_value_ends_pytest_with_its_code_for_usage(package: Path) -> None:

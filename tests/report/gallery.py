@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fixtures.mutants import append_text, unchanged
 from fixtures.mutants.forward import returning
 from fixtures.references import PCA_50, REFERENCES, Reference
 from tests.report import browser
-from tests.runs import run_vcp
+from tests.runs import COMMAND_RULES, run_vcp
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 # Wide, and as a phone.
@@ -55,7 +55,7 @@ class Case:
     apply: Callable[[Path], None] = unchanged
     options: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
-    commands: bool = False
+    commands: Collection[str] = ()
 
     def judge(self, place: Path) -> Path:
         """Run the plugin; returns the report."""
@@ -82,7 +82,9 @@ def cases() -> Iterable[Case]:
     """All that this Python can judge."""
     for reference in REFERENCES:
         if reference.python in (None, sys.version_info[:2]):
-            yield Case(reference.name, reference, commands=reference is PCA_50)
+            yield Case(
+                reference.name, reference, commands=COMMAND_RULES if reference is PCA_50 else ()
+            )
     scaling = (*PCA_50.options, "--vcp-scaling")
     yield Case("scaling", PCA_50, options=scaling)
     yield Case("variants", PCA_50, options=("--vcp-variant=all",))

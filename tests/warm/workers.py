@@ -35,6 +35,14 @@ _MODULES = (
     "PIL.PpmImagePlugin",
     "torch",
 )
+# What MLflow imports besides, to keep a run in a database or on a server.
+_STORES = (
+    "mlflow.store.db.utils",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.rest_store",
+    "alembic.command",
+)
 # Name the directory of the pool, and that of the environments, for a pytest process that is cold.
 RUN_POOL = "VCP_TEST_RUN_POOL"
 RUN_CACHE = "VCP_TEST_RUN_CACHE"
@@ -49,6 +57,11 @@ _MAY_DIFFER = frozenset(
         "COLUMNS",
         "LINES",
         "MLFLOW_TRACKING_URI",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
         "CUDA_VISIBLE_DEVICES",
         "VCP_TEST_PLACE",
         "VCP_WORKER",
@@ -87,7 +100,8 @@ class WarmWorkers:
         if differing(environ, launch.environ) - _MAY_DIFFER:
             return None
         # Of one server each: the packager has another seed for hashes than who loads.
-        role = "packager" if launch.name == "packager" else "loader"
+        role = launch.name if launch.name in ("packager", "tracking") else "loader"
+        modules = (*_MODULES, *_STORES) if role == "tracking" else _MODULES
         with Path("/dev/null").open("rb") as empty:
             request = Request(
                 script=launch.script,
@@ -98,7 +112,7 @@ class WarmWorkers:
                 descriptors=(empty.fileno(), launch.output, launch.output, *launch.handed),
             )
             command = [str(launch.python), *FLAGS]
-            return self._pool.fork(role, command, _MODULES, environ, request)
+            return self._pool.fork(role, command, modules, environ, request)
 
     def _environ(self, python: Path) -> dict[str, str]:
         """The variables of a server: those of a worker that nobody has asked for anything."""
