@@ -39,7 +39,7 @@ class StandIn:
 
 @dataclass(frozen=True)
 class StrayLink:
-    """A symbolic link that leaves model_data or leads nowhere, and its target as written."""
+    """A symbolic link that leaves model_data, or a copy of it, or leads nowhere; and its target."""
 
     where: Location
     target: str
@@ -140,9 +140,10 @@ def _stray_links(pkg_dir: Path, path: Path) -> Iterator[StrayLink]:
     if path.is_dir() and _inside(path, data):
         links += [Path(entry.path) for entry in _entries(path, follow=False) if entry.is_symlink()]
     for link in links:
-        broken = not link.exists()
-        if broken or not _inside(link, data):
-            yield StrayLink(Location.within(pkg_dir, link), os.readlink(link), broken)
+        broken, target = not link.exists(), os.readlink(link)
+        # An absolute one leads to this place from every copy of the package.
+        if broken or os.path.isabs(target) or not _inside(link, data):
+            yield StrayLink(Location.within(pkg_dir, link), target, broken)
 
 
 def _inside(path: Path, folder: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_vcp.rules import BY_ID, RULES, earlier_stages
+from tests.levels import level_of
 from tests.runs import Run
 
 ARTIFACT = "mlflow_model_artifact"
@@ -31,7 +32,7 @@ def assert_rejected(run: Run, rule: str) -> None:
 
     A run on a mutant of advice is strict, so that advice fails it as well.
     """
-    if BY_ID[rule].level == "advice":
+    if level_of(rule) == "advice":
         found = {name: word for name, word in run.outcomes.items() if word in _BROKEN}
         assert found == {rule: "advice"}, run.output
     else:
@@ -71,7 +72,7 @@ def _assert_stages_passed(run: Run, rule: str) -> None:
     words = {
         entry.id: run.outcomes[entry.id]
         for entry in RULES
-        if entry.stage in before and entry.level == "required"
+        if entry.stage in before and level_of(entry.id) == "required"
     }
     words = {name: word for name, word in words.items() if name not in run.left_out}
     if words.get(RECORDED) == "unverified":
@@ -115,5 +116,5 @@ def _required(run: Run, *words: str) -> dict[str, str]:
     return {
         rule: word
         for rule, word in run.outcomes.items()
-        if word in words and BY_ID[rule].level == "required"
+        if word in words and level_of(rule) == "required"
     }
