@@ -92,7 +92,7 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
         cold=_is_cold(mutation),
     )
 
-    assert_rejected(run, mutation.rule)
+    assert_rejected(run, mutation.rule, reference(mutation).advice)
     record_message(run, mutation.rule, record_property)
     assert entries(package) - before == set(mutation.leaves), run.output
     if ends_early:

@@ -55,7 +55,8 @@ def test_every_entrance_comes_to_the_same(sound: Reference, tmp_path: Path) -> N
     assert run.code == 0, run.output
     theirs = packaged_by_the_platform(sound, package)
     words: dict[str, Any] = {}
-    for artifact, advised in ((package / ARTIFACT, frozenset[str]()), (theirs, ITS_OWN)):
+    own = sound.advice
+    for artifact, advised in ((package / ARTIFACT, own), (theirs, own | ITS_OWN)):
         again = run_vcp(package, [f"--vcp-verify-artifact={artifact.name}"])
         assert again.code == 0, again.output
         assert again.report is not None

@@ -25,14 +25,14 @@ GOOD_METADATA: dict[str, str] = {
     "quoted by YAML": f"variants:\n  'human': \"{NAMED}\"\n",
     "several": f"{ONE_VARIANT}\n  mouse_v2.1: {NAMED} --artifact v=vocab --skip-inference\n",
     "more keys": f"license: MIT\n{ONE_VARIANT}\ntags: [a, b]\n",
+    "no variants": "model_name: pca\nversion: 1.0.0\nlicense: MIT\n",
+    "variants that are nothing": "model_name: pca\nvariants:\n",
     "not ASCII": f"model_name: größe\nvariants:\n  größe: {NAMED}\n",
 }
 # What is found, and the line.
 BAD_METADATA: dict[str, tuple[str, str, int | None]] = {
     "empty": ("# nothing\n", "an empty file", None),
     "a list": ("- a\n", "the file is a list", 1),
-    "no variants": ("model_name: pca\n", "a file without variants", None),
-    "variants that are nothing": ("model_name: pca\nvariants:\n", "a file without variants", 2),
     "variants as a list": (f"variants:\n  - {NAMED}\n", "the value of variants is a list", 2),
     "template": (
         "variants:\n  variant_name: command_after_mlflow_packager\n",
