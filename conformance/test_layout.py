@@ -326,7 +326,7 @@ def _not_inside(source: ArtifactSource, others: str) -> Violation:
     elif source.stray_links:
         link = source.stray_links[0]
         end = "leads nowhere" if link.broken else f"leaves {DATA}/, or a copy of it"
-        received, where = f"a symbolic link that {end}: {link.target}", link.where
+        received, where = f"a symbolic link that {end}: {short(link.target)}", link.where
         remedy = f"replace the link by the files themselves, inside {DATA}/"
     else:
         received = f"nothing at {source.where}"

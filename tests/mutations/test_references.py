@@ -32,7 +32,7 @@ print(hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).h
 
 
 class Judged(NamedTuple):
-    """A copy of a reference package, what was in it before the run, the run, its TMPDIR, and what it was."""
+    """A copy of a reference package, what was in it before, the run, its TMPDIR, the reference."""
 
     package: Path
     before: frozenset[str]

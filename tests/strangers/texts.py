@@ -50,6 +50,7 @@ MODEL_SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "input_uri")]),
     outputs=Schema([TensorSpec(np.dtype("str"), (-1,))]),
     params=ParamSchema([ParamSpec("größe", "string", "groß")]),
+    advice=frozenset({"VCP118"}),
 )
 INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), {"größe": "ß"})
 """,
