@@ -80,6 +80,15 @@ def test_vcp109_every_variant_can_be_packaged(
             remedy=_cut(remedy) or "correct it, or delete the variant",
             where=Location(place),
         )
+    for entry in vcp_metadata.variants:
+        if entry.arguments.skip_inference:
+            raise Violation(
+                expected="arguments that leave no forward pass out",
+                received=f"--skip-inference for {short(entry.name)}, which is not heeded here",
+                remedy="delete it: the hub predicts with every model",
+                where=entry.where,
+                binds=False,
+            )
 
 
 def _require_usable(entry: VariantEntry) -> None:

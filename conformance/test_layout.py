@@ -181,6 +181,8 @@ def test_vcp117_every_artifact_that_is_read_is_given(
     vcp_settings: Settings, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """At least one artifact is given, and one under each name that load_context always reads."""
+    if not vcp_settings.model_class.module:  # What the metadata file says can't be used.
+        raise Blocked("VCP109")
     given = [name for name, _ in vcp_settings.artifacts]
     if not given:
         raise Violation(
@@ -325,8 +327,9 @@ def _not_inside(source: ArtifactSource, others: str) -> Violation:
         received, where = f"{source.misnamed}: {source.declared!r}", Location(f"{DATA}/")
     elif source.stray_links:
         link = source.stray_links[0]
-        end = "leads nowhere" if link.broken else f"leaves {DATA}/, or a copy of it"
-        received, where = f"a symbolic link that {end}: {short(link.target)}", link.where
+        end = "leads nowhere" if link.broken else f"leaves {DATA}/"
+        end = "leads by an absolute path" if link.inside else end
+        received, where = f"a symbolic link that {end}: {link.target}", link.where
         remedy = f"replace the link by the files themselves, inside {DATA}/"
     else:
         received = f"nothing at {source.where}"

@@ -16,6 +16,7 @@ Reply = dict[str, Any]
 
 # What a command or a server relies on, as opposed to what it can live with.
 _BINDING = ("the working directory", "the umask")
+_WIDEST = 40
 _VARIABLE = "the environment variable "
 # MLflow and Python set these themselves while they load or predict.
 _OTHERS_SET = ("MLFLOW_", "_MLFLOW_", "KMP_", "OMP_", "TF_", "PYTORCH_", "CUDA_", "LC_CTYPE")
@@ -107,4 +108,5 @@ def _unspoken(value: object) -> str:
 
 def _told(value: object) -> str:
     text = "nothing" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    # Of a path, the end tells more than the beginning.
+    return text if len(text) <= _WIDEST else f"...{text[3 - _WIDEST :]}"

@@ -23,7 +23,7 @@ GOOD_METADATA: dict[str, str] = {
     "quoted JSON": f'{ONE_VARIANT} --model-config-json \'{{"organism":"human"}}\'\n',
     "escaped JSON": f'{ONE_VARIANT} --model-config-json {{\\"organism\\":1}}\n',
     "quoted by YAML": f"variants:\n  'human': \"{NAMED}\"\n",
-    "several": f"{ONE_VARIANT}\n  mouse_v2.1: {NAMED} --artifact v=vocab --skip-inference\n",
+    "several": f"{ONE_VARIANT}\n  mouse_v2.1: {NAMED} --artifact v=vocab\n",
     "more keys": f"license: MIT\n{ONE_VARIANT}\ntags: [a, b]\n",
     "no variants": "model_name: pca\nversion: 1.0.0\nlicense: MIT\n",
     "variants that are nothing": "model_name: pca\nvariants:\n",
@@ -67,6 +67,15 @@ def test_usable_metadata(name: str, text: str, reference: Path) -> None:
     (reference / "metadata.yaml").unlink()
     write(reference, {name: text})
     assert judge(StaticSettings(reference))["VCP109"] is None
+
+
+def test_inference_is_not_left_out_by_the_file(reference: Path) -> None:
+    write(reference, {"metadata.yaml": f"{ONE_VARIANT} --skip-inference\n"})
+    told = violation(StaticSettings(reference), "VCP109")
+    assert told.received.startswith("--skip-inference for human")
+    assert not told.binds
+    assert told.where is not None
+    assert told.where.line == 3
 
 
 def test_no_metadata_file_is_needed(reference: Path) -> None:

@@ -50,7 +50,6 @@ MODEL_SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "input_uri")]),
     outputs=Schema([TensorSpec(np.dtype("str"), (-1,))]),
     params=ParamSchema([ParamSpec("größe", "string", "groß")]),
-    advice=frozenset({"VCP118"}),
 )
 INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), {"größe": "ß"})
 """,
@@ -68,6 +67,7 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), 
     after=lambda folder: with_windows_habits(folder),
     variables={"LC_ALL": "C", "LANG": "C"},
     place="räumlich & so/ein Paket",
+    advice=frozenset({"VCP118"}),
 )
 
 
