@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
@@ -98,16 +99,29 @@ def test_vcp603_requirements_are_the_lock(
 def test_vcp606_metadata_has_no_local_path(
     vcp_artifact: ModelArtifact, vcp_settings: Settings
 ) -> None:
-    """No path of the building machine stands in the artifact's metadata."""
-    for place, text in metadata_texts(vcp_artifact):
-        path = local_path(text, vcp_settings.pkg_dir)
-        if path:
-            raise Violation(
-                expected="no absolute path of the machine that packages",
-                received=f"{path} in {place}",
-                remedy="take it out of config, tag, example or param; use context.artifacts",
-                where=Location(place.split(":")[0]),
-            )
+    """No path of the building machine stands in the artifact's metadata.
+
+    Where a finished artifact says where its packager took the weights from, that is only advised:
+    MLflow writes it down by itself, and nothing reads it.
+    """
+    found = (
+        (place, path)
+        for place, text in metadata_texts(vcp_artifact)
+        if (path := local_path(text, vcp_settings.pkg_dir))
+    )
+    is_alone = vcp_settings.artifact_only is not None
+    # What binds is told first.
+    for place, path in sorted(found, key=lambda entry: _is_source(entry[0])):
+        by_itself = is_alone and _is_source(place)
+        raise Violation(
+            expected="no absolute path of the machine that packages",
+            received=f"{path} in {place}",
+            remedy="package it with this plugin, which leaves out where MLflow took weights from"
+            if by_itself
+            else "take it out of config, tag, example or param; use context.artifacts",
+            where=Location(place.split(":")[0]),
+            binds=not by_itself,
+        )
 
 
 @rule("VCP610")
@@ -234,6 +248,11 @@ def conda_pip(conda: Mapping[str, Any]) -> list[str]:
         if isinstance(entry, dict) and "pip" in entry:
             return [str(line) for line in entry["pip"]]
     return []
+
+
+def _is_source(place: str) -> bool:
+    """Whether a text of the metadata is where MLflow took an artifact from."""
+    return re.fullmatch(r"MLmodel: flavors\.python_function\.artifacts\..+\.uri", place) is not None
 
 
 def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:

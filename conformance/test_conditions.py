@@ -6,6 +6,7 @@ from pytest_vcp.rulebook.violations import Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
 from pytest_vcp.trial.lifting import Need, Writing
+from pytest_vcp.trial.prediction import ProcessChange
 
 
 @rule("VCP702")
@@ -49,6 +50,25 @@ def test_vcp720_model_needs_no_home(vcp_home_need: Need | None) -> None:
             remedy="set the library's cache to tempfile.mkdtemp() at the top of "
             "model_code/__init__.py",
             where=vcp_home_need.where,
+        )
+
+
+@rule("VCP721")
+def test_vcp721_the_process_is_left_as_it_was(
+    vcp_process_changes: tuple[ProcessChange, ...],
+) -> None:
+    """Working directory and umask are after loading and predicting what they were before.
+
+    Environment variables, signal handlers, filters of warnings, and the defaults of numpy and
+    torch had better be, too.
+    """
+    if vcp_process_changes:
+        first = vcp_process_changes[0]
+        raise Violation(
+            expected=f"{first.what} as it was before {first.step}: {first.old}",
+            received=f"{first.new}{and_others(len(vcp_process_changes))}",
+            remedy=f"do without the change, or take it back before {first.step} returns",
+            binds=first.binds,
         )
 
 

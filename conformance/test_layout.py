@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import TYPE_CHECKING
 
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others, did_you_mean, listed
 from pytest_vcp.rules import rule
 from pytest_vcp.source.artifact_sources import ArtifactSource
+from pytest_vcp.source.artifact_use import artifact_reads
 from pytest_vcp.source.calls import load_context_problem, predict_problem
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.package import CODE, DATA, ModelPackage
 from pytest_vcp.source.readable import require_code, require_data, require_parsed
+from pytest_vcp.source.shell_words import short
 from pytest_vcp.source.wrapper import NotFound, OpenHook, WrapperFacts
 
 if TYPE_CHECKING:
@@ -23,6 +27,9 @@ _HOLDS = {
     "model_spec.py": "with MODEL_SIGNATURE and INPUT_EXAMPLE",
     "requirements.in": "with the platform's line first, and then what the model needs",
 }
+# MLflow decodes a percent sign with two digits also in a path that is none of a URI, and cuts off
+# what follows the other two.
+_OF_A_URI = re.compile(r"%[0-9A-Fa-f]{2}|[#?]")
 _JSON_KINDS = {
     "list": "a list",
     "str": "a string",
@@ -154,19 +161,87 @@ def test_vcp108_the_model_config_is_one_object(
 def test_vcp115_no_two_artifacts_share_a_base_name(
     vcp_sources: tuple[ArtifactSource, ...],
 ) -> None:
-    """No two artifacts share a base name, under which MLflow copies them."""
+    """No two artifacts of different content share a base name, under which MLflow copies them."""
     seen: dict[str, ArtifactSource] = {}
     for source in vcp_sources:
         if source.misnamed is not None:  # VCP105 has to say so
             continue
         earlier = seen.setdefault(source.base_name, source)
-        if earlier is not source:
+        if earlier.path.resolve() != source.path.resolve():
             raise Violation(
                 expected="artifacts of different base names",
                 received=f"{earlier.name}={earlier.declared} and {source.name}={source.declared}",
                 remedy=f"rename one; MLflow copies both to artifacts/{source.base_name}",
                 where=source.where,
             )
+
+
+@rule("VCP117")
+def test_vcp117_every_artifact_that_is_read_is_given(
+    vcp_settings: Settings, vcp_wrapper: WrapperFacts | NotFound
+) -> None:
+    """At least one artifact is given, and one under each name that load_context always reads."""
+    if not vcp_settings.model_class.module:  # What the metadata file says can't be used.
+        raise Blocked("VCP109")
+    given = [name for name, _ in vcp_settings.artifacts]
+    if not given:
+        raise Violation(
+            expected="at least one artifact, as the platform's packager demands",
+            received="none",
+            remedy="declare what lies in model_data/: --vcp-artifact NAME=PATH",
+        )
+    lacking = [read for read in artifact_reads(vcp_wrapper) if read.key not in given]
+    if lacking:
+        first = lacking[0]
+        raise Violation(
+            expected=f"an artifact named {short(first.key)}, which load_context reads",
+            received=f"{' and '.join(map(short, given))}{and_others(len(lacking))}",
+            remedy=f"name it so: --vcp-artifact {short(first.key)}=PATH, or read what is given",
+            where=first.where,
+        )
+
+
+@rule("VCP118")
+def test_vcp118_the_class_needs_no_arguments(vcp_wrapper: WrapperFacts | NotFound) -> None:
+    """The constructor of the model class requires no argument."""
+    if isinstance(vcp_wrapper, NotFound):
+        raise Blocked("VCP103")
+    method = vcp_wrapper.constructor
+    if not isinstance(method, Method) or method.opaque or method.kind != "instance":
+        return
+    required = _required(method.node.args)
+    if required:
+        raise Violation(
+            expected="a constructor that can be called without arguments",
+            received=f"{method.signature}, which needs {required[0]}{and_others(len(required))}",
+            remedy="give it a default, and take the values from context.model_config",
+            where=method.where,
+        )
+
+
+@rule("VCP119")
+def test_vcp119_no_artifact_path_is_part_of_a_uri(
+    vcp_sources: tuple[ArtifactSource, ...],
+) -> None:
+    """No path of an artifact holds a percent sign and two digits, or another sign of a URI."""
+    for source in vcp_sources:
+        found = _OF_A_URI.search(source.declared)
+        if source.misnamed is None and found:
+            raise Violation(
+                expected="a path that MLflow takes as it is",
+                received=f"{found[0]} in {source.declared}",
+                remedy=f"rename the file or folder, without {found[0]}",
+                where=source.where,
+            )
+
+
+def _required(arguments: ast.arguments) -> list[str]:
+    """The parameters behind the object itself that a caller has to give."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = len(arguments.defaults)
+    needed = positional[1 : len(positional) - with_default]
+    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return [entry.arg for entry in (*needed, *(k for k, default in keywords if default is None))]
 
 
 def _layout_remedy(name: str, found: str | None) -> str:
@@ -253,6 +328,7 @@ def _not_inside(source: ArtifactSource, others: str) -> Violation:
     elif source.stray_links:
         link = source.stray_links[0]
         end = "leads nowhere" if link.broken else f"leaves {DATA}/"
+        end = "leads by an absolute path" if link.inside else end
         received, where = f"a symbolic link that {end}: {link.target}", link.where
         remedy = f"replace the link by the files themselves, inside {DATA}/"
     else:

@@ -182,6 +182,43 @@ def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
         raise _half_hashed(asking, bare)
 
 
+@rule("VCP215")
+def test_vcp215_pins_work_with_the_platforms_mlflow(vcp_settings: Settings, vcp_lock: Lock) -> None:
+    """Nothing is pinned with which something of the platform's MLflow is known to fail."""
+    _require(vcp_lock, PINNED)
+    for version in {str(line.exact_version) for line in vcp_lock.pinned_as("mlflow")}:
+        for companion, part in vcp_settings.policy.companions.get(version, {}).items():
+            wanted = Requirement(companion)
+            for pin in vcp_lock.pinned_as(wanted.name):
+                found = pin.exact_version
+                if found and not wanted.specifier.contains(found, prereleases=True):
+                    raise Violation(
+                        expected=f"{companion}, which works with MLflow {version}",
+                        received=f"{pin.short}, with which {part} fails",
+                        remedy=f"add the line {companion} to {DECLARED}, and {LOCK_AGAIN}",
+                        where=pin.where,
+                    )
+
+
+@rule("VCP216")
+def test_vcp216_each_distribution_has_one_line(vcp_settings: Settings, vcp_lock: Lock) -> None:
+    """No distribution has a second line with other markers, which MLflow would merge into one."""
+    _require(vcp_lock, PINNED)
+    seen: dict[str, RequirementLine] = {}
+    for line in vcp_lock.pinned:
+        if line.name is None:
+            continue
+        first = seen.setdefault(line.name, line)
+        if first is not line and not _apply_at_once(first, line, vcp_settings.target_python):
+            raise Violation(
+                expected=f"one line for {line.name}, since MLflow merges several into one",
+                received=f"{first.short} (line {first.where.line}) and {line.short}",
+                remedy="keep the line for the Python of the model: "
+                f"pytest --vcp-lock --vcp-python={'.'.join(map(str, vcp_settings.target_python))}",
+                where=line.where,
+            )
+
+
 def _half_hashed(asking: list[RequirementLine], bare: list[RequirementLine]) -> Violation:
     """What is the exception: the lines with a hash, or those without."""
     odd, has = (asking, "a hash") if 0 < len(asking) < len(bare) else (bare, "no hash")

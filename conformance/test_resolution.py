@@ -5,7 +5,7 @@ That pip's resolver accepts the whole file (VCP208) is judged beside the buildin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Pins = Mapping[str, RequirementLine]
 
 LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
+# What pip-compile leaves out of a lock by default: environments begin with these, mostly.
+LEFT_OUT = frozenset({"setuptools", "pip", "wheel", "distribute"})
 # Beyond every Python that there will be for a while.
 _LAST = 30
 
@@ -68,20 +70,28 @@ def test_vcp209_everything_needed_is_pinned(
 ) -> None:
     """Each distribution that a pin needs here, extras and markers counted, is pinned as well.
 
-    So it is on each further Python that the policy names, in a version that serves there.
+    So it is on each further Python that the policy names, in a version that serves there. What
+    pip-compile leaves out by default is only advised.
     """
     needed = everything_needed(vcp_pins, vcp_whole_environment)
     missing = sorted(name for name in needed if name not in vcp_pins)
-    if missing:
-        name, by = missing[0], needed[missing[0]]
-        raise Violation(
-            expected="a pin for everything that the pins need",
-            received=f"none for {name}, which {by} needs{and_others(len(missing))}",
-            remedy="lock again, which pins all that is needed: pytest --vcp-lock",
-            where=vcp_pins[by].where if by in vcp_pins else None,
-        )
+    if set(missing) - LEFT_OUT:
+        raise _no_pin([name for name in missing if name not in LEFT_OUT], needed, vcp_pins)
     for other in vcp_other_pythons:
         _is_complete_on(other, vcp_lock)
+    if missing:
+        raise _no_pin(missing, needed, vcp_pins)
+
+
+def _no_pin(missing: Sequence[str], needed: Mapping[str, str], pins: Pins) -> Violation:
+    name, by = missing[0], needed[missing[0]]
+    return Violation(
+        expected="a pin for everything that the pins need",
+        received=f"none for {name}, which {by} needs{and_others(len(missing))}",
+        remedy="lock again, which pins all that is needed: pytest --vcp-lock",
+        where=pins[by].where if by in pins else None,
+        binds=name not in LEFT_OUT,
+    )
 
 
 @rule("VCP210")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
-from pytest_vcp.rules import BY_ID, RULES, STAGES, Stage
+from pytest_vcp.rules import BY_ID, RULES, STAGES, Level, Stage
 from pytest_vcp.suite import judges
 
 if TYPE_CHECKING:
@@ -23,17 +23,20 @@ _PREFIX = "vcp_"
 class Gates:
     """Remembers which rules were found broken; `stages` is the order in which they are judged.
 
-    `waives` says whether a rule is waived for a variant: then its failure blocks nothing that can
-    do without it. `selected` are the rules of this run, known once they have been collected.
+    `level_of` says how binding a rule is. `waives` says whether a rule is waived for a variant:
+    then its failure blocks nothing that can do without it. `selected` are the rules of this run,
+    known once they have been collected.
     """
 
     def __init__(
         self,
         waives: Callable[[str, str], bool] = lambda rule, variant: False,
+        level_of: Callable[[str], Level] = lambda rule: BY_ID[rule].level,
         stages: tuple[Stage, ...] = STAGES,
         selected: Callable[[], Collection[str]] = lambda: BY_ID,
     ) -> None:
         self._waives = waives
+        self._level_of = level_of
         self._selected = selected
         self._stages = stages
         self._problems: dict[tuple[str, str], Violation | ToolError | None] = {}
@@ -52,7 +55,7 @@ class Gates:
             *(
                 rule
                 for rule in rules
-                if BY_ID[rule].level == "required" and not self._waives(rule, facts.variant)
+                if self._level_of(rule) == "required" and not self._waives(rule, facts.variant)
             ),
         )
 
@@ -80,7 +83,9 @@ def _judged(facts: FileFacts, rule: str) -> Violation | ToolError | None:
     judge = judges()[rule]
     try:
         judge(**{name: getattr(facts, name.removeprefix(_PREFIX)) for name in _named(judge)})
-    except (Violation, ToolError) as problem:
+    except Violation as problem:
+        return problem if problem.binds else None
+    except ToolError as problem:
         return problem
     except Unverified:
         pass

@@ -24,6 +24,10 @@ MARKER_VARIABLE = "VCP_WORKER"
 _PROC = Path("/proc")
 _GUARD = Path(__file__).with_name("guard.py")
 _POLL_SECONDS = 0.02
+# Longer than it takes to become another program.
+_BECOMING_SECONDS = 0.005
+# The parent of the threads of Linux itself, which have no variables.
+_KERNEL = 2
 _MAX_COMMAND = 200
 
 
@@ -58,16 +62,14 @@ def leftovers(marker: str, leader: int, known: frozenset[Process] = frozenset())
     `known` are descendants seen earlier: when a parent ends, the tie to its children is lost.
     """
     seen = {(process.pid, process.started) for process in known}
-    wanted = f"{MARKER_VARIABLE}={marker}".encode()
     alive = list(_processes())
-    related = _descendants(alive, leader)
+    related = _descendants(alive, leader) | _carriers(alive, f"{MARKER_VARIABLE}={marker}")
     return [
         process
         for process in alive
         if process.group == leader
         or process.pid in related
         or (process.pid, process.started) in seen
-        or _carries(process.pid, wanted)
     ]
 
 
@@ -185,11 +187,30 @@ def _descendants(alive: list[Process], ancestor: int) -> set[int]:
     return related
 
 
-def _carries(pid: int, wanted: bytes) -> bool:
+def _carriers(alive: list[Process], variable: str) -> set[int]:
+    """The processes with this variable.
+
+    One that is about to become another program shows none for a moment: it is looked at again.
+    """
+    wanted, found, bare = variable.encode(), set(), []
+    for process in alive:
+        environ = _environ(process.pid)
+        if wanted in environ:
+            found.add(process.pid)
+        elif environ == [b""] and _KERNEL not in (process.pid, process.parent):
+            bare.append(process.pid)
+    if bare:
+        time.sleep(_BECOMING_SECONDS)
+        found.update(pid for pid in bare if wanted in _environ(pid))
+    return found
+
+
+def _environ(pid: int) -> list[bytes]:
+    """The variables of a process as it was started; none where they can't be read."""
     try:
-        return wanted in _PROC.joinpath(str(pid), "environ").read_bytes().split(b"\0")
+        return _PROC.joinpath(str(pid), "environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return []
 
 
 def _signal(found: list[Process], number: signal.Signals) -> None:

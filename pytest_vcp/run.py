@@ -13,6 +13,7 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.other_pythons import OtherPython, judge_elsewhere
+from pytest_vcp.environment.platform import platform_environment
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
@@ -52,6 +53,7 @@ class Run:
         self.started = time.time()
         self.digests = FileDigests()
         self.environment: Environment | None = None
+        self._platform: Environment | None = None
         # The rules that this run judges, once they have been collected.
         self.selected: frozenset[str] = frozenset()
         self._ends = contextlib.ExitStack()
@@ -60,7 +62,12 @@ class Run:
         }
         # Of a finished artifact all files are there from the start; none of it runs before that.
         self.stages = ARTIFACT_STAGES if self.settings.artifact_only else STAGES
-        gates = Gates(self.settings.waivers.waives, self.stages, lambda: self.selected)
+        gates = Gates(
+            self.settings.waivers.waives,
+            self.settings.policy.level_of,
+            self.stages,
+            lambda: self.selected,
+        )
         self.facts = {name: self._facts(variant, gates) for name, variant in self.variants.items()}
 
     def _variant(self, settings: Settings) -> Variant | Finished:
@@ -111,6 +118,19 @@ class Run:
             )
             self.environment = prepare(request, self.progress.later(), self._ends)
         return self.environment
+
+    def platform(self) -> Environment:
+        """The environment of the platform's own MLflow, built once. Raises ToolError."""
+        if self._platform is None:
+            assert self.interpreter is not None
+            self._platform = platform_environment(
+                self.settings.policy,
+                self.interpreter,
+                self.settings.cache_dir,
+                self.progress.later(),
+                self._ends,
+            )
+        return self._platform
 
     def other_pythons(self, build: Environment, lock: Lock) -> Iterator[OtherPython]:
         """What the lock comes to on each further Python that the policy names.

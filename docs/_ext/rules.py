@@ -7,6 +7,9 @@ from itertools import groupby
 
 from pytest_vcp import rules
 from pytest_vcp.rules import BY_ID, RULES, Rule
+from pytest_vcp.settings.policy import load_policy
+
+_level_of = load_policy().level_of
 
 
 def part() -> Iterator[str]:
@@ -17,8 +20,8 @@ def part() -> Iterator[str]:
         yield "| rule | what must hold | level | stage |"
         yield "|---|---|---|---|"
         for rule in within:
-            title = rule.title.replace("|", r"\|")
-            yield f"| [{rule.id}](../rules/{rule.id}.md) | {title} | {rule.level} | {rule.stage} |"
+            title, level = rule.title.replace("|", r"\|"), _level_of(rule.id)
+            yield f"| [{rule.id}](../rules/{rule.id}.md) | {title} | {level} | {rule.stage} |"
         yield "\n```{toctree}\n:hidden:\n"
         yield from (f"{rule.id} <../rules/{rule.id}>" for rule in within)
         yield "```"
@@ -31,7 +34,9 @@ def described(rule_id: str, text: str) -> str:
 
 
 def _line(rule: Rule) -> str:
-    level = "advice: fails a run with `--vcp-strict` only" if rule.level == "advice" else "required"
+    level: str = _level_of(rule.id)
+    if level == "advice":
+        level = "advice: fails a run with `--vcp-strict` only"
     scope = "for each variant" if rule.scope == "variant" else "once for the package"
     stage = f"[{rule.stage}](../stages.md#{rule.stage})"
     return f"*{level.capitalize()}. Judged {scope}, in the stage* {stage}.\n"

@@ -26,6 +26,12 @@ class Global(NamedTuple):
         return f"{module}.{self.name}" if self.name else module
 
 
+class Binary(NamedTuple):
+    """A byte string on the stack, by its number in the pickle."""
+
+    number: int
+
+
 class _Mark:
     """Where the items of a container begin on the stack."""
 
@@ -40,6 +46,7 @@ _TEXTS = (
     *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING"),
 )
+BINARIES = ("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8")
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
@@ -51,12 +58,15 @@ class Machine:
     `globals` are the names in their order, each occurrence; `called` those that loading calls.
     `paths` are the absolute ones that are stored in parts, as pathlib does below Python 3.13.
     `has_unordered` tells whether a set holds texts, whose order differs between processes. Of
-    values, only texts, globals and tuples of them are known; all others are None.
+    values, only texts, globals and tuples of them are known, and which of the byte strings one is;
+    all others are None. `arguments` are those of the calls in `called`, by the same position.
     """
 
     def __init__(self) -> None:
         self.globals: list[Global] = []
         self.called: list[Global] = []
+        self.arguments: dict[int, Any] = {}
+        self._binaries = 0
         self.paths: list[str] = []
         self.has_unordered = False
         self._stack: list[Any] = []
@@ -67,6 +77,9 @@ class Machine:
         name, argument = operation.name, operation.argument
         if name in _TEXTS:
             self._stack.append(argument)
+        elif name in BINARIES:
+            self._stack.append(Binary(self._binaries))
+            self._binaries += 1
         elif name in _PUTS:
             self._memo[argument] = self._top()
         elif name == "MEMOIZE":
@@ -137,6 +150,7 @@ class Machine:
             arguments, function = self._pop(), self._pop()
         self._stack.append(self._result(function, arguments) if kind == "REDUCE" else None)
         if isinstance(function, Global) and function not in (GETATTR, _OLD_GETATTR):
+            self.arguments[len(self.called)] = arguments
             self.called.append(function)
             if function.module.startswith("pathlib"):
                 self._note_path(arguments)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pytest_vcp.artifact.opcodes import operations
 from pytest_vcp.artifact.pickle_globals import is_harmful, is_loader
-from pytest_vcp.artifact.pickle_machine import Machine
+from pytest_vcp.artifact.pickle_machine import BINARIES, Binary, Machine
+from pytest_vcp.artifact.torch_storages import LOADER, is_storage
 
 # Binary data below this size is a flag or an identifier, not weights.
 SMALL_BYTES = 1024
@@ -44,11 +47,14 @@ def read_pickle(path: Path) -> PickleFacts:
     """Look at the opcodes of the pickle at `path`. Raises OSError if it can't be read."""
     size, machine = path.stat().st_size, Machine()
     texts: list[str] = []
+    storages: list[bool] = []
     binary = 0
     try:
         with path.open("rb") as file:
             for operation in operations(file):
                 machine.take(operation)
+                if operation.name in BINARIES:
+                    storages.append(_is_storage(file, operation.bytes))
                 if operation.name in _BINARY:
                     binary += operation.bytes
                 elif operation.name in _TEXT and isinstance(operation.argument, str):
@@ -66,14 +72,22 @@ def read_pickle(path: Path) -> PickleFacts:
         binary_bytes=binary,
         arrays=arrays if binary > SMALL_BYTES else (),
         by_value=tuple(name for name in names if _carries_code(name)),
-        harmful=tuple(dict.fromkeys(_harmful(machine))),
+        harmful=tuple(dict.fromkeys(_harmful(machine, storages))),
         texts=(*texts, *machine.paths),
         has_unordered=machine.has_unordered,
     )
 
 
-def _harmful(machine: Machine) -> Iterator[str]:
-    for entry in machine.called:
+def _is_storage(file: BinaryIO, length: int) -> bool:
+    """Whether the byte string that was just read is a storage of torch."""
+    file.seek(-length, io.SEEK_CUR)
+    return is_storage(file, length)
+
+
+def _harmful(machine: Machine, storages: Sequence[bool]) -> Iterator[str]:
+    for number, entry in enumerate(machine.called):
+        if str(entry) == LOADER and _loads_storage(machine.arguments.get(number), storages):
+            continue
         if is_harmful(entry) or is_loader(entry):
             yield f"calls {entry}"
     for entry in machine.globals:
@@ -81,10 +95,19 @@ def _harmful(machine: Machine) -> Iterator[str]:
             yield f"refers to {entry}"
 
 
+def _loads_storage(arguments: object, storages: Sequence[bool]) -> bool:
+    """Whether a call gets one byte string, and that is a storage of torch."""
+    if not isinstance(arguments, tuple) or len(arguments) != 1:
+        return False
+    return isinstance(arguments[0], Binary) and storages[arguments[0].number]
+
+
 def _builds_arrays(name: str) -> bool:
     module, _, function = name.rpartition(".")
     library = module.split(".")[0] in ("numpy", "torch", "scipy", "jax", "jaxlib", "pandas")
-    return library and ("reconstruct" in function or "buffer" in function or "rebuild" in function)
+    return library and any(
+        word in function for word in ("reconstruct", "buffer", "rebuild", "_load_from_bytes")
+    )
 
 
 def _carries_code(name: str) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,14 @@ from pytest_vcp.worker.client import Conditions
 class CommandPlace:
     """The artifact, its environment, the request, and a directory for what commands leave.
 
-    `interpreter` is the Python that the environment is based on; `request` is the serving example
-    with its inputs absolute.
+    `platform` gives the environment of the platform's own MLflow. `interpreter` is the Python that
+    the environment of the model is based on; `request` is the serving example with its inputs
+    absolute.
     """
 
     settings: Settings
     environment: Environment
+    platform: Callable[[], Environment]
     interpreter: Path
     artifact: Path
     request: Mapping[str, Any]
@@ -32,7 +33,7 @@ class CommandPlace:
 
     @property
     def mlflow(self) -> str:
-        """The mlflow command of the environment."""
+        """The mlflow command of the model's environment."""
         return str(self.environment.python.with_name("mlflow"))
 
     @property
@@ -52,19 +53,23 @@ class CommandPlace:
         path.write_text(json.dumps(self.request), encoding="utf-8")
         return path
 
-    def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The caller's variables, cleaned as for a worker, `mlflow` found first; `more` is last."""
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR of the commands."""
+        return self.scratch / "tmp"
+
+    def environ(
+        self, more: Mapping[str, str] | None = None, python: Path | None = None
+    ) -> dict[str, str]:
+        """The caller's variables, cleaned as for a worker; `more` is last.
+
+        What lies beside `python`, which is the model's by default, is found first.
+        """
         conditions = Conditions(
             cwd=self.directory,
             home=self.scratch / "home",
-            tmp=self.scratch / "tmp",
+            tmp=self.temporary,
             environ={**variables(self.settings.device), **(more or {})},
         )
         conditions.create_directories()
-        return conditions.environment(self.environment.python)
-
-
-def on_path(program: str, environ: Mapping[str, str]) -> bool:
-    """Whether a program is found by name."""
-    folders = environ.get("PATH", os.defpath).split(os.pathsep)
-    return any(os.access(Path(folder, program), os.X_OK) for folder in folders if folder)
+        return conditions.environment(python or self.environment.python)

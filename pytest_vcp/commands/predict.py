@@ -1,14 +1,14 @@
 """`mlflow models predict --env-manager virtualenv` on the artifact, as the platform runs it.
 
-The command makes an environment of its own from what the artifact says, and throws it away. Two
-things are arranged around it, and nothing in it is changed:
+The command is that of the platform's MLflow. It makes an environment of its own from what the
+artifact says, and throws it away. Two things are arranged around it, and nothing in it is changed:
 
-- It asks pyenv for the interpreter under a new root, which would download and compile one. A
-  python-build definition says that the interpreter at hand is this version.
+- It asks pyenv for the interpreter under a new root, which would download and compile one: it is
+  told that the interpreter at hand is this version (`pyenv`).
 - It starts with an empty pip cache. The first time, it finds what pip has downloaded already in a
   folder (find-links) and installs it all anew. Once that has worked for a lock, the packages of
-  the cached environment, installed from the same lock, are on its PYTHONPATH: pip then finds each
-  line satisfied.
+  the cached environment, installed from the same lock, are on the path of the Python that it has
+  made, and of no other: pip then finds each line satisfied.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import subprocess
 import time
 from collections.abc import Mapping
@@ -27,8 +26,8 @@ from pathlib import Path
 import yaml
 
 from pytest_vcp import yaml_text
-from pytest_vcp.commands import words
-from pytest_vcp.commands.place import CommandPlace, on_path
+from pytest_vcp.commands import pyenv, words
+from pytest_vcp.commands.place import CommandPlace
 from pytest_vcp.commands.running import Running
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.installer import pip_environ
@@ -39,6 +38,12 @@ _BUILD_SECONDS = 1800.0
 _DOWNLOAD_SECONDS = 900.0
 _RECORD = "built-by-mlflow.json"
 _FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")
+# Read by every Python at its start, from a folder that is on PYTHONPATH.
+_AT_START = """\
+import os, sys
+if os.path.realpath(sys.prefix).startswith({within!r}):
+    sys.path[1:1] = {folders!r}
+"""
 
 
 @dataclass(frozen=True)
@@ -73,27 +78,38 @@ class PredictCommand:
         """Raise Unverified where the command could not even begin."""
         if manager == "local":
             raise Unverified("no environment is built with --vcp-env-manager local")
-        program = {"virtualenv": "pyenv"}.get(manager, "conda")
-        if not on_path(program, self._place.environ()):
-            raise Unverified(f"{self._shown} asks {program} for the Python, and finds no {program}")
+        if manager == "conda" and not pyenv.on_path("conda", self._place.environ()):
+            raise Unverified(f"{self._shown} asks conda for the Python, and finds no conda")
 
     def start(self) -> None:
         """Start the command, once."""
         if self._running is not None:
             return
         place = self._place
+        request, directory = self._request()
         arguments = [
             *("--model-uri", str(place.artifact), "--content-type", "json"),
-            *("--input-path", str(place.request_file()), "--output-path", str(self._answer)),
+            *("--input-path", str(request), "--output-path", str(self._answer)),
             *("--env-manager", place.settings.env_manager),
         ]
         self._running = Running(
-            [place.mlflow, "models", "predict", *arguments],
-            place.directory,
-            place.environ(self._surroundings()),
+            [str(place.platform().python.with_name("mlflow")), "models", "predict", *arguments],
+            directory,
+            self._surroundings(),
             place.log("predict"),
             self._shown,
         )
+
+    def _request(self) -> tuple[Path, Path]:
+        """What is predicted on, and where the command is run: as documented, where that is given.
+
+        The shipped example names its inputs relative to the package.
+        """
+        place = self._place
+        shipped = place.artifact / "serving_input_example.json"
+        if place.settings.payload is None and shipped.is_file():
+            return shipped, place.settings.pkg_dir
+        return place.request_file(), place.directory
 
     def finish(self) -> Predicted:
         """Wait for the command. Raises ToolError where not the artifact is at fault."""
@@ -152,18 +168,11 @@ class PredictCommand:
     # Its surroundings.
 
     def _surroundings(self) -> dict[str, str]:
+        """All variables of the command."""
         place = self._place
-        definitions = place.scratch / "python-build"
-        definitions.mkdir(parents=True, exist_ok=True)
-        (definitions / place.environment.version).write_text(
-            'mkdir -p "$PREFIX_PATH/bin"\n'
-            f'ln -s {shlex.quote(str(place.interpreter))} "$PREFIX_PATH/bin/python"\n',
-            encoding="utf-8",
-        )
-        known = os.environ.get("PYTHON_BUILD_DEFINITIONS")
         sources = _pip_variables(place.environment.python)
         packages = self._downloaded(sources) if self.anew else self._installed()
-        return {
+        own = {
             **sources,
             **packages,
             # Of all that is installed, one prediction imports little; then it is thrown away. pip
@@ -171,8 +180,10 @@ class PredictCommand:
             "PIP_NO_COMPILE": "0",
             # Where virtualenv keeps what it begins every environment with.
             "VIRTUALENV_OVERRIDE_APP_DATA": str(place.settings.cache_dir / "virtualenv"),
-            "PYTHON_BUILD_DEFINITIONS": os.pathsep.join(filter(None, [str(definitions), known])),
         }
+        environ = place.environ(own, place.platform().python)
+        folder, version = place.scratch / "pyenv", place.environment.version
+        return {**environ, **pyenv.variables(folder, version, place.interpreter, environ)}
 
     @property
     def _beginnings(self) -> Path:
@@ -181,9 +192,15 @@ class PredictCommand:
 
     def _installed(self) -> dict[str, str]:
         """The packages that were installed from the same lock."""
-        folders = [str(Path(entry.location).parent) for entry in self._place.environment.installed]
-        path = os.pathsep.join(dict.fromkeys(folders))
-        return {"PYTHONPATH": path, **_only_from(self._beginnings)}
+        place = self._place
+        folders = [str(Path(entry.location).parent) for entry in place.environment.installed]
+        at_start = place.scratch / "at-start"
+        at_start.mkdir(parents=True, exist_ok=True)
+        within = os.path.join(os.path.realpath(place.temporary), "")
+        (at_start / "sitecustomize.py").write_text(
+            _AT_START.format(within=within, folders=list(dict.fromkeys(folders))), encoding="utf-8"
+        )
+        return {"PYTHONPATH": str(at_start), **_only_from(self._beginnings)}
 
     def _downloaded(self, sources: Mapping[str, str]) -> dict[str, str]:
         """Folders with all that has to be installed, out of pip's cache."""

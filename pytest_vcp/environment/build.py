@@ -32,6 +32,7 @@ from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.modules import Modules
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.slots import LOG, REPORT, Build, Slot
+from pytest_vcp.environment.space import require_space
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import CacheLimits
@@ -188,10 +189,13 @@ def _reused(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envi
 
 def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment:
     begun = time.monotonic()
+    require_space(request.cache_dir)
     directory = slot.fresh()
     try:
         python, failure = _make(directory, request, progress)
         if failure is not None:
+            if failure.kind == "network":
+                require_space(request.cache_dir)
             return _failed(directory, python, failure, request)
         if request.lock.read_bytes() != request.lock_bytes:
             raise ToolError(f"{request.lock.name} was changed while it was installed", "run again")

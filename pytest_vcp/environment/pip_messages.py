@@ -136,6 +136,13 @@ _BUILD = re.compile(
 )
 # A build backend that is not there: pip ends with a traceback of its own.
 _BACKEND = re.compile(r"^pip\._vendor\.pyproject_hooks\S*: (.+)$", re.MULTILINE)
+# What git says of a server that it can't reach stands above pip's own words.
+_GIT = re.compile(r"^\s*× git ", re.MULTILINE)
+_GIT_UNREACHABLE = re.compile(
+    r"^.*(?:fatal: unable to access (?!.* error: 4\d\d).*"
+    r"|ssh: (?:Could not resolve hostname|connect to host).*)$",
+    re.MULTILINE,
+)
 _BUILD_STEP = re.compile(r"^\s*× (.+?)\.?$", re.MULTILINE)
 _BUILD_OUTPUT = re.compile(r"╰─> .*\n((?:.*\n)*?)\s*\[end of output\]")
 _BUILT = re.compile(
@@ -175,6 +182,8 @@ def explain(output: str, log: Path) -> BuildFailure:
     build = _BUILD.search(output) or _BACKEND.search(output)
     if build and unreachable(output[build.start() :]):
         return not_answering(output[build.start() :], log)
+    if _GIT.search(output) and (said := _GIT_UNREACHABLE.search(output)):
+        return BuildFailure("network", _short(f"git could not fetch: {said[0].strip()}"), (), log)
     if build:
         return _build(output, log)
     refused = _refused(output)

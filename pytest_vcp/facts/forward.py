@@ -21,6 +21,7 @@ from pytest_vcp.trial.prediction import (
     Loading,
     Observations,
     Prediction,
+    ProcessChange,
     read_device,
     read_prediction,
 )
@@ -104,6 +105,20 @@ class ForwardFacts(PackagingFacts):
         attempt = self.judged.predict()
         self._want_surroundings(attempt)
         return attempt
+
+    @fact
+    def process_changes(self) -> tuple[ProcessChange, ...]:
+        """What of the process is another after loading and predicting, each thing once."""
+        first = self.first_pass
+        self._gates.require(self, "VCP704")
+        loaded = self.judged.load()
+        found = {
+            entry["what"]: ProcessChange(step=step, **entry)
+            for step, attempt in (("predict", first), ("load_context", loaded))
+            for entry in (attempt.reply or {}).get("changes", ())
+        }
+        # What binds comes first.
+        return tuple(sorted(found.values(), key=lambda change: not change.binds))
 
     @fact
     def prediction(self) -> Prediction:

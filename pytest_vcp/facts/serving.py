@@ -43,6 +43,7 @@ class ServingFacts(ExpectedFacts):
         place = CommandPlace(
             settings=trial.settings,
             environment=self.environment,
+            platform=self._run.platform,
             interpreter=self._run.interpreter.executable,
             artifact=trial.artifact,
             request=trial.payload,

@@ -7,7 +7,7 @@ import tempfile
 import time
 from typing import Any
 
-from . import device, gpu_libraries, outputs
+from . import device, gpu_libraries, outputs, process_state
 from .comparing import compare
 from .listening import listening
 from .mismatches import not_compared
@@ -18,9 +18,13 @@ Reply = dict[str, Any]
 
 
 def load(state: Reply, params: Reply) -> Reply:
-    """Load the artifact at `params["artifact"]` with MLflow; tells seconds, and of GPUs."""
+    """Load the artifact at `params["artifact"]` with MLflow; tells seconds, and of GPUs.
+
+    `changes` is what of the process is not what it was before.
+    """
     import mlflow.pyfunc
 
+    state["process"] = process_state.taken()
     started = time.perf_counter()
     with not_compared():
         state["model"] = mlflow.pyfunc.load_model(params["artifact"])
@@ -28,6 +32,7 @@ def load(state: Reply, params: Reply) -> Reply:
         "seconds": time.perf_counter() - started,
         "gpu": device.visible(),
         "libraries": gpu_libraries.loaded(),
+        "changes": process_state.changes(state["process"], process_state.taken()),
     }
 
 
@@ -42,6 +47,7 @@ def predict(state: Reply, params: Reply) -> Reply:
     seconds = time.perf_counter() - started
     state[slot] = outputs.detached(prediction)
     return {
+        "changes": process_state.changes(state["process"], process_state.taken()),
         "seconds": seconds,
         "summary": outputs.summarise(prediction),
         "device": memory.report(),

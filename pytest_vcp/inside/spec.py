@@ -52,13 +52,33 @@ def describe_artifact(state: Reply, params: Reply) -> Reply:
     try:
         frame = model.load_input_example(path)
         given = model.load_input_example_params(path)
-    except Exception:  # noqa: BLE001 - whatever MLflow can't read is no example
+    except Exception:  # noqa: BLE001 - whatever can't be read is no example
         with open(os.path.join(path, "input_example.json"), encoding="utf-8") as file:
-            holder.INPUT_EXAMPLE = json.load(file)
+            found = json.load(file)
+        holder.INPUT_EXAMPLE = _with_no_params(model, found) or found
         return _described(state, holder)
     if frame is not None:
         holder.INPUT_EXAMPLE = (frame, given or {})
     return _described(state, holder)
+
+
+def _with_no_params(model: Any, found: Any) -> tuple[Any, Reply] | None:
+    """The frame and the params of an example that has none, None where it is another.
+
+    For an empty dict of params MLflow 3.1.0 writes the file as if there were some, and does not
+    note that; then it can't read the file itself.
+    """
+    from mlflow.utils.proto_json_utils import dataframe_from_parsed_json
+
+    if not isinstance(found, dict) or found.keys() != {"inputs", "params"} or found["params"]:
+        return None
+    try:
+        frame = dataframe_from_parsed_json(
+            found["inputs"], pandas_orient="split", schema=model.signature.inputs
+        )
+    except Exception:  # noqa: BLE001 - MLflow and pandas raise many kinds
+        return None
+    return frame, {}
 
 
 def enforce_payload(state: Reply, params: Reply) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pytest_vcp.report.on_python import with_outcomes
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict, overall
 from pytest_vcp.report.whole import put
-from pytest_vcp.rules import RULES
+from pytest_vcp.rules import RULES, Level
 
 SCHEMA = 1
 NAME = "report.json"
@@ -20,27 +20,31 @@ NAME = "report.json"
 def build(
     judged: Mapping[str, tuple[Verdict, Mapping[str, Outcome]]],
     facts: Mapping[str, Mapping[str, Any]],
+    level_of: Callable[[str], Level],
     remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report as plain values; `facts` hold each variant's Python, artifact, figures, outputs.
 
     An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
     other (``float32(48, 50)``), and its bytes in C order. `recorded` is the expected output that
-    the run put in the package. `remarks` are about waivers.
+    the run put in the package. `level_of` says how binding a rule is, `remarks` are about waivers.
     """
     return {
         "schema": SCHEMA,
         "verdict": overall({name: verdict for name, (verdict, _) in judged.items()}),
         "waivers": list(remarks),
         "variants": {
-            name: _variant(verdict, outcomes, facts[name])
+            name: _variant(verdict, outcomes, facts[name], level_of)
             for name, (verdict, outcomes) in judged.items()
         },
     }
 
 
 def _variant(
-    verdict: Verdict, outcomes: Mapping[str, Outcome], facts: Mapping[str, Any]
+    verdict: Verdict,
+    outcomes: Mapping[str, Outcome],
+    facts: Mapping[str, Any],
+    level_of: Callable[[str], Level],
 ) -> dict[str, Any]:
     return {
         "verdict": verdict.word,
@@ -52,17 +56,18 @@ def _variant(
         "commands": facts.get("commands") or [],
         "recorded": facts.get("recorded"),
         "rules": {
-            entry.id: _rule(entry.title, outcomes[entry.id])
+            entry.id: _rule(entry.title, level_of(entry.id), outcomes[entry.id])
             for entry in RULES
             if entry.id in outcomes
         },
     }
 
 
-def _rule(title: str, outcome: Outcome) -> dict[str, str]:
+def _rule(title: str, level: Level, outcome: Outcome) -> dict[str, str]:
     found = outcome.as_json()
     return {
         "outcome": found["kind"],
+        "level": level,
         "title": title,
         **{key: found[key] for key in ("message", "expected", "received", "where", "remedy")},
     }

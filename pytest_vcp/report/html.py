@@ -205,7 +205,7 @@ def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleTold:
     return RuleTold(
         id=rule,
         title=BY_ID[rule].title,
-        level=BY_ID[rule].level,
+        level=found[0]["level"],
         kind=next(kind for kind in WORST if kind in kinds),
         outcomes=tuple(told),
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pytest_vcp.report.outcomes import Outcome
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules import Level
 
 
-def properties(outcome: Outcome) -> list[tuple[str, str]]:
+def properties(outcome: Outcome, level: Level) -> list[tuple[str, str]]:
     """Names and values; a rule of the package as a whole has no variant."""
     told = [
         ("vcp_rule", outcome.rule),
         ("vcp_outcome", outcome.kind),
-        ("vcp_level", BY_ID[outcome.rule].level),
+        ("vcp_level", level),
         ("vcp_page", f"docs/rules/{outcome.rule}.md"),
     ]
     if outcome.variant:

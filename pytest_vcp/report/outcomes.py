@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules import BY_ID, Level
 from pytest_vcp.settings.waivers import Waiver
 from pytest_vcp.suite import page
 
@@ -62,15 +62,15 @@ def read_outcome(values: Mapping[str, Any]) -> Outcome:
     return Outcome(**values)
 
 
-def outcome_of(rule: str, variant: str, problem: BaseException | None) -> Outcome:
-    """Turn what a conformance test raised into the outcome of its rule."""
+def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Level) -> Outcome:
+    """Turn what a conformance test raised into the outcome of its rule, which binds as `level`."""
     if problem is None:
         return Outcome(rule, variant, "passed")
     if isinstance(problem, Violation):
         return Outcome(
             rule,
             variant,
-            "failed" if BY_ID[rule].level == "required" else "advice",
+            "failed" if level == "required" and problem.binds else "advice",
             message=_one_line(str(problem)),
             expected=_one_line(problem.expected),
             received=_one_line(problem.received),

@@ -162,7 +162,7 @@ class Recorder:
             return
         outcome = self._outcome(rule, variant_of(item), self._once(rule, problem))
         report.vcp = outcome.as_json()  # type: ignore[attr-defined]
-        properties = junit.properties(outcome)
+        properties = junit.properties(outcome, self.run.settings.policy.level_of(rule))
         report.user_properties += properties
         # JUnit XML takes them from the report of the tear-down, which takes them from the item.
         item.user_properties += properties
@@ -173,7 +173,7 @@ class Recorder:
         owner = _PACKAGE
         if BY_ID[rule].scope == "variant":
             owner = variant or self.run.names[0]
-        found = outcome_of(rule, owner, problem)
+        found = outcome_of(rule, owner, problem, self.run.settings.policy.level_of(rule))
         if found.kind in ("failed", "advice"):
             # What holds for the package as a whole is waived by any waiver of its rule.
             waiver = self.run.settings.waivers.of(rule, owner or self.run.lead)

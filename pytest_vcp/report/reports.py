@@ -64,6 +64,7 @@ def write(recorder: Recorder) -> None:
                 for name in recorder.run.names
             },
             recorder.facts,
+            recorder.run.settings.policy.level_of,
             recorder.remarks,
         )
     )

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_vcp.options import RULES_FLAG
 from pytest_vcp.rules import BY_ID, RULES, STAGES
+from pytest_vcp.settings.policy import load_policy
 from pytest_vcp.settings.values import nearest
 from pytest_vcp.suite import page
 
@@ -18,7 +19,8 @@ _INTRODUCTION = f"""\
 # The rules
 
 In a conforming package every rule below holds. A *required* rule that does not hold fails the run;
-*advice* is listed, and fails the run only with `--vcp-strict`.
+*advice* is listed, and fails the run only with `--vcp-strict`. The levels are those of the shipped
+policy; a hub's own may raise or lower them (`levels`).
 
 Rules are judged in stages: {", ".join(STAGES)}.
 A required rule that fails in one stage leaves the rules of later stages unjudged until it is fixed.
@@ -37,11 +39,12 @@ def table() -> str:
 
 
 def _rows() -> Iterator[str]:
+    levels = load_policy().level_of
     yield "| rule | what must hold | level | stage |"
     yield "|---|---|---|---|"
     for rule in RULES:
         title = rule.title.replace("|", r"\|")
-        yield f"| [{rule.id}](rules/{rule.id}.md) | {title} | {rule.level} | {rule.stage} |"
+        yield f"| [{rule.id}](rules/{rule.id}.md) | {title} | {levels(rule.id)} | {rule.stage} |"
 
 
 def show(asked: str) -> int:
@@ -50,8 +53,9 @@ def show(asked: str) -> int:
     Raises pytest.UsageError for a rule that is none.
     """
     if not asked:
+        levels = load_policy().level_of
         for rule in RULES:
-            print(f"{rule.id}  {rule.level:<8}  {rule.stage:<11}  {rule.title}")
+            print(f"{rule.id}  {levels(rule.id):<8}  {rule.stage:<11}  {rule.title}")
         print("\nthe page of one: pytest --vcp-rules VCP705")
         return 0
     known = asked.upper()

@@ -60,8 +60,11 @@ def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
     gaps = tuple(rule for rule in wanted if rule not in judged)
     failing = ("failed", "advice") if settings.strict else ("failed",)
     errors = _of_kinds(in_order, ("error",))
-    # What is skipped has a broken rule before it, which the gate judged if it was deselected.
-    broken = _of_kinds(in_order, failing) or _of_kinds(in_order, ("skipped",))[:1]
+    # What is skipped has a broken rule before it, which the gate judged if it was deselected. Where
+    # that one is advice, nothing has to be fixed.
+    advised = {f"fix {entry.rule} first" for entry in _of_kinds(in_order, ("advice",))}
+    skipped = [entry for entry in in_order if entry.message not in advised]
+    broken = _of_kinds(in_order, failing) or _of_kinds(skipped, ("skipped",))[:1]
     word: Word = "conformant"
     if errors:
         word = "error"

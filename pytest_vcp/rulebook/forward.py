@@ -151,4 +151,11 @@ RULES: tuple[Rule, ...] = (
         level="advice",
         scope="variant",
     ),
+    Rule(
+        "VCP721",
+        "forward",
+        "loading and predicting leave the process as it was",
+        "relative paths lead elsewhere, and every other model in the process is changed",
+        scope="variant",
+    ),
 )

@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "VCP109",
         "static",
-        "the metadata file parses, and each variant names a class and at least one artifact",
+        "the metadata file parses, and each variant in it names a class and at least one artifact",
         "the hub packages each variant with the arguments that stand there",
     ),
     Rule(
@@ -102,7 +102,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "VCP115",
         "static",
-        "no two artifacts share a base name",
+        "no two artifacts of different content share a base name",
         "MLflow copies artifacts by base name, and the last one silently replaces the others",
         scope="variant",
     ),
@@ -112,6 +112,28 @@ RULES: tuple[Rule, ...] = (
         "every key of the model config is read somewhere in model_code",
         "a key with a typo is ignored without a word, and the model runs with a default",
         level="advice",
+        scope="variant",
+    ),
+    Rule(
+        "VCP117",
+        "static",
+        "at least one artifact is given, under each name that loading reads",
+        "the hub's packager demands an artifact, and a name that is not there fails at loading",
+        scope="variant",
+    ),
+    Rule(
+        "VCP118",
+        "static",
+        "the model class can be called without arguments",
+        "the platform's packager does so, and hands the model config over at loading",
+        level="advice",
+        scope="variant",
+    ),
+    Rule(
+        "VCP119",
+        "static",
+        "no artifact path holds what MLflow reads as part of a URI",
+        "MLflow decodes the path, and then looks for weights that are not there",
         scope="variant",
     ),
 )

@@ -91,4 +91,17 @@ RULES: tuple[Rule, ...] = (
         "hashes are on every line of requirements.txt, or on none",
         "with one hash in the file, pip refuses every line without",
     ),
+    Rule(
+        "VCP215",
+        "static",
+        "what is pinned works with the platform's MLflow in all of its parts",
+        "MLflow leaves open what its servers and stores need, and later releases break them",
+        level="advice",
+    ),
+    Rule(
+        "VCP216",
+        "static",
+        "each distribution has one line, without another for other markers",
+        "MLflow makes one line of them, which fits nowhere",
+    ),
 )

@@ -30,16 +30,27 @@ class Location:
 
 
 class Violation(AssertionError):
-    """A rule does not hold: the package is at fault, and here is what to do about it."""
+    """A rule does not hold: the package is at fault, and here is what to do about it.
+
+    `binds` is whether it fails the run where the rule is required; what does not is advice, however
+    binding its rule.
+    """
 
     def __init__(
-        self, *, expected: str, received: str, remedy: str, where: Location | None = None
+        self,
+        *,
+        expected: str,
+        received: str,
+        remedy: str,
+        where: Location | None = None,
+        binds: bool = True,
     ) -> None:
         super().__init__(f"expected {expected}; found {received}")
         self.expected = expected
         self.received = received
         self.remedy = remedy
         self.where = where
+        self.binds = binds
 
 
 class Unverified(Exception):

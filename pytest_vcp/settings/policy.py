@@ -6,18 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import pytest
 import yaml
+from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_vcp import yaml_text
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules import BY_ID, Level
 from pytest_vcp.settings.tolerance import FULL, Tolerance
 from pytest_vcp.settings.values import nearest
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
 _EXTENDS = "extends"
+# Mappings whose keys are a hub's to choose.
+_FREE = ("levels", "companions")
 _MILLION = 1_000_000
 _TEXTS = ("input", "variant", "command")
 _EXAMPLE = f"write a YAML file like {SHIPPED}"
@@ -56,11 +59,13 @@ class Policy:
     """What belongs to the platform rather than to MLflow; `policy.yaml` documents each key."""
 
     pinned_requirements: tuple[str, ...]
+    companions: Mapping[str, Mapping[str, str]]
     least_python: tuple[int, int]
     pythons: tuple[tuple[int, int], ...]
     env_managers: tuple[str, ...]
     input_column: str
     must_verify: tuple[str, ...]
+    levels: Mapping[str, Level]
     metadata_files: tuple[str, ...]
     licence_files: tuple[str, ...]
     placeholders: Placeholders
@@ -82,6 +87,10 @@ class Policy:
     dtype_factors: Mapping[str, float]
     device_tolerances: Mapping[str, Tolerance]
     cache: CacheLimits
+
+    def level_of(self, rule: str) -> Level:
+        """How binding a rule is under this policy, by its id."""
+        return self.levels.get(rule, BY_ID[rule].level)
 
     def in_force(self, tolerance: Tolerance, precision: str = FULL) -> dict[str, Any]:
         """A tolerance of this policy as plain values, those of other dtypes under ``by_dtype``.
@@ -146,7 +155,7 @@ class _Source:
                     f"extends nothing, and has no {within}{key}; give it, or leave out "
                     f"'{_EXTENDS}: nothing'"
                 )
-            if isinstance(value, dict) and isinstance(given[key], dict):
+            if isinstance(value, dict) and isinstance(given[key], dict) and key not in _FREE:
                 self.require(value, given[key], f"{within}{key}.")
 
     def extended(
@@ -156,12 +165,12 @@ class _Source:
         merged = dict(known)
         for key, value in given.items():
             full = f"{within}{key}"
-            if key not in known:
+            if key not in known and not within.startswith(_FREE):
                 hint = nearest(str(key), list(known)) or f"known are {', '.join(known)}"
                 raise self._refusal(f"has the unknown key {full!r}; {hint}")
-            if isinstance(known[key], dict) and isinstance(value, dict):
+            if isinstance(known.get(key), dict) and isinstance(value, dict):
                 merged[key] = self.extended(known[key], value, f"{full}.")
-            elif isinstance(known[key], dict):
+            elif isinstance(known.get(key), dict):
                 raise self.wrong(full, value, f"a mapping of {', '.join(known[key])}")
             else:
                 merged[key] = value
@@ -174,11 +183,16 @@ class _Source:
         least_python = self._version("least_python", values["least_python"])
         return Policy(
             pinned_requirements=self._texts("pinned_requirements", values["pinned_requirements"]),
+            companions={
+                version: self._companions(f"companions.{version}", known)
+                for version, known in values["companions"].items()
+            },
             least_python=least_python,
             pythons=self._versions("pythons", values["pythons"], least_python),
             env_managers=self._texts("env_managers", values["env_managers"]),
             input_column=self._text("input_column", values["input_column"]),
             must_verify=self._rules("must_verify", values["must_verify"]),
+            levels=self._levels("levels", values["levels"]),
             metadata_files=self._texts("metadata_files", values["metadata_files"]),
             licence_files=self._texts("licence_files", values["licence_files"]),
             placeholders=Placeholders(
@@ -241,6 +255,23 @@ class _Source:
                 hint = nearest(rule, tuple(BY_ID)) or "ids are written like VCP701"
                 raise self._refusal(f"lists the unknown rule {rule!r} under {key}; {hint}")
         return rules
+
+    def _companions(self, key: str, value: object) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise self.wrong(key, value, "a mapping of requirements to what fails without them")
+        for requirement, part in value.items():
+            self._text(f"{key}.{requirement}", part)
+            try:
+                Requirement(str(requirement))
+            except InvalidRequirement:
+                raise self.wrong(key, requirement, "requirements such as starlette<1") from None
+        return {str(requirement): str(part) for requirement, part in value.items()}
+
+    def _levels(self, key: str, value: Mapping[str, object]) -> dict[str, Level]:
+        self._rules(key, list(value))
+        for rule, level in value.items():
+            self._one_of(f"{key}.{rule}", level, get_args(Level))
+        return cast("dict[str, Level]", dict(value))
 
     def _version(self, key: str, value: object) -> tuple[int, int]:
         # Without quotes YAML reads 3.10 as the number 3.1.

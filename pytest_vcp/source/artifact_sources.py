@@ -39,11 +39,15 @@ class StandIn:
 
 @dataclass(frozen=True)
 class StrayLink:
-    """A symbolic link that leaves model_data or leads nowhere, and its target as written."""
+    """A symbolic link that leaves model_data or leads nowhere, and its target as written.
+
+    `inside` is one that leads into this model_data from every copy of it, by an absolute path.
+    """
 
     where: Location
     target: str
     broken: bool
+    inside: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,12 @@ def _stray_links(pkg_dir: Path, path: Path) -> Iterator[StrayLink]:
     if path.is_dir() and _inside(path, data):
         links += [Path(entry.path) for entry in _entries(path, follow=False) if entry.is_symlink()]
     for link in links:
-        broken = not link.exists()
-        if broken or not _inside(link, data):
-            yield StrayLink(Location.within(pkg_dir, link), os.readlink(link), broken)
+        broken, target, inside = not link.exists(), os.readlink(link), _inside(link, data)
+        if broken or not inside or os.path.isabs(target):
+            if inside and not broken:
+                target = f"{DATA}/{link.resolve().relative_to(data).as_posix()}"
+            where = Location.within(pkg_dir, link)
+            yield StrayLink(where, target, broken, inside and not broken)
 
 
 def _inside(path: Path, folder: Path) -> bool:

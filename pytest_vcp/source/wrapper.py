@@ -50,6 +50,7 @@ class WrapperFacts:
     load_context: Method | Doubt | None
     predict: Method | Doubt | None
     call: Method | Doubt | None
+    constructor: Method | Doubt | None
     is_python_model: bool | None
     open_hooks: tuple[OpenHook, ...]
 
@@ -119,12 +120,13 @@ def _classes(modules: Sequence[SourceModule]) -> dict[str, str]:
 
 def _facts(target: InnerClass | Foreign | Doubt, where: Location, methods: Methods) -> WrapperFacts:
     ancestry = methods.ancestry(target)
-    found = {name: methods.find(ancestry, name) for name in (*ENTRY_POINTS, "__call__")}
+    found = {name: methods.find(ancestry, name) for name in (*ENTRY_POINTS, "__call__", "__init__")}
     return WrapperFacts(
         where=where,
         load_context=found["load_context"],
         predict=found["predict"],
         call=found["__call__"],
+        constructor=found["__init__"],
         is_python_model=ancestry.is_python_model,
         open_hooks=tuple(_open_hooks(ancestry, methods)),
     )

@@ -83,7 +83,7 @@ class Keeper:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._scratch = self._scratch or Path(tempfile.mkdtemp(prefix="vcp-"))
         worker = Worker(
-            self._run.prepare_environment().python,
+            self._run.platform().python,
             name="tracking",
             conditions=Conditions(
                 # MLflow makes folders where it is started.
@@ -105,7 +105,7 @@ class Keeper:
         kept = Kept(self._place.told, experiment)
         try:
             self.prepare()
-            kept.python = self._run.prepare_environment().python
+            kept.python = self._run.platform().python
             with self._turn():
                 self._connect(experiment)
                 for variant, record in records.items():

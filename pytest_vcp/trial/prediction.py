@@ -107,6 +107,20 @@ class Loading:
 
 
 @dataclass(frozen=True)
+class ProcessChange:
+    """Something of the process that a step has left otherwise than it was.
+
+    `binds` is whether a command relies on it; `old` and `new` are short texts.
+    """
+
+    step: str
+    what: str
+    binds: bool
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
 class Observations:
     """One input of the example: whether it is AnnData, and how many observations it holds.
 

@@ -144,7 +144,6 @@ class _Entry:
         if said.model_config_json is not None:
             config = self._value("model-config-json", said.model_config_json, json_value)
             values["model_config"] = config
-        values["skip_inference"] = settings.skip_inference or said.skip_inference
         if said.json_payload_filepath is not None and settings.payload is None:
             values["payload"] = settings.pkg_dir / said.json_payload_filepath
         is_free = settings.sources["artifact-dir-path"] == "default"

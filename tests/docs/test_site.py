@@ -19,6 +19,7 @@ from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED
 from pytest_vcp.rules import RULES, Rule
 from pytest_vcp.settings.policy import SHIPPED
 from tests.docs.pages import DOCS
+from tests.levels import level_of
 from tests.report.pages import Page
 from tests.schema import SCHEMA
 
@@ -111,7 +112,7 @@ def test_every_rule_is_told(site: Path, rule: Rule) -> None:
     assert rule.title in told
     line = re.search(r"^(Required|Advice).*Judged .*, in the stage (\w+)\.$", told, re.MULTILINE)
     assert line is not None
-    assert (line[1].lower(), line[2]) == (rule.level, rule.stage)
+    assert (line[1].lower(), line[2]) == (level_of(rule.id), rule.stage)
 
 
 def test_every_key_of_the_policy_is_told(site: Path) -> None:

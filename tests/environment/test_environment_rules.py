@@ -157,6 +157,27 @@ def test_a_pin_that_another_python_refuses_fails_207(
     resolution.test_vcp209_everything_needed_is_pinned(SOUND, {}, pins, (other,))
 
 
+@pytest.mark.parametrize(
+    ("needs", "name", "binds"),
+    [
+        (("setuptools<70",), "setuptools", False),
+        (("pip", "wheel"), "pip", False),
+        (("setuptools", "unpinned"), "unpinned", True),
+    ],
+)
+def test_what_pip_compile_leaves_out_is_advice(
+    tmp_path: Path, needs: tuple[str, ...], name: str, binds: bool
+) -> None:
+    pins = lock(tmp_path, "torch==2.1.0\n")
+    torch = Installed("torch", "2.1.0", "", needs)
+    others = tuple(Installed(need.partition("<")[0], "1.0", "") for need in needs)
+    built = replace(SOUND, installed=(torch, *others))
+    here = {"torch": pins.pinned[0]}
+    with pytest.raises(Violation, match=f"none for {name}, which torch needs") as caught:
+        resolution.test_vcp209_everything_needed_is_pinned(built, here, pins, ())
+    assert caught.value.binds is binds
+
+
 def test_what_nobody_can_say_of_another_python_is_unverified(tmp_path: Path) -> None:
     pins = lock(tmp_path, "torch==2.1.0\n")
     other = elsewhere(pins, unjudged=("odd==1", "odder==1"))

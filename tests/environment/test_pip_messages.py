@@ -142,6 +142,37 @@ def test_a_failure_is_named(output: str, kind: str, words: str) -> None:
     assert all(len(line) <= 100 for line in (failure.headline, *failure.detail))
 
 
+GIT = """\
+Collecting tool@ git+https://example.org/lab/tool.git@0123456
+  Cloning https://example.org/lab/tool.git (to revision 0123456) to /tmp/pip-install-a/tool
+  Running command git clone --filter=blob:none --quiet https://example.org/lab/tool.git /tmp/tool
+  {said}
+  error: subprocess-exited-with-error
+
+  × git clone --filter=blob:none --quiet https://example.org/lab/tool.git /tmp/tool did not run.
+  │ exit code: 128
+  ╰─> See above for output.
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("fatal: unable to access 'https://example.org/': Could not resolve host: x", "network"),
+        ("fatal: unable to access 'https://example.org/': Failed to connect to x", "network"),
+        ("ssh: Could not resolve hostname example.org: Name or service not known", "network"),
+        ("ssh: connect to host example.org port 22: Connection timed out", "network"),
+        ("fatal: unable to access 'https://a/': The requested URL returned error: 403", "build"),
+        ("fatal: repository 'https://example.org/lab/tool.git/' not found", "build"),
+        ("fatal: remote error: upload-pack: not our ref 0123456", "build"),
+    ],
+)
+def test_a_repository_out_of_reach_is_not_the_packages_fault(said: str, kind: str) -> None:
+    failure = explain(GIT.format(said=said), Path("pip.log"))
+    assert failure.kind == kind
+    assert kind == "build" or said in failure.headline
+
+
 def test_a_wheel_that_does_not_build_was_resolved() -> None:
     assert explain(WHEEL_BUILD, LOG).resolved
     assert not explain(OLD_BUILD, LOG).resolved

@@ -26,6 +26,7 @@ from fixtures.mutations import (
 from fixtures.references import PACKAGES
 from pytest_vcp.rules import BY_ID
 from tests.gpus import skip_on_another_python, skip_without_gpu
+from tests.levels import level_of
 from tests.mutations.judging import RECORDED, assert_rejected, entries
 from tests.runs import COMMAND_RULES, PREDICT_RULES, SERVER_RULES, Run, run_vcp
 
@@ -73,12 +74,12 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
     mutation.apply(package)
     before = entries(package)
     cache = tmp_path / "cache"
-    ends_early = BY_ID[mutation.rule].stage == "static" and BY_ID[mutation.rule].level == "required"
+    ends_early = BY_ID[mutation.rule].stage == "static" and level_of(mutation.rule) == "required"
     never_built = mutation.rule in BUILD_RULES and not isinstance(mutation, PythonsMutation)
     needs_none = ends_early or never_built
     adopts = isinstance(mutation, PythonsMutation) and _adopt(mutation, package, cache)
     extra = [f"--vcp-cache-dir={cache}"] if needs_none or adopts else []
-    if BY_ID[mutation.rule].level == "advice":
+    if level_of(mutation.rule) == "advice":
         extra.append("--vcp-strict")
     if _is_further_shape(mutation):
         extra.append("--vcp-skip-inference")
@@ -91,7 +92,7 @@ def test_a_mutant_is_rejected_by_its_rule_alone(
         cold=_is_cold(mutation),
     )
 
-    assert_rejected(run, mutation.rule)
+    assert_rejected(run, mutation.rule, reference(mutation).advice)
     record_message(run, mutation.rule, record_property)
     assert entries(package) - before == set(mutation.leaves), run.output
     if ends_early:
@@ -110,7 +111,7 @@ def test_an_altered_environment_is_rejected_by_its_rule_alone(
     lock, cache = package / "requirements.txt", tmp_path / "cache"
     mutation.alter(adopt(lock, lock, cache).directory)
 
-    extra = ["--vcp-strict"] if BY_ID[mutation.rule].level == "advice" else []
+    extra = ["--vcp-strict"] if level_of(mutation.rule) == "advice" else []
 
     run = run_vcp(package, reference(mutation).options, f"--vcp-cache-dir={cache}", *extra)
 
@@ -147,7 +148,7 @@ def _is_further_shape(mutation: Mutation) -> bool:
     """
     first = next(entry for entry in MUTATIONS if entry.rule == mutation.rule)
     packaging = BY_ID[mutation.rule].stage in ("spec", "artifact")
-    return mutation is not first and packaging and BY_ID[mutation.rule].level == "required"
+    return mutation is not first and packaging and level_of(mutation.rule) == "required"
 
 
 def _is_cold(mutation: Mutation) -> bool:

@@ -135,6 +135,7 @@ def test_every_rule_has_its_page_and_its_test_inside(content: set[str]) -> None:
 def test_nothing_else_is_inside(content: set[str]) -> None:
     others = {name for name in content if not name.endswith((".py", ".md"))}
     assert {name for name in others if not name.startswith(INFO)} == {
+        "pytest_vcp/environment/platform-3.1.0.txt",
         "pytest_vcp/locking/pip-tools.txt",
         "pytest_vcp/report/report.css",
         "pytest_vcp/report/report.html.jinja",

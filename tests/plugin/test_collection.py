@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp.rules import BY_ID, RULES
+from tests.levels import level_of
 from tests.runs import COMMAND_RULES, Run, run_vcp
 
 OPTIONS = PCA_50.options
@@ -171,7 +172,7 @@ def test_junit_tells_of_each_rule(package: Path, tmp_path: Path) -> None:
     assert run.outcomes["VCP108"] == "failed"
     for rule, entry in told.items():
         assert rule is not None
-        assert entry["vcp_level"] == BY_ID[rule].level
+        assert entry["vcp_level"] == level_of(rule)
         assert (CHECKOUT / str(entry["vcp_page"])).read_text("utf-8").startswith(f"# {rule}")
         is_of_one = BY_ID[rule].scope == "variant"
         assert entry.get("vcp_variant") == ("default" if is_of_one else None)

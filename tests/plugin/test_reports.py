@@ -26,7 +26,7 @@ from tests.runs import COMMAND_RULES, Run, run_vcp
 
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
 OUTCOMES = {"passed", "failed", "advice", "waived", "unverified", "skipped", "error"}
-RULE_KEYS = {"outcome", "title", "message", "expected", "received", "where", "remedy"}
+RULE_KEYS = {"outcome", "level", "title", "message", "expected", "received", "where", "remedy"}
 VARIANT = {
     "verdict",
     "fix_first",
@@ -308,3 +308,17 @@ def test_report_that_can_not_be_written_is_an_error(package: Path) -> None:
     assert run.returncode == 10, run.stdout
     assert "report      not written: " in run.stdout
     assert "choose another place with --vcp-report-dir" in run.stdout
+
+
+def test_a_hub_chooses_the_levels(tmp_path: Path) -> None:
+    package = PCA_50.copy(tmp_path)
+    append_text(package / WRAPPER, "\n_HOME = '/home/anna/weights'\n")
+    assert run_vcp(package, PCA_50.options, "-k", "vcp110").outcomes["VCP110"] == "advice"
+    (package.parent / "hub.yaml").write_text(
+        "levels: {VCP110: required, VCP107: advice}\n", "utf-8"
+    )
+    (package / "LICENSE").unlink()
+    run = run_vcp(package, PCA_50.options, "--vcp-policy=../hub.yaml", "-k", "vcp110 or vcp107")
+    assert (run.outcomes["VCP110"], run.outcomes["VCP107"]) == ("failed", "advice"), run.output
+    told = {rule: run.variant["rules"][rule]["level"] for rule in ("VCP110", "VCP107")}
+    assert told == {"VCP110": "required", "VCP107": "advice"}

@@ -20,7 +20,9 @@ def to_do(run: Run) -> list[str]:
 def test_with_its_class_the_list_is_in_the_order_of_the_work(tmp_path: Path) -> None:
     run = run_vcp(write_scaffold(tmp_path), [CLASS])
     assert run.code == 1, run.output
-    assert to_do(run) == ["VCP101", "VCP104", "VCP107", "VCP109", "VCP401", "VCP504"], run.output
+    assert to_do(run) == ["VCP101", "VCP104", "VCP107", "VCP109", "VCP117", "VCP401", "VCP504"], (
+        run.output
+    )
     assert "Traceback" not in run.output
     assert run.variant["figures"] is None, "no worker was started"
 

@@ -79,6 +79,19 @@ def test_advice_fails_only_under_strict(settings: Settings) -> None:
     assert told(replace(settings, strict=True), found) == ("nonconformant", 1)
 
 
+def test_what_was_skipped_for_advice_fails_nothing(settings: Settings) -> None:
+    found = tuple(
+        replace(entry, message="fix VCP804 first") if entry.rule == "VCP805" else entry
+        for entry in outcomes(VCP804="advice", VCP805="skipped")
+    )
+    assert told(settings, found) == ("conformant", 0)
+    assert told(replace(settings, strict=True), found) == ("nonconformant", 1)
+    other = tuple(
+        replace(entry, kind="passed") if entry.rule == "VCP804" else entry for entry in found
+    )
+    assert told(settings, other) == ("nonconformant", 1)
+
+
 def test_waived_rules_fail_nothing(settings: Settings) -> None:
     assert told(replace(settings, strict=True), outcomes(VCP705="waived")) == ("conformant", 0)
 

@@ -283,6 +283,16 @@ POLICIES = {
     "placeholder no text": ("placeholders: {input: 3}", "has 3 under placeholders.input; write a"),
     "budget no number": ("budget: {load_seconds: long}", "has 'long' under budget.load_seconds"),
     "cache no mapping": ("cache: 10", "has 10 under cache; write a mapping of environments, bytes"),
+    "level of no rule": (
+        "levels: {VCP999: advice}",
+        "lists the unknown rule 'VCP999' under levels",
+    ),
+    "no level": ("levels: {VCP804: high}", "has 'high' under levels.VCP804; write one of required"),
+    "companions as a list": (
+        "companions: {'3.1.0': [a]}",
+        "under companions.3.1.0; write a mapping",
+    ),
+    "no companion": ("companions: {'3.1.0': {a b: c}}", "has 'a b' under companions.3.1.0"),
     "cache key unknown": ("cache: {day: 3}", "has the unknown key 'cache.day'; did you mean days?"),
     "cache days no number": ("cache: {days: ever}", "has 'ever' under cache.days; write a number"),
     "capability unquoted": (

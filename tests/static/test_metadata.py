@@ -23,16 +23,16 @@ GOOD_METADATA: dict[str, str] = {
     "quoted JSON": f'{ONE_VARIANT} --model-config-json \'{{"organism":"human"}}\'\n',
     "escaped JSON": f'{ONE_VARIANT} --model-config-json {{\\"organism\\":1}}\n',
     "quoted by YAML": f"variants:\n  'human': \"{NAMED}\"\n",
-    "several": f"{ONE_VARIANT}\n  mouse_v2.1: {NAMED} --artifact v=vocab --skip-inference\n",
+    "several": f"{ONE_VARIANT}\n  mouse_v2.1: {NAMED} --artifact v=vocab\n",
     "more keys": f"license: MIT\n{ONE_VARIANT}\ntags: [a, b]\n",
+    "no variants": "model_name: pca\nversion: 1.0.0\nlicense: MIT\n",
+    "variants that are nothing": "model_name: pca\nvariants:\n",
     "not ASCII": f"model_name: größe\nvariants:\n  größe: {NAMED}\n",
 }
 # What is found, and the line.
 BAD_METADATA: dict[str, tuple[str, str, int | None]] = {
     "empty": ("# nothing\n", "an empty file", None),
     "a list": ("- a\n", "the file is a list", 1),
-    "no variants": ("model_name: pca\n", "a file without variants", None),
-    "variants that are nothing": ("model_name: pca\nvariants:\n", "a file without variants", 2),
     "variants as a list": (f"variants:\n  - {NAMED}\n", "the value of variants is a list", 2),
     "template": (
         "variants:\n  variant_name: command_after_mlflow_packager\n",
@@ -67,6 +67,15 @@ def test_usable_metadata(name: str, text: str, reference: Path) -> None:
     (reference / "metadata.yaml").unlink()
     write(reference, {name: text})
     assert judge(StaticSettings(reference))["VCP109"] is None
+
+
+def test_inference_is_not_left_out_by_the_file(reference: Path) -> None:
+    write(reference, {"metadata.yaml": f"{ONE_VARIANT} --skip-inference\n"})
+    told = violation(StaticSettings(reference), "VCP109")
+    assert told.received.startswith("--skip-inference for human")
+    assert not told.binds
+    assert told.where is not None
+    assert told.where.line == 3
 
 
 def test_no_metadata_file_is_needed(reference: Path) -> None:

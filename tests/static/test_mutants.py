@@ -14,6 +14,7 @@ from fixtures.mutants.requirements import MUTATIONS as REQUIREMENTS
 from fixtures.mutants.source import MUTATIONS as SOURCE
 from pytest_vcp.rulebook.violations import Violation
 from pytest_vcp.rules import BY_ID
+from pytest_vcp.settings.policy import load_policy
 from tests.static.judging import StaticSettings, judge, rules, violated
 
 MUTATIONS = LAYOUT + SOURCE + REQUIREMENTS
@@ -26,6 +27,8 @@ def _settings(package: Path, options: tuple[str, ...]) -> StaticSettings:
         flag, _, value = option.partition("=")
         if flag == "--vcp-model-config-json":
             settings = replace(settings, model_config=json.loads(value))
+        elif flag == "--vcp-policy":
+            settings = replace(settings, policy=load_policy(package / value))
         else:
             assert flag == "--vcp-artifact"
             name, _, path = value.partition("=")

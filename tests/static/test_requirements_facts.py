@@ -110,14 +110,6 @@ def _arguments(rule_id: str, folder: Path, lock: Lock) -> dict[str, object]:
 
 CONFORMING = {
     "hashes": ("", f"mlflow==3.1.0 --hash={HASH}"),
-    "disjoint markers": (
-        "",
-        "mlflow==3.1.0\na==1 ; python_version < '3.11'\na==2 ; python_version >= '3.11'",
-    ),
-    "disjoint platforms": (
-        "",
-        "mlflow==3.1.0\na==1 ; sys_platform == 'linux'\na==2 ; sys_platform != 'linux'",
-    ),
     "local version": (
         "torch==2.7.1",
         "mlflow==3.1.0\n--extra-index-url https://example.org/whl/cpu\ntorch==2.7.1+cpu",

@@ -67,7 +67,7 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["data/large.h5ad", "data/small.h5ad
         "--vcp-json-payload-filepath=request.json",
     ),
     # It scores whatever genes there are.
-    advice=frozenset({"VCP719"}),
+    advice=frozenset({"VCP118", "VCP719"}),
     before=lambda folder: add_data(folder),
     variables={"TMPDIR": "{package}/scratch"},
 )

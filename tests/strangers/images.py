@@ -206,5 +206,5 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["planes", "planes/more"]}, index=[7
         "--vcp-artifact=level=level.txt",
         '--vcp-model-config-json={"plan": {"a": [1, {"b": null}]}}',
     ),
-    advice=frozenset({"VCP720", "VCP806"}),
+    advice=frozenset({"VCP720", "VCP721", "VCP806"}),
 )

@@ -272,4 +272,5 @@ assert len(LABELS) == 3
         ),
         "--vcp-model-tag=Größe=klein & fein",
     ),
+    advice=frozenset({"VCP118"}),
 )

@@ -67,6 +67,7 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["beispiele/Gänse #1 100%.txt"]}), 
     after=lambda folder: with_windows_habits(folder),
     variables={"LC_ALL": "C", "LANG": "C"},
     place="räumlich & so/ein Paket",
+    advice=frozenset({"VCP118"}),
 )
 
 

@@ -1,0 +1,73 @@
+"""The environment of the platform's own MLflow, as opposed to the one that a model pins.
+
+A hub predicts with its installation of MLflow, which makes an environment for each model; what a
+lock brings besides MLflow is no matter of the hub's. Built, cached and shared between runs like the
+environment of a model, once for each Python.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pytest_vcp import locks
+from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
+from pytest_vcp.environment.interpreters import Interpreter
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.settings.policy import Policy
+
+_HERE = Path(__file__).parent
+# What `mlflow models predict` calls to begin the environment of a model.
+_BESIDES = "virtualenv"
+
+
+def platform_environment(
+    policy: Policy,
+    interpreter: Interpreter,
+    cache_dir: Path,
+    progress: Progress,
+    until: ExitStack | None = None,
+) -> Environment:
+    """The environment with the policy's MLflow; built where there is none yet.
+
+    No other run removes it before `until` is closed. Raises ToolError where it can't be built: no
+    package is to blame for that.
+    """
+    lock = _lock(policy, cache_dir)
+    request = EnvironmentRequest(
+        manager="virtualenv",
+        interpreter=interpreter,
+        lock=lock,
+        lock_bytes=lock.read_bytes(),
+        cache_dir=cache_dir,
+    )
+    found = prepare(request, lambda told: progress(f"the platform's MLflow: {told}"), until)
+    if found.failure is not None:
+        raise ToolError(
+            f"the platform's MLflow can't be installed on {interpreter}: {found.failure.headline}",
+            f"see {found.failure.log}, and check pip's index settings",
+        )
+    return found
+
+
+def _lock(policy: Policy, cache_dir: Path) -> Path:
+    """The lock that is shipped for the policy's MLflow; without one, what its line says."""
+    pins = (Requirement(line) for line in policy.pinned_requirements)
+    pin = next((pin for pin in pins if canonicalize_name(pin.name) == "mlflow"), None)
+    wanted = Requirement("mlflow") if pin is None else pin
+    shipped = _HERE / f"platform-{str(wanted.specifier).removeprefix('==')}.txt"
+    if shipped.is_file():
+        return shipped
+    text = f"{wanted}\n{_BESIDES}\n"
+    folder = cache_dir / "platforms"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / f"{sha256(text.encode()).hexdigest()[:16]}.txt"
+    with locks.held(lock.with_suffix(".lock")):
+        if not lock.exists():
+            lock.write_text(text, encoding="utf-8")
+    return lock

@@ -1,0 +1,112 @@
+"""What belongs to the process, and not to the model: where it is, its umask, and settings for all.
+
+Libraries set some of it when they are imported; what is compared is taken after the model's own
+modules and their libraries are there, and again after each step.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from typing import Any
+
+Reply = dict[str, Any]
+
+# What a command or a server relies on, as opposed to what it can live with.
+_BINDING = ("the working directory", "the umask")
+_WIDEST = 40
+_VARIABLE = "the environment variable "
+# MLflow and Python set these themselves while they load or predict.
+_OTHERS_SET = ("MLFLOW_", "_MLFLOW_", "KMP_", "OMP_", "TF_", "PYTORCH_", "CUDA_", "LC_CTYPE")
+
+
+def taken() -> Reply:
+    """All of it now, as values that can be compared and told."""
+    return {
+        "the working directory": _directory(),
+        "the umask": _umask(),
+        **{f"{_VARIABLE}{name}": value for name, value in _environ().items()},
+        **{f"the handler of {name}": handler for name, handler in _handlers().items()},
+        "the warnings that are shown": _silences(),
+        **_numpy(),
+        **_torch(),
+    }
+
+
+def changes(before: Reply, now: Reply) -> list[Reply]:
+    """What differs: `what` it is, and whether it `binds`; where it is short, both values."""
+    found = []
+    for what in (*before, *(name for name in now if name not in before)):
+        old, new = before.get(what), now.get(what)
+        # A library that was imported meanwhile brings its own settings.
+        if old == new or (old is None and what.startswith(("numpy", "torch"))):
+            continue
+        # Variables may hold secrets.
+        tell = _unspoken if what.startswith(_VARIABLE) else _told
+        found.append({"what": what, "binds": what in _BINDING, "old": tell(old), "new": tell(new)})
+    return found
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "a directory that is gone"
+
+
+def _umask() -> str:
+    # It can't be asked for without being set but here.
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            told = status.read().partition("\nUmask:")[2].split()
+    except OSError:
+        return ""
+    return told[0] if told else ""
+
+
+def _environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS_SET)}
+
+
+def _handlers() -> dict[str, str]:
+    found = {}
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        name = number.name if isinstance(number, signal.Signals) else f"signal {number}"
+        found[name] = getattr(handler, "__qualname__", None) or str(handler)
+    return found
+
+
+def _silences() -> int:
+    """How many filters silence every warning there is."""
+    return sum(
+        entry[0] == "ignore" and entry[1] is None and entry[2] is Warning and entry[3] is None
+        for entry in warnings.filters
+    )
+
+
+def _numpy() -> dict[str, str]:
+    numpy = sys.modules.get("numpy")
+    return {} if numpy is None else {"numpy's handling of errors": str(numpy.geterr())}
+
+
+def _torch() -> dict[str, str]:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    return {
+        "torch's default dtype": str(torch.get_default_dtype()),
+        "torch's recording of gradients": str(torch.is_grad_enabled()),
+    }
+
+
+def _unspoken(value: object) -> str:
+    return "unset" if value is None else "another value"
+
+
+def _told(value: object) -> str:
+    text = "nothing" if value is None else str(value)
+    # Of a path, the end tells more than the beginning.
+    return text if len(text) <= _WIDEST else f"...{text[3 - _WIDEST :]}"

@@ -1,0 +1,1 @@
+"""What the platform's own way says of a package, beside what this suite says of it."""

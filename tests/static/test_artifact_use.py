@@ -1,0 +1,94 @@
+"""Which artifacts loading reads in every case, and that they are given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.mutants import append_text
+from pytest_vcp.rulebook.violations import Violation
+from tests.static.judging import StaticSettings, judge
+from tests.static.written import WRAPPER, violation
+
+# Bodies of load_context, and the keys that they read in every case.
+BODIES: dict[str, tuple[str, ...]] = {
+    "self.a = context.artifacts['a']": ("a",),
+    "self.a, self.b = open(context.artifacts['a']), context.artifacts['b']": ("a", "b"),
+    "with open(context.artifacts['a']) as file:\n    self.b = context.artifacts['b']": ("a", "b"),
+    "paths = context.artifacts\nself.a = paths['a']": ("a",),
+    "self.a = context.artifacts.get('a')": (),
+    "if 'a' in context.artifacts:\n    self.a = context.artifacts['a']": (),
+    "self.a = context.artifacts['a'] if context.model_config else None": (),
+    "try:\n    self.a = context.artifacts['a']\nexcept KeyError:\n    pass": (),
+    "for name in context.artifacts:\n    self.a = context.artifacts[name]": (),
+    "if context.model_config:\n    return\nself.a = context.artifacts['a']": (),
+    "self.load = lambda: context.artifacts['a']": (),
+    "def later():\n    return context.artifacts['a']\nself.load = later": (),
+    "self.artifacts = {'a': 1}\nself.a = self.artifacts['a']": (),
+    "name = 'a'\nself.a = context.artifacts[name]": (),
+}
+
+
+def loading(package: Path, body: str) -> None:
+    """Give the model class another load_context."""
+    lines = "\n".join(f"        {line}" for line in body.splitlines())
+    name = "PbmcPcaMLflowModel"
+    append_text(
+        package / WRAPPER,
+        f"\n\nclass {name}({name}):\n    def load_context(self, context):\n{lines}\n",
+    )
+
+
+@pytest.mark.parametrize(("body", "keys"), BODIES.items())
+def test_what_is_read_in_every_case_is_given(
+    reference: Path, body: str, keys: tuple[str, ...]
+) -> None:
+    loading(reference, body)
+    settings = StaticSettings(reference)
+    if not keys:
+        assert judge(settings)["VCP117"] is None
+        return
+    told = violation(settings, "VCP117")
+    assert told.expected == f"an artifact named {keys[0]}, which load_context reads"
+    assert told.received.startswith("checkpoint")
+    all_given = tuple((key, "pcs50") for key in keys)
+    assert judge(replace(settings, artifacts=all_given))["VCP117"] is None
+
+
+def test_one_artifact_is_demanded(reference: Path) -> None:
+    outcome = judge(StaticSettings(reference, artifacts=()))["VCP117"]
+    assert isinstance(outcome, Violation)
+    assert outcome.received == "none"
+
+
+def test_two_names_for_one_path_are_legal(reference: Path) -> None:
+    both = (("checkpoint", "pcs50"), ("again", "pcs50"))
+    assert judge(StaticSettings(reference, artifacts=both))["VCP115"] is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "needs"),
+    [
+        ("self", None),
+        ("self, model_config=None", None),
+        ("self, *args, **kwargs", None),
+        ("self, model_config", "model_config"),
+        ("self, a, b=1", "a"),
+        ("self, *, depth", "depth"),
+        ("self, *, depth=3", None),
+    ],
+)
+def test_a_constructor_without_required_arguments(
+    reference: Path, parameters: str, needs: str | None
+) -> None:
+    name = "PbmcPcaMLflowModel"
+    append_text(
+        reference / WRAPPER,
+        f"\n\nclass {name}({name}):\n    def __init__({parameters}):\n        super().__init__()\n",
+    )
+    if needs is None:
+        assert judge(StaticSettings(reference))["VCP118"] is None
+    else:
+        assert f"needs {needs}" in violation(StaticSettings(reference), "VCP118").received
