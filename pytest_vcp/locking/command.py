@@ -9,6 +9,7 @@ import pytest
 
 from pytest_vcp import termination
 from pytest_vcp.environment import interpreters
+from pytest_vcp.locking.companions import Companions
 from pytest_vcp.locking.make import Locked, make_lock
 from pytest_vcp.locking.refusal import Unlockable
 from pytest_vcp.progress import Progress
@@ -62,6 +63,7 @@ def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
     lines = [f"{PINNED}: {pins}, {by}"]
     if done.note is not None:
         lines.append(f"  note     {done.note}; locked by {done.by}")
+    lines += _of_companions(done.companions)
     lines += [
         f"  dropped  {option}: only {PINNED} had it; an option to keep belongs into {DECLARED}"
         for option in done.dropped
@@ -71,6 +73,14 @@ def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
     if not done.is_written:
         return [*lines, "  nothing changed"]
     return [*lines, *(done.changes.lines() or ["  no pin changed"])]
+
+
+def _of_companions(found: Companions) -> list[str]:
+    works = f"with which MLflow {found.mlflow} works in all of its parts"
+    lines = [f"  within   {', '.join(found.taken)}, {works}"] if found.taken else []
+    if found.contradicted:
+        lines.append(f"  not in   {', '.join(found.contradicted)}: {DECLARED} asks for others")
+    return lines
 
 
 def _dotted(settings: LockSettings) -> str:

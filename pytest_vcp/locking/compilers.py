@@ -47,7 +47,8 @@ class Compilation:
     """One requirements.in to compile: `output` holds the pins to keep, and then the result.
 
     `python` has pip-tools, `base` is the interpreter below it; `environ` has the user's places
-    for distributions in pip's variables; `hashes` asks for a hash of every file.
+    for distributions in pip's variables; `hashes` asks for a hash of every file, `constraints` is a
+    file of what may be chosen.
     """
 
     pkg_dir: Path
@@ -57,6 +58,12 @@ class Compilation:
     log: Path
     environ: Mapping[str, str]
     hashes: bool
+    constraints: Path | None = None
+
+    @property
+    def limits(self) -> list[str | Path]:
+        """The option for the constraints, which both compilers have."""
+        return ["-c", self.constraints] if self.constraints is not None else []
 
 
 def pip_compile(job: Compilation, progress: Progress) -> bool:
@@ -67,6 +74,7 @@ def pip_compile(job: Compilation, progress: Progress) -> bool:
         *("--allow-unsafe", "--strip-extras"),
         *("--cache-dir", _pip_cache(job)),
         *(["--generate-hashes"] if job.hashes else []),
+        *job.limits,
         *("--output-file", job.output, DECLARED),
     ]
     doing = f"resolving {DECLARED} with pip-tools"
@@ -81,6 +89,7 @@ def uv_compile(job: Compilation, uv: str, progress: Progress) -> bool:
         *("--index-strategy", "unsafe-best-match"),  # pip's: the best of all indexes
         *(["--no-index"] if job.environ.get("PIP_NO_INDEX") else []),
         *(["--generate-hashes"] if job.hashes else []),
+        *job.limits,
         *("--output-file", job.output, DECLARED),
     ]
     doing = f"resolving {DECLARED} with uv"

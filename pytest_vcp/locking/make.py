@@ -13,10 +13,11 @@ from pytest_vcp.environment.installer import pip_environ, surroundings, try_out
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
+from pytest_vcp.locking.companions import Companions, companions_of, without_notes
 from pytest_vcp.locking.compilers import Compilation, pip_compile, uv_compile
 from pytest_vcp.locking.declared import markers_of, options_to_carry, read_declared
 from pytest_vcp.locking.refusal import Unlockable
-from pytest_vcp.locking.rendering import Changes, changes, render
+from pytest_vcp.locking.rendering import Changes, changes, render, without_local_versions
 from pytest_vcp.locking.tools import resolver_python
 from pytest_vcp.locking.writing import put
 from pytest_vcp.requirements.lock import (
@@ -44,6 +45,7 @@ _REMEDIES = {
 class Locked:
     """A lock in its place. `by` is the compiler, `note` why it was not uv where that is there.
 
+    `companions` are the constraints under which it was compiled.
     `is_new`: there was none before; `is_written`: the file is not as it was. `dropped` are the
     options that only the old lock had.
     """
@@ -54,6 +56,7 @@ class Locked:
     is_new: bool
     is_written: bool
     dropped: tuple[str, ...]
+    companions: Companions
 
 
 def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progress) -> Locked:
@@ -79,7 +82,24 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         )
         seed = "" if settings.upgrade else _pins_to_keep(old, settings.target_python)
         markers = markers_of(declared, settings.target_python)
-        text, by, note = _resolved(job, seed, options, settings, markers, progress)
+        companions = companions_of(declared, settings.policy)
+        if companions.taken:
+            limits = Path(scratch, "companions.txt")
+            limits.write_text(companions.text(), encoding="utf-8")
+            job = replace(job, constraints=limits)
+        try:
+            text, by, note = _resolved(job, seed, options, settings, markers, progress)
+        except (Unlockable, ToolError):
+            if not companions.taken:
+                raise
+            # Something else that is asked for may need other releases.
+            job = replace(job, constraints=None)
+            text, by, note = _resolved(job, seed, options, settings, markers, progress)
+            forbidden = companions.contradicted + companions.taken
+            companions = replace(companions, taken=(), contradicted=forbidden)
+    if not job.hashes and not _serves_local_versions(options):
+        asked_for = {line.name for line in declared if line.local_version and line.name}
+        text = without_local_versions(text, asked_for)
     if (settings.pkg_dir / DECLARED).read_bytes() != source:
         raise ToolError(f"{DECLARED} was changed while it was locked", "run again")
     new = tuple(parse_lines(text, PINNED))
@@ -90,6 +110,7 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         is_new=PINNED in old.missing,
         is_written=put(settings.pkg_dir / PINNED, text),
         dropped=_dropped(old.pinned, options),
+        companions=companions,
     )
 
 
@@ -108,11 +129,12 @@ def _resolved(
         job.output.write_text(seed, encoding="utf-8")
         compiled, note = _by_uv(job, uv, options, progress)
         if compiled is not None:
-            return render(compiled, options, settings.target_python, markers), "uv", None
+            told = without_notes(compiled)
+            return render(told, options, settings.target_python, markers), "uv", None
     job.output.write_text(seed, encoding="utf-8")
     if not pip_compile(job, progress):
         raise _why_not(job, settings, progress)
-    compiled = job.output.read_text(encoding="utf-8")
+    compiled = without_notes(job.output.read_text(encoding="utf-8"))
     return render(compiled, options, settings.target_python), "pip-tools", note
 
 
@@ -176,6 +198,11 @@ def _pins_to_keep(old: Lock, python: tuple[int, int]) -> str:
         and applies(line.requirement, environment)
     ]
     return "".join(f"{text}\n" for text in kept)
+
+
+def _serves_local_versions(options: Sequence[str]) -> bool:
+    lines = parse_lines("\n".join(options), DECLARED)
+    return any(option.serves_local_versions for line in lines for option in options_of(line))
 
 
 def _has_hashes(old: Lock) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
@@ -18,6 +18,8 @@ _HEADER = """\
 #    {command}
 #
 """
+# A build of a release that only some index has, such as 2.1.0+cpu.
+_LOCAL = re.compile(r"(?m)^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;+]+)\+[\w.]+")
 _PIN = re.compile(r"(?P<pin>(?P<name>[A-Za-z0-9][\w.-]*)==[^\s;]+)(?P<rest>\s*\\)?$")
 
 
@@ -48,6 +50,19 @@ def _marked(line: str, markers: Mapping[str, str]) -> str:
     match = _PIN.match(line)
     marker = markers.get(canonicalize_name(match["name"])) if match else None
     return f"{match['pin']} ; {marker}{match['rest'] or ''}" if match and marker else line
+
+
+def without_local_versions(compiled: str, kept: Collection[str]) -> str:
+    """The pins as releases that every index has, but for these canonical names.
+
+    A local version that comes from the user's own index settings is to be had nowhere else.
+    """
+    return _LOCAL.sub(
+        lambda pin: (
+            pin[0] if canonicalize_name(pin["name"]) in kept else f"{pin['name']}=={pin['version']}"
+        ),
+        compiled,
+    )
 
 
 @dataclass(frozen=True)

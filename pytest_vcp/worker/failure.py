@@ -27,6 +27,10 @@ _SIGNALS = {
 
 _STACK_FRAME = re.compile(r'^\s*File "(?P<file>.+)", line (?P<line>\d+|\?\?\?) in ', re.MULTILINE)
 _MAX_SUMMARY = 500
+# What colours a terminal.
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# An error that is told within the message of another: its name, and what it says.
+_INNER = re.compile(r"(?:\w+ )?\w*[Ee](?:rror|xception): (?P<cause>\S.*)$")
 
 
 class WorkerFailure(Exception):
@@ -110,8 +114,23 @@ def describe_raised(raised: Mapping[str, Any]) -> str:
 
 
 def _type_and_message(raised: Mapping[str, Any]) -> str:
-    lines = [line.strip() for line in str(raised["message"]).splitlines() if line.strip()]
-    return f"{raised['type']}: {lines[0]}" if lines else str(raised["type"])
+    line = telling_line(str(raised["message"]))
+    return f"{raised['type']}: {line}" if line else str(raised["type"])
+
+
+def telling_line(message: str) -> str:
+    """The line of a message that tells the cause; the first where none does more.
+
+    Libraries write advice above it (torch), or a heading that ends with a colon.
+    """
+    plain = _ESCAPE.sub("", message)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return "".join(lines)
+    inner = next((found for line in lines[1:] if (found := _INNER.match(line))), None)
+    if inner is not None:
+        return inner["cause"]
+    return f"{lines[0]} {lines[1]}" if lines[0].endswith(":") else lines[0]
 
 
 def describe_end(status: int, seconds: float, doing: str) -> tuple[Kind, str]:
