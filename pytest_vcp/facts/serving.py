@@ -25,6 +25,14 @@ class ServingFacts(ExpectedFacts):
         return self.judged.validate()
 
     @fact
+    def printed(self) -> tuple[str, ...]:
+        """The first lines on standard output while the example is predicted again."""
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        again, _ = self.repeats
+        return tuple(again.reply["printed"]) if again.reply else ()
+
+    @fact
     def json(self) -> Attempt:
         """The prediction through MLflow's JSON and back."""
         self._want_inference()

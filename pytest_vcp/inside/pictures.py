@@ -41,8 +41,11 @@ def draw(state: Reply, params: Reply) -> Reply:
         import matplotlib
     except ImportError:
         return {"pictures": [], "remarks": ["the model's environment has no matplotlib"]}
+    import numpy
+
     found = [
-        (name, array)
+        # Kinds of arrays of their own, such as matrices, do not take other shapes.
+        (name, numpy.asarray(array))
         for name, array in outputs.arrays(state["prediction"]).items()
         if array.dtype.kind in "fiub" and array.size
     ]

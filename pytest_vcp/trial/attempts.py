@@ -20,11 +20,17 @@ class Attempts:
         self._answers: dict[str, Attempt] = {}
 
     def send(
-        self, key: str, worker: Worker, method: str, params: Mapping[str, Any], doing: str
+        self,
+        key: str,
+        worker: Worker,
+        method: str,
+        params: Mapping[str, Any],
+        doing: str,
+        timeout: float | None = None,
     ) -> None:
-        """Send a request ahead, unless it was sent before."""
+        """Send a request ahead, unless it was sent before; `timeout` replaces the worker's."""
         if key not in self._calls:
-            self._calls[key] = worker.submit(method, dict(params), doing=doing)
+            self._calls[key] = worker.submit(method, dict(params), doing=doing, timeout=timeout)
 
     def finish(self, key: str) -> Attempt:
         """Wait for a request that was sent. Raises ToolError for a full disk."""
@@ -33,10 +39,16 @@ class Attempts:
         return self._answers[key]
 
     def ask(
-        self, key: str, worker: Worker, method: str, params: Mapping[str, Any], doing: str
+        self,
+        key: str,
+        worker: Worker,
+        method: str,
+        params: Mapping[str, Any],
+        doing: str,
+        timeout: float | None = None,
     ) -> Attempt:
         """Send a request and wait for it."""
-        self.send(key, worker, method, params, doing)
+        self.send(key, worker, method, params, doing, timeout)
         return self.finish(key)
 
     def answered(self, key: str) -> Attempt | None:

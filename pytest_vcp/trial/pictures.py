@@ -11,6 +11,9 @@ from pytest_vcp.source.payload import inputs
 if TYPE_CHECKING:
     from pytest_vcp.trial.trial import Trial
 
+# What judges nothing is not waited for: by then the process of the model is of no more use.
+_MOST_SECONDS = 60.0
+
 
 def drawn(trial: Trial) -> Mapping[str, Any] | None:
     """The pictures, as plain values, and remarks on what is missing; None without a prediction.
@@ -24,7 +27,7 @@ def drawn(trial: Trial) -> Mapping[str, Any] | None:
         return _none("left out (--vcp-no-pictures)")
     uris = inputs(trial.payload, trial.settings.policy.input_column)
     try:
-        attempt = trial.ask("pictures.draw", {"inputs": uris}, "drawing the output")
+        attempt = trial.ask("pictures.draw", {"inputs": uris}, "drawing the output", _MOST_SECONDS)
     except ToolError as problem:
         return _none(problem.problem)
     if attempt.failure is None:

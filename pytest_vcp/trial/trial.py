@@ -201,7 +201,9 @@ class Trial:
         params = {"answers": pairs, "tolerance": tolerance}
         return self.ask("forward.compare_answers", params, f"comparing the answers of {asked}")
 
-    def ask(self, method: str, params: Mapping[str, Any], doing: str) -> Attempt:
+    def ask(
+        self, method: str, params: Mapping[str, Any], doing: str, timeout: float | None = None
+    ) -> Attempt:
         """Ask the worker that loaded the artifact, once for each thing to do, and keep the answer.
 
         A reply that tells its number of `passes` has them counted.
@@ -209,7 +211,7 @@ class Trial:
         known = self._attempts.answered(doing)
         if known is not None:
             return known
-        attempt = self._attempts.ask(doing, self._loader.worker, method, params, doing)
+        attempt = self._attempts.ask(doing, self._loader.worker, method, params, doing, timeout)
         self._passes += (attempt.reply or {}).get("passes", 0)
         return attempt
 

@@ -47,6 +47,13 @@ def test_slices_of_a_volume(tmp_path: Path) -> None:
     assert captions(found.page) == [DISTRIBUTION, "middle slices of the first volume"]
 
 
+def test_a_matrix_is_drawn_like_an_array(place: Place) -> None:
+    returning("return np.asmatrix(scores)")(place.package)
+    run = place.run(pictures=True)
+    assert run.code == 0, run.output
+    assert captions(read_page(place.package)) == [DISTRIBUTION, COMPONENTS]
+
+
 def test_what_they_cost_is_no_figure(sound: Judged) -> None:
     figures = sound.run.variant["figures"]
     assert figures["forward_passes"] == 6
