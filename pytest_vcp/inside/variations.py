@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -146,8 +147,22 @@ def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
 
     name = os.path.basename(os.path.normpath(path))
     place = os.path.join(tempfile.mkdtemp(prefix="changed-"), re.sub(r"^\.+", "", name))
-    if os.path.isdir(path):
-        change(anndata.read_zarr(path)).write_zarr(place)
-    else:
-        change(anndata.read_h5ad(path)).write_h5ad(place)
+    as_zarr = os.path.isdir(path)
+    changed = change(anndata.read_zarr(path) if as_zarr else anndata.read_h5ad(path))
+    for table in (changed.obs, changed.var):
+        # Other programs write such a column, which anndata reads, and refuses to write.
+        table.drop(columns="_index", inplace=True, errors="ignore")
+    with _everything_is_written(anndata):
+        (changed.write_zarr if as_zarr else changed.write_h5ad)(place)
     return place
+
+
+def _everything_is_written(anndata: Any) -> contextlib.AbstractContextManager[Any]:
+    """Have anndata write the kinds of columns that it reads, and writes only when asked to."""
+    settings: Any = getattr(anndata, "settings", None)
+    if not hasattr(settings, "allow_write_nullable_strings"):
+        return contextlib.nullcontext()
+    override: contextlib.AbstractContextManager[Any] = settings.override(
+        allow_write_nullable_strings=True
+    )
+    return override

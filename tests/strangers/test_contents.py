@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.environments import environment_of
-from fixtures.references import PACKAGES, VAE
+from fixtures.references import PACKAGES, PCA_50, VAE
 from pytest_vcp.artifact.pickle_globals import builds_data
 from pytest_vcp.artifact.pickle_machine import Global
 from pytest_vcp.artifact.weight_pickles import read_weight_pickles
@@ -104,3 +104,30 @@ def test_what_torch_reads_as_weights_only_is_data(tmp_path: Path) -> None:
     split = (name.rpartition(".") for name in allowed)
     refused = [name for module, _, name in split if not builds_data(Global(module, name))]
     assert refused == []
+
+
+# What other programs put into an h5ad: text that may be missing, and a column of a reserved name.
+_ODD_COLUMNS = """
+import sys
+import anndata, h5py, pandas
+from anndata.experimental import write_elem
+with h5py.File(sys.argv[1], "r+") as file:
+    obs = file["obs"]
+    barcodes = obs[obs.attrs["_index"]].asstr()[:]
+    number = len(barcodes)
+    names = [None if at % 5 == 0 else f"donor {at}" for at in range(number)]
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        write_elem(obs, "donor", pandas.array(names, dtype="string"))
+    write_elem(obs, "_index", barcodes)
+    obs.attrs["column-order"] = ["cell_type", "donor", "_index"]
+"""
+
+
+def test_an_input_that_anndata_reads_is_varied(tmp_path: Path, environment_python: Path) -> None:
+    package = PCA_50.copy(tmp_path)
+    (cells,) = (package / "example_data").glob("*.h5ad")
+    command = [str(environment_python), "-I", "-c", _ODD_COLUMNS, str(cells)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    run = run_vcp(package, PCA_50.options)
+    assert run.code == 0, run.output
+    assert (run.outcomes["VCP717"], run.outcomes["VCP719"]) == ("passed", "passed"), run.output
