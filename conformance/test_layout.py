@@ -202,8 +202,11 @@ def test_vcp117_every_artifact_that_is_read_is_given(
 
 
 @rule("VCP118")
-def test_vcp118_the_class_needs_no_arguments(vcp_wrapper: WrapperFacts | NotFound) -> None:
+def test_vcp118_the_class_needs_no_arguments(
+    vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
+) -> None:
     """The constructor of the model class requires no argument."""
+    require_parsed(vcp_package)
     if isinstance(vcp_wrapper, NotFound):
         raise Blocked("VCP103")
     method = vcp_wrapper.constructor

@@ -94,12 +94,12 @@ def _numpy() -> dict[str, str]:
 
 def _torch() -> dict[str, str]:
     torch = sys.modules.get("torch")
-    if torch is None:
-        return {}
-    return {
-        "torch's default dtype": str(torch.get_default_dtype()),
-        "torch's recording of gradients": str(torch.is_grad_enabled()),
+    # Whatever else a model brings under this name is left alone.
+    asked = {
+        "torch's default dtype": getattr(torch, "get_default_dtype", None),
+        "torch's recording of gradients": getattr(torch, "is_grad_enabled", None),
     }
+    return {what: str(ask()) for what, ask in asked.items() if ask is not None}
 
 
 def _unspoken(value: object) -> str:
