@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.environments import CACHE_VARIABLE, cache_dir
+from pytest_vcp.commands.mlflow_commands import PREDICT_RULE, SERVER_RULES
 from tests.schema import assert_valid
 from tests.warm import runs, session
 
@@ -21,8 +22,7 @@ HANG_SECONDS = 900
 _BYTE_CODE = Path(__file__).parents[1] / ".tox" / "byte-code"
 REPORT_DIR = "--vcp-report-dir"
 # The rules for which MLflow's own commands are run.
-PREDICT_RULES = ("VCP803",)
-SERVER_RULES = ("VCP804", "VCP805", "VCP807")
+PREDICT_RULES = (PREDICT_RULE,)
 COMMAND_RULES = (*PREDICT_RULES, *SERVER_RULES)
 # An option that has MLflow keep a run; by default, those of the tests are not kept.
 TRACKED = ("--vcp-tracking", "--vcp-register")

@@ -17,7 +17,7 @@ from pytest_vcp.artifact.torch_storages import LOADER, is_storage
 SMALL_BYTES = 1024
 
 _TEXT = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
-_BINARY = ("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8", "SHORT_BINSTRING", "BINSTRING")
+_BINARY = (*BINARIES, "SHORT_BINSTRING", "BINSTRING")
 # How protocols before 3 write byte strings: as text, to be encoded again.
 _OLD_BYTES = "_codecs.encode"
 

@@ -139,6 +139,34 @@ def prepare(
     return environment
 
 
+def prepare_tool(
+    what: str,
+    lock: Path,
+    interpreter: Interpreter,
+    cache_dir: Path,
+    progress: Progress,
+    until: ExitStack | None = None,
+) -> Environment:
+    """The environment of something that the plugin itself runs, from a lock of the plugin's own.
+
+    As `prepare`; raises ToolError also where `what` can't be installed: no package is to blame.
+    """
+    request = EnvironmentRequest(
+        manager="virtualenv",
+        interpreter=interpreter,
+        lock=lock,
+        lock_bytes=lock.read_bytes(),
+        cache_dir=cache_dir,
+    )
+    found = prepare(request, progress, until)
+    if found.failure is not None:
+        raise ToolError(
+            f"{what} can't be installed on {interpreter}: {found.failure.headline}",
+            f"see {found.failure.log}, and check pip's index settings",
+        )
+    return found
+
+
 def _prune(slot: Slot, request: EnvironmentRequest, progress: Progress) -> None:
     """Make room in the cache; where that fails, it is no matter of this run."""
     if request.limits is not None:

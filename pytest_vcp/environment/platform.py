@@ -15,10 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pytest_vcp import locks
-from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
+from pytest_vcp.environment.build import Environment, prepare_tool
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import Policy
 
 _HERE = Path(__file__).parent
@@ -38,21 +37,10 @@ def platform_environment(
     No other run removes it before `until` is closed. Raises ToolError where it can't be built: no
     package is to blame for that.
     """
-    lock = _lock(policy, cache_dir)
-    request = EnvironmentRequest(
-        manager="virtualenv",
-        interpreter=interpreter,
-        lock=lock,
-        lock_bytes=lock.read_bytes(),
-        cache_dir=cache_dir,
+    what, lock = "the platform's MLflow", _lock(policy, cache_dir)
+    return prepare_tool(
+        what, lock, interpreter, cache_dir, lambda told: progress(f"{what}: {told}"), until
     )
-    found = prepare(request, lambda told: progress(f"the platform's MLflow: {told}"), until)
-    if found.failure is not None:
-        raise ToolError(
-            f"the platform's MLflow can't be installed on {interpreter}: {found.failure.headline}",
-            f"see {found.failure.log}, and check pip's index settings",
-        )
-    return found
 
 
 def _lock(policy: Policy, cache_dir: Path) -> Path:

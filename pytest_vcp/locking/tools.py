@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_vcp.environment.build import EnvironmentRequest, prepare
+from pytest_vcp.environment.build import prepare_tool
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.rulebook.violations import ToolError
 
 _LOCK = Path(__file__).with_name("pip-tools.txt")
 
@@ -21,17 +20,4 @@ def resolver_python(interpreter: Interpreter, cache_dir: Path, progress: Progres
 
     Raises ToolError where it can't be built: no package is to blame for that.
     """
-    request = EnvironmentRequest(
-        manager="virtualenv",
-        interpreter=interpreter,
-        lock=_LOCK,
-        lock_bytes=_LOCK.read_bytes(),
-        cache_dir=cache_dir,
-    )
-    tools = prepare(request, progress)
-    if tools.failure is not None:
-        raise ToolError(
-            f"pip-tools can't be installed on {interpreter}: {tools.failure.headline}",
-            f"see {tools.failure.log}, and check pip's index settings",
-        )
-    return tools.python
+    return prepare_tool("pip-tools", _LOCK, interpreter, cache_dir, progress).python

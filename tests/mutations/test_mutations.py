@@ -24,11 +24,12 @@ from fixtures.mutations import (
     reference,
 )
 from fixtures.references import PACKAGES
+from pytest_vcp.commands.mlflow_commands import SERVER_RULES
 from pytest_vcp.rules import BY_ID
 from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.levels import level_of
 from tests.mutations.judging import RECORDED, assert_rejected, entries
-from tests.runs import COMMAND_RULES, PREDICT_RULES, SERVER_RULES, Run, run_vcp
+from tests.runs import COMMAND_RULES, PREDICT_RULES, Run, run_vcp
 
 Recorder = Callable[[str, object], None]
 
