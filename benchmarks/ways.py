@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from fixtures.environments import environment_of
 from fixtures.references import PACKAGES, Reference
 
 MANUAL = Path(__file__).with_name("manual.py")
+PACKAGER_OPTIONS = (
+    "--model-class=",
+    "--artifact=",
+    "--model-config-json=",
+    "--json-payload-filepath=",
+)
 # The manual way keeps no run with MLflow either.
 WITHOUT_TRACKING = "--vcp-no-tracking"
 # They serve the model and have MLflow build an environment: the manual way has nothing like it.
@@ -81,10 +88,15 @@ def _by_plugin(package: Path, reference: Reference, *more: str) -> Run:
     return Run(time.perf_counter() - start, passed(package))
 
 
-def chosen(reference: Reference) -> tuple[str, str, str]:
-    """Class, artifact and configuration of a package, as the packager takes them."""
-    given = dict(option.removeprefix("--vcp-").split("=", 1) for option in reference.options)
-    return given["model-class"], given["artifact"], given["model-config-json"]
+def chosen(reference: Reference) -> list[str]:
+    """The options of a package as the packager takes them."""
+    return packager_options(reference.options)
+
+
+def packager_options(options: Iterable[str]) -> list[str]:
+    """The options of the packager among those of the plugin, by its own names."""
+    named = (option.replace("--vcp-", "--", 1) for option in options)
+    return [option for option in named if option.startswith(PACKAGER_OPTIONS)]
 
 
 def passed(package: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_vcp.rulebook.violations import Violation
+from pytest_vcp.rulebook.violations import Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.trial.prediction import Attempt
 
@@ -45,6 +45,29 @@ def test_vcp806_nothing_is_printed(vcp_printed: tuple[str, ...]) -> None:
             expected="nothing on standard output while predicting",
             received=f"{vcp_printed[0][:90]!r}{more}",
             remedy="use the logging module, or sys.stderr",
+        )
+
+
+@rule("VCP808")
+def test_vcp808_the_platforms_packager_can_save_it(
+    vcp_without_arguments: str | None, vcp_pickled: Attempt
+) -> None:
+    """The class can be called without its config, and the loaded object can be pickled."""
+    if vcp_without_arguments is not None:
+        raise Violation(
+            expected="a class that can be called without arguments",
+            received=f"{vcp_without_arguments} from its constructor",
+            remedy="take what the model config says from context.model_config in load_context",
+        )
+    if vcp_pickled.reply is None:
+        raise Unverified(f"this could not be tried: {vcp_pickled.failure}")
+    problem, attribute = vcp_pickled.reply["problem"], vcp_pickled.reply["attribute"]
+    if problem is not None:
+        held = f" because of self.{attribute}" if attribute else ""
+        raise Violation(
+            expected="an object that can be pickled after load_context",
+            received=f"{problem}{held}",
+            remedy="make in predict what can't be pickled: open files, locks, threads, sessions",
         )
 
 

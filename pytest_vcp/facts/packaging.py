@@ -7,6 +7,7 @@ from pytest_vcp.artifact.pickles import PickleFacts, read_pickle
 from pytest_vcp.artifact.weight_pickles import WeightPickle, read_weight_pickles
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.spec import SpecFacts
+from pytest_vcp.rulebook.violations import Blocked
 from pytest_vcp.trial.prediction import Packaging
 from pytest_vcp.trial.repackaging import Repackaging, read_repackaging
 
@@ -56,3 +57,13 @@ class PackagingFacts(SpecFacts):
         # What should not be in the pickle at all need not be the same twice.
         self._gates.hold(self, "VCP608")
         return read_repackaging(workshop.package_again())
+
+    @fact
+    def without_arguments(self) -> str | None:
+        """What the class raises where it is called without arguments that it does not demand."""
+        again = self.repackaging
+        try:
+            self._gates.require(self, "VCP118")
+        except Blocked:
+            return None  # The signature tells more.
+        return again.without_arguments

@@ -33,6 +33,15 @@ class ServingFacts(ExpectedFacts):
         return tuple(again.reply["printed"]) if again.reply else ()
 
     @fact
+    def pickled(self) -> Attempt:
+        """Whether the object can be pickled as load_context has left it."""
+        self._want_inference()
+        self._gates.enter(self, "serving")
+        _ = self.repeats
+        doing = "pickling what was loaded"
+        return self.judged.vary("platform_packager.pickled", doing)
+
+    @fact
     def json(self) -> Attempt:
         """The prediction through MLflow's JSON and back."""
         self._want_inference()

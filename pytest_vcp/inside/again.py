@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 
 from .packaging import save_model
+from .platform_packager import without_arguments
 
 Reply = dict[str, Any]
 
@@ -20,7 +21,7 @@ def save_again(state: Reply, params: Reply) -> Reply:
     """Save the model once more and compare with `params["artifact"]`; see `packaging.save`.
 
     Weights and requirements stay out, because files of the package alone decide about them. The
-    second artifact is removed.
+    second artifact is removed. `without_arguments` is what the class raises without its config.
     """
     place = tempfile.mkdtemp()
     second = os.path.join(place, "artifact")
@@ -32,7 +33,12 @@ def save_again(state: Reply, params: Reply) -> Reply:
         attribute = _attribute(params["artifact"], second) if _PICKLE in differing else None
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return {"differing": differing, "attribute": attribute}
+    wrapper = getattr(importlib.import_module(params["module"]), params["name"])
+    return {
+        "differing": differing,
+        "attribute": attribute,
+        "without_arguments": without_arguments(wrapper),
+    }
 
 
 _PICKLE = "python_model.pkl"

@@ -7,7 +7,7 @@ import tempfile
 import time
 from typing import Any
 
-from . import device, gpu_libraries, outputs, process_state
+from . import device, gpu_libraries, outputs, platform_packager, process_state
 from .comparing import compare
 from .listening import listening
 from .mismatches import not_compared
@@ -28,6 +28,7 @@ def load(state: Reply, params: Reply) -> Reply:
     started = time.perf_counter()
     with not_compared():
         state["model"] = mlflow.pyfunc.load_model(params["artifact"])
+    state["as_loaded"] = platform_packager.as_loaded(state["model"].unwrap_python_model())
     return {
         "seconds": time.perf_counter() - started,
         "gpu": device.visible(),

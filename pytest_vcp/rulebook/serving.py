@@ -60,4 +60,12 @@ RULES: tuple[Rule, ...] = (
         scope="variant",
         on_demand=True,
     ),
+    Rule(
+        "VCP808",
+        "serving",
+        "the platform's own packager can save the model too",
+        "it calls the class without arguments, and pickles the object after it was loaded",
+        level="advice",
+        scope="variant",
+    ),
 )

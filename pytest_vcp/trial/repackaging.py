@@ -13,11 +13,13 @@ class Repackaging:
     """The files of the second artifact that differ from the first, names and times aside.
 
     `attribute` is the one of the wrapper that differs in the pickle, where that could be told.
-    `failure` says why there is no second artifact.
+    `without_arguments` is what the class raises where it is called without arguments, `failure`
+    says why there is no second artifact.
     """
 
     differing: tuple[str, ...] = ()
     attribute: str | None = None
+    without_arguments: str | None = None
     failure: WorkerFailure | None = None
 
 
@@ -25,4 +27,6 @@ def read_repackaging(attempt: Attempt) -> Repackaging:
     """Type the reply of the worker's ``again.save_again``."""
     if attempt.reply is None:
         return Repackaging(failure=attempt.failure)
-    return Repackaging(tuple(attempt.reply["differing"]), attempt.reply["attribute"])
+    reply = attempt.reply
+    differing = tuple(reply["differing"])
+    return Repackaging(differing, reply["attribute"], reply["without_arguments"])

@@ -115,6 +115,7 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["plates/plate 1.zarr"]}), {"level":
         "--vcp-artifact=all=filters",
         '--vcp-model-config-json={"layout": {"axes": "tczyx", "channels": ["dapi", "gfp"]}}',
     ),
+    advice=frozenset({"VCP808"}),
 )
 
 # Prints, warns and logs while it is imported, takes its time for that, creates a folder in the
@@ -206,5 +207,5 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["planes", "planes/more"]}, index=[7
         "--vcp-artifact=level=level.txt",
         '--vcp-model-config-json={"plan": {"a": [1, {"b": null}]}}',
     ),
-    advice=frozenset({"VCP720", "VCP721", "VCP806"}),
+    advice=frozenset({"VCP808", "VCP720", "VCP721", "VCP806"}),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutations.judging import OPEN_HERE
+from tests.oracle.entrances import assert_every_entrance_agrees
 from tests.runs import run_vcp
 from tests.strangers.building import Stranger
 from tests.strangers.cells import SCORER
@@ -31,4 +32,4 @@ def test_a_stranger_conforms(stranger: Stranger, tmp_path: Path, environment_pyt
     # No recorded output; no GPU, or no library that would use one.
     assert set(run.not_passed) <= OPEN_HERE | stranger.advice, run.output
     assert set(run.not_passed.values()) <= {"unverified", "advice"}
-    assert (package / "mlflow_model_artifact" / "MLmodel").is_file()
+    assert_every_entrance_agrees(run, package, stranger.options, tmp_path, variables)

@@ -1,0 +1,79 @@
+"""What the platform's own packager does otherwise than this one, tried without a load more.
+
+It calls the class without arguments, and pickles the object after load_context has filled it.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .plain import first_line
+
+Reply = dict[str, Any]
+
+# What a class says itself about how it is pickled.
+_OWN_WAYS = ("__getstate__", "__reduce__", "__reduce_ex__")
+# Arrays can be pickled, whatever their size: it is not tried. Module and name of their types.
+_ARRAYS = (("numpy", "ndarray"), ("torch", "Tensor"), ("torch.nn.parameter", "Parameter"))
+
+
+def without_arguments(wrapper: Callable[..., Any]) -> str | None:
+    """What the class raises where it is called without arguments; None where it takes none."""
+    if not inspect.signature(wrapper).parameters:
+        return None
+    try:
+        wrapper()
+    except Exception as problem:  # noqa: BLE001 - the author's code may raise anything
+        return f"{type(problem).__name__}: {first_line(problem)}"
+    return None
+
+
+def as_loaded(model: Any) -> Any:
+    """The object as load_context has left it: what predicting adds is not in the copy."""
+    if any(name in entry.__dict__ for entry in _own_classes(model) for name in _OWN_WAYS):
+        return model
+    return copy.copy(model)
+
+
+def pickled(state: Reply, params: Reply) -> Reply:
+    """Why the object can't be pickled: `problem`, and the `attribute` where one is to blame."""
+    loaded = state["as_loaded"]
+    problem = _problem(loaded)
+    attribute = None
+    if problem is not None:
+        held = getattr(loaded, "__dict__", {})
+        attribute = next((name for name, value in held.items() if _problem(value)), None)
+    return {"problem": problem, "attribute": attribute}
+
+
+def _own_classes(model: Any) -> tuple[type, ...]:
+    """The classes of the model below MLflow's."""
+    classes = type(model).__mro__[:-1]
+    return tuple(entry for entry in classes if not entry.__module__.startswith("mlflow."))
+
+
+def _problem(value: Any) -> str | None:
+    cloudpickle = importlib.import_module("cloudpickle")  # It comes with MLflow.
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+        def persistent_id(self, found: Any) -> str | None:
+            kind = type(found)
+            plain = (kind.__module__, kind.__name__) in _ARRAYS
+            return "array" if plain and str(found.dtype) != "object" else None
+
+    try:
+        Pickler(_Nowhere()).dump(value)
+    except Exception as problem:  # noqa: BLE001 - objects of any type are pickled here
+        return f"{type(problem).__name__}: {first_line(problem)}"
+    return None
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        return len(data)

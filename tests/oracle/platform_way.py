@@ -1,0 +1,152 @@
+"""The platform's own way with a package: environment, packager, prediction, each as documented.
+
+None of it is this tool's: pip, a re-implementation of the platform's packager (benchmarks/manual)
+and `mlflow models predict --env-manager virtualenv`, by the platform's MLflow. MLflow makes the
+environment of the prediction itself and finds the packages of the lock in it already, for else each
+prediction would install them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.ways import MANUAL, packager_options
+from fixtures.environments import cache_dir, environment_of
+from fixtures.references import BY_PACKAGE, PACKAGES
+from pytest_vcp.commands import pyenv, words
+from pytest_vcp.environment import interpreters
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.platform import platform_environment
+from pytest_vcp.settings.policy import load_policy
+
+ARTIFACT = "mlflow_model_artifact"
+# Ends what hangs; no verdict depends on it.
+_HANG_SECONDS = 300
+_LOCK = "requirements.txt"
+_AT_START = """\
+import os, sys
+if os.path.realpath(sys.prefix).startswith({within!r}):
+    sys.path[1:1] = [{packages!r}]
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """How far the platform's own way came: the step that refused, and what it said."""
+
+    refused_by: str | None = None
+    line: str = ""
+
+
+def follow(package: Path, options: Iterable[str], scratch: Path) -> Said:
+    """Go the whole way with a package; the artifact stays in it."""
+    try:
+        environment = _environment(package / _LOCK, scratch / "cache")
+    except (RuntimeError, OSError) as problem:
+        return Said("environment", str(problem).partition("could not be built: ")[2])
+    refused = run_packager(package, options, environment, scratch)
+    if refused is not None:
+        return Said("packager", refused)
+    refused = predict(package, environment, scratch)
+    return Said() if refused is None else Said("prediction", refused)
+
+
+def _environment(lock: Path, cache: Path) -> Environment:
+    """The environment of a lock: that of a reference package where both install the same."""
+    wanted = _lines(lock)
+    sound = (PACKAGES / name / "mlflow_pkg" / _LOCK for name in BY_PACKAGE)
+    same = next((other for other in sound if _lines(other) == wanted), None)
+    return environment_of(lock, cache=cache) if same is None else environment_of(same)
+
+
+def _lines(lock: Path) -> frozenset[str]:
+    """The lines of a lock without comments, in any order."""
+    text = (line.partition(" #")[0].strip() for line in lock.read_text("utf-8").splitlines())
+    return frozenset(line for line in text if line and not line.startswith("#"))
+
+
+def run_packager(
+    package: Path,
+    options: Iterable[str],
+    environment: Environment,
+    scratch: Path,
+    variables: Mapping[str, str] = os.environ,
+) -> str | None:
+    """Make the artifact; the line that says why there is none, None where there is one."""
+    command = [str(environment.python), str(MANUAL), *packager_options(options)]
+    own = {"MLFLOW_TRACKING_URI": (scratch / "mlruns").as_uri()}
+    return _run(command, package, {**variables, **own})
+
+
+def predict(package: Path, environment: Environment, scratch: Path) -> str | None:
+    """Predict on the shipped example in the package directory, with relative paths."""
+    interpreter, temporary = interpreters.find(None), scratch / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    at_start = scratch / "at-start"
+    at_start.mkdir(exist_ok=True)
+    (at_start / "sitecustomize.py").write_text(
+        _AT_START.format(
+            within=os.path.join(os.path.realpath(temporary), ""),
+            packages=str(Path(environment.installed[0].location).parent),
+        ),
+        encoding="utf-8",
+    )
+    with ExitStack() as until:
+        platform = platform_environment(
+            load_policy(), interpreter, cache_dir(), lambda _: None, until
+        )
+        binaries = str(platform.python.parent)
+        variables = {
+            "PATH": os.pathsep.join([binaries, os.environ["PATH"]]),
+            "TMPDIR": str(temporary),
+            "PYTHONPATH": str(at_start),
+        }
+        version = environment.version
+        variables |= pyenv.variables(scratch / "pyenv", version, interpreter.executable, variables)
+        command = [
+            *("mlflow", "models", "predict", "--model-uri", ARTIFACT, "--content-type", "json"),
+            *("--input-path", f"{ARTIFACT}/serving_input_example.json"),
+            *("--output-path", "test_output.json", "--env-manager", "virtualenv"),
+        ]
+        refused = _run(command, package, variables)
+    if refused is None and not (package / "test_output.json").is_file():
+        return "the command wrote no output file"
+    return refused
+
+
+def _run(command: list[str], package: Path, variables: Mapping[str, str]) -> str | None:
+    """Run a command to its end; what it said where it failed."""
+    surroundings = {**os.environ, **variables}
+    # Names are looked up on the PATH of the parent.
+    program = next(
+        (
+            found
+            for folder in surroundings["PATH"].split(os.pathsep)
+            if (found := Path(folder, command[0])).is_file()
+        ),
+        Path(command[0]),
+    )
+    try:
+        done = subprocess.run(
+            [str(program), *command[1:]],
+            cwd=package,
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_HANG_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end within {_HANG_SECONDS} s"
+    if done.returncode == 0:
+        return None
+    last = words.last_line(done.stdout)
+    return words.raised(done.stdout) or last or f"exit status {done.returncode}"
