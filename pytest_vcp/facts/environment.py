@@ -11,7 +11,12 @@ from pytest_vcp.environment.resolution import choices, pins_here
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import FileFacts
 from pytest_vcp.requirements.lock import RequirementLine
+from pytest_vcp.rulebook.violations import ToolError, Unverified
+from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.source.imported import Imported, imported_by
+from pytest_vcp.source.model_card import says_gpu
+from pytest_vcp.trial import driver
+from pytest_vcp.trial.elsewhere import wants_a_gpu
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.workshop import Workshop
 
@@ -81,12 +86,53 @@ class EnvironmentFacts(FileFacts):
         """The import of model_code and model_spec in the environment."""
         workshop = self._open_workshop()
         self._gates.hold(self, "VCP303", "VCP304", "VCP305", "VCP213")
-        return workshop.import_sources()
+        attempt = workshop.import_sources()
+        if attempt.failure is not None and wants_a_gpu(attempt.failure):
+            self._excuse_without_gpu()
+        return attempt
 
     @fact
     def workshop(self) -> Workshop:
         self._gates.enter(self, "spec")
+        _ = self.imports  # What can't be imported without a GPU stays open from here on.
         return self._open_workshop()
+
+    def _excuse_without_gpu(self) -> None:
+        """Raise Unverified where importing failed for want of a GPU that the package may need."""
+        if not self.needs_gpu or driver.visible_with(self.settings.device):
+            return
+        self._want_gpu()
+        raise Unverified("model_code can't be imported without a GPU, and none is visible here")
+
+    @property
+    def needs_gpu(self) -> bool | None:
+        """Whether the package may count on a GPU; None where that can't be known."""
+        policy = self.settings.policy
+        if policy.gpu_only != "declared":
+            return policy.gpu_only == "always"
+        return says_gpu(self.settings.pkg_dir.parent / policy.model_card)
+
+    def _want_gpu(self) -> None:
+        """Raise ToolError where a GPU was asked for: that none is here is no fault of the model."""
+        settings = self.settings
+        if wants_gpu(settings.device):
+            asked = f"{settings.given('device', '').place} {settings.device}"
+        elif settings.require_gpu:
+            asked = settings.given("require-gpu", "").place
+        else:
+            return
+        raise ToolError(
+            f"{asked} was given, and {self._no_gpu}",
+            "run where there is one that the model's libraries can use, or use --vcp-device auto",
+        )
+
+    @property
+    def _no_gpu(self) -> str:
+        """Why the model's process has no GPU."""
+        there = driver.visible_with(self.settings.device)
+        if there:
+            return f"no library that the model has loaded can use the {there[0].name} that is here"
+        return "no GPU is visible to a GPU library of the model"
 
     def _open_workshop(self) -> Workshop:
         return self._variant.open_workshop(self.environment)

@@ -7,12 +7,9 @@ from typing import Any
 
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
-from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified
-from pytest_vcp.settings.devices import wants_gpu
+from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings.tolerance import FULL
-from pytest_vcp.source.model_card import says_gpu
 from pytest_vcp.suite import unlike_declared
-from pytest_vcp.trial import driver
 from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.lifting import Condition, Need, Writing
 from pytest_vcp.trial.precision import defaults_of, precision_of
@@ -209,14 +206,6 @@ class ForwardFacts(PackagingFacts):
         """Whether the first input of the example is AnnData, which can be varied."""
         return any(entry.is_anndata for entry in self.observations[:1])
 
-    @property
-    def needs_gpu(self) -> bool | None:
-        """Whether the package may count on a GPU; None where that can't be known."""
-        policy = self.settings.policy
-        if policy.gpu_only != "declared":
-            return policy.gpu_only == "always"
-        return says_gpu(self.settings.pkg_dir.parent / policy.model_card)
-
     def _want_surroundings(self, attempt: Attempt) -> None:
         """Raise Blocked or Unverified where a step failed for want of what can't be had here."""
         rules = {"network": "VCP702", "elsewhere": "VCP703", "home": "VCP720"}
@@ -230,28 +219,6 @@ class ForwardFacts(PackagingFacts):
             raise Blocked("VCP901")
         self._want_gpu()
         raise Unverified("the model does not run without a GPU, and none is visible to it")
-
-    def _want_gpu(self) -> None:
-        """Raise ToolError where a GPU was asked for: that none is here is no fault of the model."""
-        settings = self.settings
-        if wants_gpu(settings.device):
-            asked = f"{settings.given('device', '').place} {settings.device}"
-        elif settings.require_gpu:
-            asked = settings.given("require-gpu", "").place
-        else:
-            return
-        raise ToolError(
-            f"{asked} was given, and {self._no_gpu}",
-            "run where there is one that the model's libraries can use, or use --vcp-device auto",
-        )
-
-    @property
-    def _no_gpu(self) -> str:
-        """Why the model's process has no GPU."""
-        there = driver.visible_with(self.settings.device)
-        if there:
-            return f"no library that the model has loaded can use the {there[0].name} that is here"
-        return "no GPU is visible to a GPU library of the model"
 
     def _want_inference(self) -> None:
         if self.settings.skip_inference:

@@ -23,8 +23,12 @@ WITHOUT_GPU = "without-gpu"
 # And of what runs where only another GPU is visible.
 SECOND_GPU = "second-gpu"
 
-# How libraries say that there is no GPU, and authors, who refuse to go on without one.
-_WANTS_A_GPU = re.compile(r"\b(cuda|gpus?|nvidia)\b", re.IGNORECASE)
+# How libraries say that there is no GPU, and authors, who refuse to go on without one. Of shared
+# libraries those of the driver are meant: CUDA's own, such as libcudart, come with a package.
+_WANTS_A_GPU = re.compile(
+    r"\b(cuda(?!rt)\w*|gpus?|nvidia|active drivers)\b|\blib(cuda|nvidia-\w+|nvcuvid)\.so",
+    re.IGNORECASE,
+)
 _PATH = re.compile(r"(?<!\w)(?:\.{0,2}|~)/\S+|\b\w+://\S+")
 _NOT_HERE = ("FileNotFoundError", "ModuleNotFoundError")
 
