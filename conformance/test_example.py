@@ -102,10 +102,13 @@ def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec:
     for entry in vcp_openings:
         received = entry.failure.summary if entry.failure else entry.problem
         if received:
+            old = f"too new for {entry.too_old}: " if entry.too_old else ""
             raise Violation(
                 expected=f"{entry.uri} to open as its name says, and to hold something",
-                received=one_line(received),
-                remedy="put a sound file there, or rename it; a clone may lack what Git LFS keeps",
+                received=one_line(f"{old}{received}"),
+                remedy="pin a newer release of that library, or write the file with the pinned one"
+                if entry.too_old
+                else "put a sound file there, or rename it; a clone may lack what Git LFS keeps",
                 where=vcp_spec.example.where,
             )
     for entry in vcp_openings:

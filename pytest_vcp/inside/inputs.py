@@ -1,7 +1,8 @@
 """Whether an input opens as what its name says, and holds something.
 
-Each reader looks at as little as it can. A library is imported for it only where the suffix asks
-for that very library; anndata, which takes long to import, only where the model has done so.
+Each reader looks at the headers, and at one chunk of each array. A library is imported for it only
+where the suffix asks for that very library; anndata, which takes long to import, only where the
+model has done so.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from . import chunks
 from .plain import first_line
 
 Reply = dict[str, Any]
 
+# What anndata says of an encoding that is newer than itself.
+_UNKNOWN_ENCODING = "No read method registered"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = (b"\x89PNG\r\n\x1a\n",)
@@ -30,18 +34,29 @@ class Lacking(Exception):
     """The environment has not the library that would read the input."""
 
 
+class TooOld(Exception):
+    """The environment's library does not know what a newer one has written: library, problem."""
+
+
 def open_all(state: Reply, params: Reply) -> Reply:
-    """Open each of `params["paths"]`: what is wrong with it, or which library is lacking."""
+    """Open each of `params["paths"]`: what is wrong with it, or which library is lacking.
+
+    `too_old` is the library, with its version, that does not know what is in the file.
+    """
     return {"openings": [_opened(path) for path in params["paths"]]}
 
 
 def _opened(path: str) -> Reply:
+    found: Reply = {"problem": None, "lacking": None, "too_old": None}
     try:
-        return {"problem": _problem(path), "lacking": None}
+        found["problem"] = _problem(path)
     except Lacking as library:
-        return {"problem": None, "lacking": str(library)}
+        found["lacking"] = str(library)
+    except TooOld as library:
+        found["too_old"], found["problem"] = library.args
     except Exception as error:  # noqa: BLE001 - readers raise what they like
-        return {"problem": f"{type(error).__name__}: {first_line(error)}", "lacking": None}
+        found["problem"] = f"{type(error).__name__}: {first_line(error)}"
+    return found
 
 
 def _problem(path: str) -> str | None:
@@ -74,14 +89,27 @@ def _library(name: str) -> Any:
 
 
 def _h5ad(path: str) -> str | None:
-    if "anndata" in sys.modules:
-        data = sys.modules["anndata"].read_h5ad(path, backed="r")
-        try:
-            return _nothing_in(*data.shape)
-        finally:
-            data.file.close()
+    anndata = sys.modules.get("anndata")
+    shape = _shape(path) if anndata is None else _shape_by_anndata(path, anndata)
+    return _nothing_in(*shape) or chunks.in_hdf5(path, _library("h5py"))
+
+
+def _shape(path: str) -> tuple[int, int]:
     with _library("h5py").File(path, "r") as file:
-        return _nothing_in(_length(file["obs"]), _length(file["var"]))
+        return _length(file["obs"]), _length(file["var"])
+
+
+def _shape_by_anndata(path: str, anndata: Any) -> tuple[int, int]:
+    try:
+        data = anndata.read_h5ad(path, backed="r")
+    except Exception as error:
+        if _UNKNOWN_ENCODING in str(error):
+            raise TooOld(f"anndata {anndata.__version__}", first_line(error)) from None
+        raise
+    try:
+        return int(data.shape[0]), int(data.shape[1])
+    finally:
+        data.file.close()
 
 
 def _length(table: Any) -> int:
@@ -102,7 +130,9 @@ def _hdf5(path: str) -> str | None:
     except Lacking:
         return _begins(_HDF5)(path)
     with library.File(path, "r") as file:
-        return None if len(file) else "it holds no dataset"
+        if not len(file):
+            return "it holds no dataset"
+    return chunks.in_hdf5(path, library)
 
 
 def _zarr(path: str) -> str | None:
@@ -110,30 +140,38 @@ def _zarr(path: str) -> str | None:
         return "it is a file, and a zarr store is a directory"
     if not any(os.path.isfile(os.path.join(path, name)) for name in _ZARR_ROOTS):
         return "it lacks the metadata of a zarr store (.zgroup, .zarray or zarr.json at its top)"
-    if not any(map(_has_elements, _zarr_arrays(path))):
+    arrays = [name for name, metadata in _zarr_arrays(path) if _has_elements(metadata)]
+    if not arrays:
         return "no array in it has an element"
     try:
         library = _library("zarr")
     except Lacking:
         return None  # The model has a reader of its own.
+    if os.path.isfile(os.path.join(path, _OF_FORMAT_3)) and library.__version__.startswith("2."):
+        raise TooOld(f"zarr {library.__version__}", "it is a store of format 3")
     root = library.open(path, mode="r")
     if dict(root.attrs).get("encoding-type") == "anndata":
-        return _nothing_in(_length(root["obs"]), _length(root["var"]))
-    return None
+        nothing = _nothing_in(_length(root["obs"]), _length(root["var"]))
+        if nothing:
+            return nothing
+    problems = (chunks.in_zarr(root[name] if name else root, name) for name in arrays)
+    return next(filter(None, problems), None)
 
 
-_ZARR_ROOTS = (".zgroup", ".zarray", "zarr.json")
+_OF_FORMAT_3 = "zarr.json"
+_ZARR_ROOTS = (".zgroup", ".zarray", _OF_FORMAT_3)
 
 
-def _zarr_arrays(path: str) -> Iterator[Reply]:
-    """The metadata of every array in the store, of zarr 2 and of zarr 3."""
+def _zarr_arrays(path: str) -> Iterator[tuple[str, Reply]]:
+    """Place and metadata of every array in the store, of zarr 2 and of zarr 3."""
     for file, _ in _files(path):
         name = os.path.basename(file)
-        if name in (".zarray", "zarr.json"):
+        if name in (".zarray", _OF_FORMAT_3):
             with open(file, encoding="utf-8") as stream:
                 metadata = json.load(stream)
             if name == ".zarray" or metadata.get("node_type") == "array":
-                yield metadata
+                place = os.path.relpath(os.path.dirname(file), path).replace(os.sep, "/")
+                yield "" if place == "." else place, metadata
 
 
 def _has_elements(metadata: Reply) -> bool:
@@ -157,7 +195,7 @@ def _npz(path: str) -> str | None:
     import numpy
 
     with numpy.load(path, allow_pickle=False) as archive:
-        return None if archive.files else "it holds no array"
+        return chunks.in_archive(archive) if archive.files else "it holds no array"
 
 
 def _table(separator: str) -> Callable[[str], str | None]:
@@ -174,8 +212,8 @@ def _table(separator: str) -> Callable[[str], str | None]:
 def _parquet(path: str) -> str | None:
     if os.path.isdir(path):
         return None
-    rows = _library("pyarrow.parquet").ParquetFile(path).metadata.num_rows
-    return None if rows else "it has no row"
+    file = _library("pyarrow.parquet").ParquetFile(path)
+    return chunks.in_parquet(file) if file.metadata.num_rows else "it has no row"
 
 
 def _begins(*beginnings: bytes) -> Callable[[str], str | None]:

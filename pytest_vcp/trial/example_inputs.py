@@ -25,13 +25,15 @@ class ExampleInput:
 class Opening:
     """What became of opening an input in the model's environment.
 
-    `problem` says why it is not what its name says, None where it is. `lacking` is the library
-    that would have told and is not there. `failure` is the end of the process that tried.
+    `problem` says why it is not what its name says, None where it is; `too_old` is the library,
+    with its version, that can't read it for that. `lacking` is the library that would have told
+    and is not there. `failure` is the end of the process that tried.
     """
 
     uri: str
     problem: str | None = None
     lacking: str | None = None
+    too_old: str | None = None
     failure: WorkerFailure | None = None
 
 

@@ -1,0 +1,87 @@
+"""One chunk of each array of an input: whether what lies behind the headers can be read, too."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .plain import first_line
+
+# A chunk is read as a whole: a larger one is left to the model.
+_MOST_BYTES = 1 << 28
+# What HDF5 says where a compression is no part of it.
+_OF_A_PLUGIN = "filter"
+_PLUGINS = "hdf5plugin"
+
+
+def in_hdf5(path: str, library: Any) -> str | None:
+    """What is wrong with the first array of an HDF5 file that can't be read; None without one."""
+    with library.File(path, "r") as file:
+        return _in_datasets(file, library)
+
+
+def _in_datasets(file: Any, library: Any) -> str | None:
+    def look(name: str, item: Any) -> str | None:
+        if not isinstance(item, library.Dataset) or not item.size:
+            return None
+        if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > _MOST_BYTES:
+            return None
+        return _unreadable(name, lambda: _with_plugins(lambda: _first_of(item)))
+
+    found: str | None = file.visititems(look)
+    return found
+
+
+def in_zarr(array: Any, name: str) -> str | None:
+    """What is wrong with the first chunk of an array of a zarr store; None where it is read."""
+    if math.prod(array.chunks) * array.dtype.itemsize > _MOST_BYTES:
+        return None
+    return _unreadable(name or "the array", lambda: _first_of(array))
+
+
+def in_parquet(file: Any) -> str | None:
+    """What is wrong with the first rows of the first row group; None where they are read."""
+    if not file.metadata.num_row_groups:
+        return None
+    if file.metadata.row_group(0).total_byte_size > _MOST_BYTES:
+        return None
+    return _unreadable("the first rows", lambda: next(file.iter_batches(batch_size=1), None))
+
+
+def in_archive(archive: Any) -> str | None:
+    """What is wrong with the first bytes of the first member that can't be read."""
+
+    def begin(name: str) -> None:
+        with archive.zip.open(name) as member:
+            member.read(1 << 16)
+
+    problems = (_unreadable(name, partial(begin, name)) for name in archive.zip.namelist())
+    return next(filter(None, problems), None)
+
+
+def _first_of(array: Any) -> Any:
+    return array[(0,) * len(array.shape)]
+
+
+def _unreadable(name: str, read: Callable[[], object]) -> str | None:
+    try:
+        read()
+    except Exception as problem:  # noqa: BLE001 - readers raise what they like
+        return f"{name} can't be read: {type(problem).__name__}: {first_line(problem)}"
+    return None
+
+
+def _with_plugins(read: Callable[[], object]) -> object:
+    """Read; where a compression is missing that the environment has, with that."""
+    try:
+        return read()
+    except OSError as refusal:
+        if _OF_A_PLUGIN not in str(refusal):
+            raise
+        with contextlib.suppress(ImportError):
+            importlib.import_module(_PLUGINS)
+        return read()
