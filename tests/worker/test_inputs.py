@@ -43,7 +43,7 @@ _BROKEN = {
     "member.npz": (
         """
         numpy.savez_compressed(path, sound=numpy.arange(9), counts=numpy.arange(9999))
-        overwrite(path, os.path.getsize(path) // 2, 300)
+        overwrite(path, 400, 3000)
         """,
         "counts.npy can't be read: ",
     ),
@@ -73,14 +73,14 @@ _BROKEN_STORES = {
         "the array can't be read: ",
     ),
 }
-_HEAD = """
+_HEAD = r"""
 import os, sys
 import h5py, numpy, pandas
 path = sys.argv[1]
 def overwrite(path, offset, size, cut=False):
     with open(path, "r+b") as file:
         file.seek(offset)
-        file.write(bytes(size))
+        file.write(b"\xff" * size)
         if cut:
             file.truncate()
 """
