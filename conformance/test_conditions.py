@@ -24,7 +24,7 @@ def test_vcp702_model_needs_no_network(vcp_network_need: Need | None) -> None:
 @rule("VCP703")
 def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> None:
     """The artifact loads and predicts from files that it can't change, and leaves them alone."""
-    need, changed = vcp_writing.need, vcp_writing.changed
+    need, changed, shared = vcp_writing.need, vcp_writing.changed, vcp_writing.shared
     if need is not None:
         raise Violation(
             expected="loading and predicting where only temporary directories can be written to",
@@ -37,6 +37,13 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
             expected="the artifact is after a prediction what it was before",
             received=f"{changed[0]}, which the model changed{and_others(len(changed))}",
             remedy="write into a directory from the tempfile module",
+        )
+    if shared:
+        raise Violation(
+            expected="temporary files in a directory of the process's own",
+            received=f"{shared[0]}, which two processes would both write{and_others(len(shared))}",
+            remedy="write into a directory from the tempfile module",
+            binds=False,
         )
 
 

@@ -50,7 +50,9 @@ class ForwardFacts(PackagingFacts):
     def writing(self) -> Writing:
         """What the model writes to other than temporary places."""
         need = self._need("elsewhere")
-        return Writing(need, () if need else self.trial.changed_files())
+        if need:
+            return Writing(need, (), ())
+        return Writing(need, self.trial.changed_files(), self.judged.shared_paths())
 
     @fact
     def home_need(self) -> Need | None:

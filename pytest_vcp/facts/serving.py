@@ -71,7 +71,7 @@ class ServingFacts(ExpectedFacts):
             place,
             self._run.selected,
             self._run.progress,
-            side_by_side=not trial.devices.has_gpu() and _fits_twice(peak),
+            side_by_side=not (trial.devices.has_gpu() or trial.takes_turns) and _fits_twice(peak),
         )
         return trial.commanded(commands)
 

@@ -59,7 +59,9 @@ class Limits:
     """What to refuse. The paths are absolute; `visible` lists exceptions from `hidden`.
 
     `writable` are the only directories that may be written to, None for all; what is tried
-    elsewhere is recorded, and refused with `refuse_writing`.
+    elsewhere is recorded, and refused with `refuse_writing`. What is written into one of the
+    `shared` directories, which every process of the machine has, is recorded, unless it lies in
+    one of the process's `own`.
     """
 
     hidden: frozenset[str]
@@ -68,6 +70,8 @@ class Limits:
     refuse_network: bool
     writable: frozenset[str] | None = None
     refuse_writing: bool = False
+    shared: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
 
 class Monitor:
@@ -78,6 +82,7 @@ class Monitor:
         self._watching = False
         self._written: set[str] = set()
         self._outside: set[str] = set()
+        self._shared: set[str] = set()
         self._connections: set[str] = set()
         self._started: set[str] = set()
         self._refused: set[tuple[str, str]] = set()
@@ -107,12 +112,14 @@ class Monitor:
     def observations(self) -> dict[str, Any]:
         """Files opened for writing, remote addresses asked for, and what was refused.
 
-        `outside` are the paths outside of the writable directories that were to be changed, and
+        `outside` are the paths outside of the writable directories that were to be changed,
+        `shared` those that every process of the machine would change, and
         `started` tells what processes were started: of what these do, nothing is known.
         """
         return {
             "written": sorted(self._written),
             "outside": sorted(self._outside),
+            "shared": sorted(self._shared),
             "connections": sorted(self._connections),
             "started": sorted(self._started),
             "refused": [{"event": event, "path": path} for event, path in sorted(self._refused)],
@@ -160,6 +167,8 @@ class Monitor:
         if event == "os.mkdir" and os.path.isdir(path):
             # Nothing changes, and many a program sees to it in this way that a folder is there.
             return None
+        if _is_any_within(path, limits.shared) and not _is_any_within(path, limits.own):
+            _record(self._shared, path)
         protected = _is_any_within(path, limits.read_only)
         if not protected and not self._is_outside(path):
             return None

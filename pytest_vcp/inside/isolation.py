@@ -53,6 +53,8 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
             refuse_network=off and not entered.network,
             writable=None if writable is None else _spellings(writable),
             refuse_writing=not entered.files,
+            shared=_spellings(conditions["shared"]),
+            own=_spellings((conditions["cwd"], conditions["home"], conditions["tmp"])),
         )
     )
     return {

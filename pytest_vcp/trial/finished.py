@@ -26,7 +26,9 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment import interpreters
 from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import Payload, inputs
+from pytest_vcp.source.temporary_paths import names_a_temporary_path
 from pytest_vcp.trial.attempts import Attempts
 from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.prediction import Attempt
@@ -85,7 +87,15 @@ class Finished:
     def open_trial(self, python: Path) -> Trial:
         """Start the workers."""
         if self.trial is None:
-            self._places = Workplaces(self.settings, self.path, self.path, python, self._launcher)
+            code = read_package(self.path / "code", self.settings.target_python)
+            self._places = Workplaces(
+                self.settings,
+                self.path,
+                self.path,
+                python,
+                self._launcher,
+                takes_turns=names_a_temporary_path(code),
+            )
             self._tester = self._places.packager()
             self._tester.start()
             self.trial = Trial(self.settings, self.path, self._places, self._tester, self._progress)

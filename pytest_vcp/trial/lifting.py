@@ -100,10 +100,12 @@ class Need:
 @dataclass(frozen=True)
 class Writing:
     """Writing to other than temporary places: the need of it, and files of the artifact that
-    changed while the model was run where it might write."""
+    changed while the model was run where it might write. `shared` are paths that every process
+    of the machine has in common."""
 
     need: Need | None
     changed: tuple[str, ...]
+    shared: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,12 @@ class Loader:
         self._let_see(payload or {})
         self._send()
 
+    def wait(self) -> None:
+        """Wait until the process has done what it was sent."""
+        self._sent.finish("load")
+        if self._payload is not None:
+            self._sent.finish("predict")
+
     def load_failed(self) -> bool:
         """Wait for the first loading, and tell whether it failed."""
         return self._sent.finish("load").failure is not None

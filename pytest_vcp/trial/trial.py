@@ -83,6 +83,8 @@ class Trial:
         if payload is None:
             return
         self.payload = payload
+        if self.takes_turns:
+            self._loader.wait()
         self._attempts.send(
             "validate",
             self._tester,
@@ -90,6 +92,11 @@ class Trial:
             {"artifact": str(self.artifact), "payload": payload, "keep": str(self._kept)},
             "validating the serving example",
         )
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether no two processes may load the model at once."""
+        return self._workplaces.takes_turns
 
     @property
     def _kept(self) -> Path:
@@ -121,6 +128,11 @@ class Trial:
         now = listing(self.artifact)
         both = sorted({*self._files, *now})
         return tuple(name for name in both if self._files.get(name) != now.get(name))
+
+    def shared_paths(self) -> tuple[str, ...]:
+        """What loading and predicting wrote to a place that every process of the machine has."""
+        attempt = self.ask("probe.observed", {}, "looking at what was written")
+        return tuple((attempt.reply or {}).get("shared", ()))
 
     def validate(self) -> Attempt:
         """The serving payload through MLflow's validate_serving_input, in the testing worker."""

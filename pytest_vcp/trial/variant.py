@@ -18,6 +18,7 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.preimports import preimports
+from pytest_vcp.source.temporary_paths import names_a_temporary_path
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
 from pytest_vcp.trial.elsewhere import WITHOUT_GPU
 from pytest_vcp.trial.expected import Recording
@@ -118,6 +119,7 @@ class Variant:
             python=python,
             launcher=self._launcher,
             preimports=preimports(self._package()),
+            takes_turns=names_a_temporary_path(self._package()),
             tmp=staging.tmp,
         )
         return Workshop(settings, workplaces, self._progress)

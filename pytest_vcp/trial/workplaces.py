@@ -28,8 +28,8 @@ class Workplaces:
     `artifact` is what is tried, `protected` the directory around it that nobody may write to
     while it is, `preimports` are libraries that are imported ahead of loading. `tmp` is what the
     packager may use on the way, and lies on the file system of the artifact, so that weights can
-    be linked and moved. `scratch` is a temporary directory of the variant. `launcher` starts the
-    processes.
+    be linked and moved. `takes_turns` is whether the model must not be loaded in two processes at
+    once. `scratch` is a temporary directory of the variant. `launcher` starts the processes.
     """
 
     settings: Settings
@@ -39,6 +39,7 @@ class Workplaces:
     launcher: Launcher
     preimports: tuple[str, ...] = ()
     tmp: Path | None = None
+    takes_turns: bool = False
     scratch: Path = field(default_factory=_scratch)
 
     def packager(self) -> Worker:
@@ -80,6 +81,7 @@ class Workplaces:
             hidden=source_tree(self.settings),
             # The scratch too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
+            shared=_TEMPORARY,
             environ=variables(self.settings.device),
         )
         loader = self._worker("loader", conditions)

@@ -54,7 +54,8 @@ class Conditions:
     `cwd`, `home` and `tmp` are its directories, created where missing. `path` comes before the
     environment's own entries on `sys.path`. Nothing may be written below `read_only`, nor anywhere
     but below `writable`, unless that is None; nothing below `hidden` can be read except what lies
-    below `visible`. `environ` is added last.
+    below `visible`. What is written below `shared`, directories of all processes of the machine, is
+    noted. `environ` is added last.
     """
 
     cwd: Path
@@ -66,6 +67,7 @@ class Conditions:
     writable: tuple[Path, ...] | None = None
     hidden: tuple[Path, ...] = ()
     visible: tuple[Path, ...] = ()
+    shared: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def create_directories(self) -> None:
@@ -87,6 +89,7 @@ class Conditions:
             else [str(path.absolute()) for path in self.writable],
             "hidden": [str(path.absolute()) for path in self.hidden],
             "visible": [str(path.absolute()) for path in self.visible],
+            "shared": [str(path.absolute()) for path in self.shared],
         }
 
     def environment(self, python: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
