@@ -22,6 +22,7 @@ from pytest_vcp.commands import pyenv, words
 from pytest_vcp.environment import interpreters
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.platform import platform_environment
+from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import load_policy
 
 ARTIFACT = "mlflow_model_artifact"
@@ -47,8 +48,9 @@ def follow(package: Path, options: Iterable[str], scratch: Path) -> Said:
     """Go the whole way with a package; the artifact stays in it."""
     try:
         environment = _environment(package / _LOCK, scratch / "cache")
-    except (RuntimeError, OSError) as problem:
-        return Said("environment", str(problem).partition("could not be built: ")[2])
+    except (RuntimeError, OSError, ValueError, ToolError) as problem:
+        told = str(problem)
+        return Said("environment", told.partition("could not be built: ")[2] or told)
     refused = run_packager(package, options, environment, scratch)
     if refused is not None:
         return Said("packager", refused)
