@@ -14,7 +14,7 @@ from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact
 from pytest_vcp.artifact.local_paths import local_path
 from pytest_vcp.requirements.lock import Lock, RequirementLine, parse_lines
 from pytest_vcp.requirements.markers import applies
-from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
@@ -36,7 +36,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging, vcp_settings: Setti
             received=failure.summary,
             remedy=failure.remedy or unsaved(failure),
             where=failure.where,
-        )
+        ) from failure
     if vcp_packaging.missing:
         raise Violation(
             expected="an artifact with MLmodel, code, weights, examples and requirements",
@@ -175,7 +175,9 @@ def unsaved(failure: WorkerFailure) -> str:
         return "take self and config alone in the constructor; give anything else a default"
     if "pickle" in failure.summary or "serialize" in failure.summary:
         return "make in load_context what can't be pickled; keep plain values on self until then"
-    return "make the constructor work with the given config; weights are for load_context to read"
+    if failure.exception in ("FileNotFoundError", "NotADirectoryError"):
+        return "leave files to load_context, which has their paths in context.artifacts"
+    return NO_REMEDY
 
 
 def request(document: Any) -> dict[str, object]:

@@ -16,13 +16,17 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.inspection import Installed
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.requirements.lock import Lock
-from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.trial.prediction import Attempt
 
 LOCK = "requirements.txt"
 LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
+
+
+# What a module raises that reads files, or asks a server, instead of defining.
+_OF_WORK = ("FileNotFoundError", "NotADirectoryError", "PermissionError", "OSError", "URLError")
 
 
 @rule("VCP208")
@@ -149,14 +153,16 @@ def test_vcp306_code_imports_in_the_environment(vcp_imports: Attempt) -> None:
         remedy = failure.remedy
     elif (failure.exception or "").startswith("mlflow."):
         remedy = "correct this line as MLflow says"
-    else:
+    elif failure.exception in _OF_WORK:
         remedy = "importing must only define: move work into load_context or predict"
+    else:
+        remedy = NO_REMEDY
     raise Violation(
         expected="model_code and model_spec to import in the new environment",
         received=failure.summary,
         remedy=remedy,
         where=failure.where,
-    )
+    ) from failure
 
 
 def built_failure(environment: Environment) -> BuildFailure | None:

@@ -110,7 +110,7 @@ def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec:
                 if entry.too_old
                 else "put a sound file there, or rename it; a clone may lack what Git LFS keeps",
                 where=vcp_spec.example.where,
-            )
+            ) from entry.failure
     for entry in vcp_openings:
         if entry.lacking:
             raise Unverified(f"the environment has no {entry.lacking} to open {entry.uri} with")

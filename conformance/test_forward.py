@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.trial.figures import Figures
@@ -25,9 +25,9 @@ def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
         raise Violation(
             expected="the artifact loads with its own code and weights, in another folder",
             received=failure.summary,
-            remedy=failure.remedy or told_by_type(failure, "make load_context work"),
+            remedy=failure.remedy or told_by_type(failure),
             where=failure.where,
-        )
+        ) from failure
     if vcp_loading.leftovers:
         raise Violation(
             expected="no process of the model outlives the one that loaded it",
@@ -50,9 +50,9 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Attempt, vcp_spec: ModelS
         raise Violation(
             expected=f"{expected} from predict",
             received=failure.summary,
-            remedy=failure.remedy or told_by_type(failure, "make predict work on the example"),
+            remedy=failure.remedy or told_by_type(failure),
             where=failure.where,
-        )
+        ) from failure
     assert vcp_first_pass.reply is not None
     problem = returned_instead(vcp_first_pass.reply["summary"], names)
     if problem:
@@ -164,7 +164,7 @@ def test_vcp710_prediction_repeats(
                 received=f"{attempt.failure.summary} ({when})",
                 remedy=attempt.failure.remedy or "keep no state from call to call in the wrapper",
                 where=attempt.failure.where,
-            )
+            ) from attempt.failure
         difference = attempt.reply and attempt.reply["difference"]
         if difference:
             raise Violation(
@@ -192,11 +192,11 @@ def test_vcp716_example_stays_within_budget(vcp_figures: Figures, vcp_settings: 
             )
 
 
-def told_by_type(failure: WorkerFailure, task: str) -> str:
+def told_by_type(failure: WorkerFailure) -> str:
     """What to do about an exception that comes up where only the artifact is there."""
     if failure.exception in ("FileNotFoundError", "NotADirectoryError"):
         return "put the file into model_data/, and take its path from context.artifacts"
-    return f"{task} with the artifact's own code, weights and config, and nothing else"
+    return NO_REMEDY
 
 
 def returned_instead(

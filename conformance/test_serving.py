@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_vcp.rulebook.violations import Unverified, Violation
 from pytest_vcp.rules import rule
+from pytest_vcp.trial.answers import answer
 from pytest_vcp.trial.prediction import Attempt
 
 
@@ -17,20 +18,17 @@ def test_vcp801_serving_example_is_accepted(vcp_serving: Attempt) -> None:
             received=failure.summary,
             remedy=failure.remedy or untold(failure.exception),
             where=failure.where,
-        )
+        ) from failure
 
 
 @rule("VCP802")
 def test_vcp802_predictions_travel_as_json(vcp_json: Attempt) -> None:
     """The prediction as JSON is strict JSON and equals the array within float tolerance."""
-    problem = (
-        vcp_json.failure.summary
-        if vcp_json.failure is not None
-        else vcp_json.reply and vcp_json.reply["problem"]
-    )
+    expected = '{"predictions": ...} in strict JSON, equal to the array'
+    problem = answer(vcp_json, expected)["problem"]
     if problem:
         raise Violation(
-            expected='{"predictions": ...} in strict JSON, equal to the array',
+            expected=expected,
             received=problem,
             remedy="return a plain array of numbers, strings or booleans, without masked values",
         )

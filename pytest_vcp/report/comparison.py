@@ -112,7 +112,7 @@ def _brief(rule: str, told: Mapping[str, str]) -> str:
     if not told["received"]:
         return f"{rule}: {told['message']}"
     place = f"{told['where']}: " if told["where"] else ""
-    return f"{rule}: {place}{told['received']}; {told['remedy']}"
+    return "; ".join(filter(None, (f"{rule}: {place}{told['received']}", told["remedy"])))
 
 
 def _table(judged: Iterable[_Judged]) -> Iterator[str]:

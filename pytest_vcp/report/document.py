@@ -63,13 +63,16 @@ def _variant(
     }
 
 
+_TOLD = ("message", "expected", "received", "where", "remedy", "traceback")
+
+
 def _rule(title: str, level: Level, outcome: Outcome) -> dict[str, str]:
     found = outcome.as_json()
     return {
         "outcome": found["kind"],
         "level": level,
         "title": title,
-        **{key: found[key] for key in ("message", "expected", "received", "where", "remedy")},
+        **{key: found[key] for key in _TOLD},
     }
 
 

@@ -79,7 +79,8 @@ def _text(outcome: Outcome) -> str:
     title = BY_ID[outcome.rule].title
     if outcome.kind == "error":
         return f"{title}\n{outcome.message}\n{outcome.remedy}"
-    return f"{title}\nexpected {outcome.expected}\nfound {outcome.received}\nfix: {outcome.remedy}"
+    fix = f"\nfix: {outcome.remedy}" if outcome.remedy else ""
+    return f"{title}\nexpected {outcome.expected}\nfound {outcome.received}{fix}"
 
 
 def _place(where: str, recorder: Recorder) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Summary:
             told = [
                 f"expected: {outcome.expected}",
                 f"found: {outcome.received}{place}",
-                f"fix: {outcome.remedy}",
+                f"fix: {outcome.remedy}" if outcome.remedy else "",
             ]
         return "<br>".join([title, *(self._plain(text) for text in told if text)])
 

@@ -11,9 +11,13 @@ from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Viola
 from pytest_vcp.rules import BY_ID, Level
 from pytest_vcp.settings.waivers import Waiver
 from pytest_vcp.suite import page
+from pytest_vcp.worker.failure import WorkerFailure
 
 # Why a rule has no outcome in a run that was interrupted, or stopped at its first failure.
 CUT_SHORT = "the run ended before it"
+
+# Of a traceback, the end tells most.
+_MOST_LINES = 120
 
 Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", "error"]
 
@@ -24,7 +28,7 @@ class Outcome:
 
     `variant` is empty for a rule of the package as a whole. `expected`, `received`, `where` and
     `remedy` are filled for a broken rule; `message` is the one line that says why, for every
-    outcome but `passed`.
+    outcome but `passed`. `traceback` is the whole story of what the model raised.
     """
 
     rule: str
@@ -35,6 +39,7 @@ class Outcome:
     received: str = ""
     where: str = ""
     remedy: str = ""
+    traceback: str = ""
 
     def as_json(self) -> dict[str, str]:
         """Plain values, as they travel between processes."""
@@ -45,13 +50,14 @@ class Outcome:
         title = f"{self.rule}: {BY_ID[self.rule].title}"
         if self.kind in ("failed", "advice"):
             place = f" ({self.where})" if self.where else ""
-            return [
+            told = [
                 title,
                 f"  expected  {self.expected}",
                 f"  found     {self.received}{place}",
                 f"  fix       {self.remedy}",
                 f"  page      {page(self.rule)}",
             ]
+            return [line for line in told if self.remedy or not line.startswith("  fix")]
         if self.kind == "error":
             return [title, f"  error     {self.message}", f"  do        {self.remedy}"]
         return [title, f"  {self.kind}  {self.message}"]
@@ -76,6 +82,7 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Le
             received=_one_line(problem.received),
             where=_one_line(str(problem.where)) if problem.where else "",
             remedy=_one_line(problem.remedy),
+            traceback=_traceback(problem.__cause__),
         )
     if isinstance(problem, Unverified):
         return Outcome(rule, variant, "unverified", message=_one_line(problem.reason))
@@ -128,6 +135,14 @@ def unrecorded(variant: str, problem: str) -> Outcome:
         message=_one_line(f"the expected output can't be kept in the package: {problem}"),
         remedy="make the package directory writable, or leave --vcp-record-expected out",
     )
+
+
+def _traceback(cause: BaseException | None) -> str:
+    """What a process told of the exception that ended its work: the last lines of a long story."""
+    if not isinstance(cause, WorkerFailure):
+        return ""
+    lines = cause.traceback.encode("utf-8", "backslashreplace").decode().splitlines()
+    return "\n".join(lines[-_MOST_LINES:])
 
 
 def _one_line(text: str) -> str:

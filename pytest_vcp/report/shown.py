@@ -7,6 +7,7 @@ import pytest
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.rulebook.violations import ToolError, Violation
 
+_IN_FULL = 2  # -vv
 _NOT_JUDGED = ("unverified", "skipped")
 
 
@@ -18,7 +19,10 @@ def show(
     *,
     strict: bool,
 ) -> None:
-    """Give the report of a test the outcome of its rule; `strict` lets advice fail."""
+    """Give the report of a test the outcome of its rule; `strict` lets advice fail.
+
+    With -vv, the traceback of what the model raised stands below.
+    """
     if outcome.kind in _NOT_JUDGED:
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
@@ -26,4 +30,7 @@ def show(
         report.outcome = "passed"
         report.longrepr = None
     elif isinstance(problem, (Violation, ToolError)):
-        report.longrepr = "\n".join(outcome.lines())
+        told = outcome.lines()
+        if item.config.get_verbosity() >= _IN_FULL:
+            told += [f"    {line}" for line in outcome.traceback.splitlines()]
+        report.longrepr = "\n".join(told)

@@ -185,7 +185,7 @@ def _brief(outcome: Outcome) -> str:
     place = f"{outcome.where}: " if outcome.where else ""
     if outcome.kind == "error":
         return f"{outcome.rule}: {outcome.message}"
-    return f"{outcome.rule}: {place}{outcome.received}; {outcome.remedy}"
+    return "; ".join(filter(None, (f"{outcome.rule}: {place}{outcome.received}", outcome.remedy)))
 
 
 def _unverified(verdict: Verdict) -> Iterator[str]:

@@ -29,9 +29,14 @@ class Location:
         return self.path if self.line is None else f"{self.path}:{self.line}"
 
 
+# Where the author's own code raised what nobody knows a cure for: what it said, and where, is all.
+NO_REMEDY = ""
+
+
 class Violation(AssertionError):
     """A rule does not hold: the package is at fault, and here is what to do about it.
 
+    Raised from the failure of a process, it brings the traceback of that along.
     `binds` is whether it fails the run where the rule is required; what does not is advice, however
     binding its rule.
     """

@@ -18,5 +18,5 @@ def answer(attempt: Attempt, expected: str) -> Mapping[str, Any]:
             received=attempt.failure.summary,
             remedy=attempt.failure.remedy or "make predict end with a result or with an exception",
             where=attempt.failure.where,
-        )
+        ) from attempt.failure
     return attempt.reply
