@@ -10,7 +10,7 @@ from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violat
 from pytest_vcp.rulebook.wording import and_others, did_you_mean, listed
 from pytest_vcp.rules import rule
 from pytest_vcp.source.artifact_sources import ArtifactSource
-from pytest_vcp.source.artifact_use import artifact_reads
+from pytest_vcp.source.artifact_use import artifact_reads, swapped
 from pytest_vcp.source.calls import load_context_problem, predict_problem
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.package import CODE, DATA, ModelPackage
@@ -190,7 +190,8 @@ def test_vcp117_every_artifact_that_is_read_is_given(
             received="none",
             remedy="declare what lies in model_data/: --vcp-artifact NAME=PATH",
         )
-    lacking = [read for read in artifact_reads(vcp_wrapper) if read.key not in given]
+    reads = artifact_reads(vcp_wrapper)
+    lacking = [read for read in reads if read.key not in given]
     if lacking:
         first = lacking[0]
         raise Violation(
@@ -198,6 +199,17 @@ def test_vcp117_every_artifact_that_is_read_is_given(
             received=f"{' and '.join(map(short, given))}{and_others(len(lacking))}",
             remedy=f"name it so: --vcp-artifact {short(first.key)}=PATH, or read what is given",
             where=first.where,
+        )
+    paths = dict(vcp_settings.artifacts)
+    crossed = swapped(reads, paths)
+    if crossed:
+        one, other = crossed
+        raise Violation(
+            expected=f"under each name the file that is read as that, {short(one.key)} for one",
+            received=f"{one.key}={paths[one.key]} and {other.key}={paths[other.key]}",
+            remedy="swap the two paths",
+            where=one.where,
+            binds=one.takes(paths[one.key]) is False,
         )
 
 

@@ -7,8 +7,10 @@ Only what `load_context` reads in every case counts: a key that is read under a 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from pathlib import PurePosixPath
 
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.source.methods import Method
@@ -21,12 +23,37 @@ _CONDITIONAL = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.GeneratorExp, ast.ListCom
 _BRANCHES = (ast.If, ast.Try, ast.For, ast.AsyncFor, ast.While, ast.Match)
 
 
+# What hands a path on, or opens it for somebody else.
+_PASSES_ON = ("open", "str", "Path", "pathlib.Path", "os.fspath")
+# What a function reads, by the last part of its name and, of those that many libraries have, by
+# the name of the library too.
+_READS: Mapping[str, tuple[str, ...]] = {
+    "np.load": (".npy", ".npz"),
+    "numpy.load": (".npy", ".npz"),
+    "json.load": (".json",),
+    "yaml.safe_load": (".yaml", ".yml"),
+    "torch.load": (".pt", ".pth", ".bin", ".ckpt", ".tar"),
+    "joblib.load": (".joblib", ".pkl", ".gz"),
+    "pickle.load": (".pkl", ".pickle"),
+    "load_file": (".safetensors",),
+    "read_csv": (".csv", ".tsv", ".txt", ".gz"),
+    "read_parquet": (".parquet",),
+    "read_h5ad": (".h5ad", ".h5"),
+}
+
+
 @dataclass(frozen=True)
 class ArtifactRead:
-    """A key of ``context.artifacts``, and where it is read."""
+    """A key of ``context.artifacts``, the function that is given its path, and where."""
 
     key: str
+    reader: str
     where: Location
+
+    def takes(self, path: str) -> bool | None:
+        """Whether the function reads files of such a name; None where that is not known."""
+        suffixes = _READS.get(self.reader) or _READS.get(self.reader.rpartition(".")[2])
+        return None if suffixes is None else PurePosixPath(path).suffix in suffixes
 
 
 def artifact_reads(wrapper: WrapperFacts | NotFound) -> tuple[ArtifactRead, ...]:
@@ -38,12 +65,30 @@ def artifact_reads(wrapper: WrapperFacts | NotFound) -> tuple[ArtifactRead, ...]
         return ()
     path = method.where.path
     return tuple(
-        ArtifactRead(key, Location(path, line)) for key, line in _read(method.node.body, {""})
+        ArtifactRead(key, reader, Location(path, line))
+        for key, reader, line in _read(method.node.body, {""})
     )
 
 
-def _read(statements: Sequence[ast.stmt], names: set[str]) -> Iterator[tuple[str, int]]:
-    """Keys and lines; `names` are the local names of the artifacts."""
+def swapped(
+    reads: Sequence[ArtifactRead], given: Mapping[str, str]
+) -> tuple[ArtifactRead, ArtifactRead] | None:
+    """Two keys that were given each other's paths, as each of their names or readers says."""
+    known = {read.key: read for read in reads if read.key in given}
+    for one, other in combinations(known.values(), 2):
+        here, there = given[one.key], given[other.key]
+        crossed = one.takes(there) and other.takes(here)
+        straight = one.takes(here) is False and other.takes(there) is False
+        if crossed and straight:
+            return one, other
+        stems = PurePosixPath(here).stem, PurePosixPath(there).stem
+        if stems == (other.key, one.key):
+            return one, other
+    return None
+
+
+def _read(statements: Sequence[ast.stmt], names: set[str]) -> Iterator[tuple[str, str, int]]:
+    """Keys, readers and lines; `names` are the local names of the artifacts."""
     for statement in statements:
         if isinstance(statement, _BRANCHES):
             if _may_leave(statement):
@@ -61,7 +106,7 @@ def _read(statements: Sequence[ast.stmt], names: set[str]) -> Iterator[tuple[str
             names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
 
 
-def _keys(node: ast.AST, names: set[str]) -> Iterator[tuple[str, int]]:
+def _keys(node: ast.AST, names: set[str], reader: str = "") -> Iterator[tuple[str, str, int]]:
     if isinstance(node, (*_CONDITIONAL, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return
     if (
@@ -71,9 +116,11 @@ def _keys(node: ast.AST, names: set[str]) -> Iterator[tuple[str, int]]:
         and isinstance(node.slice, ast.Constant)
         and isinstance(node.slice.value, str)
     ):
-        yield node.slice.value, node.lineno
+        yield node.slice.value, reader, node.lineno
+    if isinstance(node, ast.Call) and ast.unparse(node.func) not in _PASSES_ON:
+        reader = ast.unparse(node.func)
     for child in ast.iter_child_nodes(node):
-        yield from _keys(child, names)
+        yield from _keys(child, names, reader)
 
 
 def _is_artifacts(node: ast.AST, names: set[str]) -> bool:

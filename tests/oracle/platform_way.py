@@ -29,6 +29,7 @@ ARTIFACT = "mlflow_model_artifact"
 # Ends what hangs; no verdict depends on it.
 _HANG_SECONDS = 300
 _LOCK = "requirements.txt"
+_OUTPUT = "test_output.json"
 _AT_START = """\
 import os, sys
 if os.path.realpath(sys.prefix).startswith({within!r}):
@@ -44,8 +45,12 @@ class Said:
     line: str = ""
 
 
-def follow(package: Path, options: Iterable[str], scratch: Path) -> Said:
-    """Go the whole way with a package; the artifact stays in it."""
+def follow(package: Path, options: Iterable[str], scratch: Path, *, anew: bool = True) -> Said:
+    """Go the whole way with a package; the artifact stays in it.
+
+    Without `anew`, the prediction is made in the environment of the packager, by the same command:
+    for a package whose lock, and whose view of its environment, is that of a sound one.
+    """
     try:
         environment = _environment(package / _LOCK, scratch / "cache")
     except (RuntimeError, OSError, ValueError, ToolError) as problem:
@@ -54,7 +59,7 @@ def follow(package: Path, options: Iterable[str], scratch: Path) -> Said:
     refused = run_packager(package, options, environment, scratch)
     if refused is not None:
         return Said("packager", refused)
-    refused = predict(package, environment, scratch)
+    refused = predict(package, environment, scratch) if anew else predict_in(package, environment)
     return Said() if refused is None else Said("prediction", refused)
 
 
@@ -110,13 +115,23 @@ def predict(package: Path, environment: Environment, scratch: Path) -> str | Non
         }
         version = environment.version
         variables |= pyenv.variables(scratch / "pyenv", version, interpreter.executable, variables)
-        command = [
-            *("mlflow", "models", "predict", "--model-uri", ARTIFACT, "--content-type", "json"),
-            *("--input-path", f"{ARTIFACT}/serving_input_example.json"),
-            *("--output-path", "test_output.json", "--env-manager", "virtualenv"),
-        ]
-        refused = _run(command, package, variables)
-    if refused is None and not (package / "test_output.json").is_file():
+        return _predict(package, "virtualenv", variables)
+
+
+def predict_in(package: Path, environment: Environment) -> str | None:
+    """Predict likewise, in an environment that is there."""
+    path = os.pathsep.join([str(environment.python.parent), os.environ["PATH"]])
+    return _predict(package, "local", {"PATH": path})
+
+
+def _predict(package: Path, manager: str, variables: Mapping[str, str]) -> str | None:
+    command = [
+        *("mlflow", "models", "predict", "--model-uri", ARTIFACT, "--content-type", "json"),
+        *("--input-path", f"{ARTIFACT}/serving_input_example.json"),
+        *("--output-path", _OUTPUT, "--env-manager", manager),
+    ]
+    refused = _run(command, package, variables)
+    if refused is None and not (package / _OUTPUT).is_file():
         return "the command wrote no output file"
     return refused
 

@@ -26,7 +26,17 @@ from tests.runs import COMMAND_RULES, Run, run_vcp
 
 WRAPPER = Path("model_code", "pbmc_pca_mlflow_model.py")
 OUTCOMES = {"passed", "failed", "advice", "waived", "unverified", "skipped", "error"}
-RULE_KEYS = {"outcome", "level", "title", "message", "expected", "received", "where", "remedy"}
+RULE_KEYS = {
+    "outcome",
+    "level",
+    "title",
+    "message",
+    "expected",
+    "received",
+    "where",
+    "remedy",
+    "traceback",
+}
 VARIANT = {
     "verdict",
     "fix_first",

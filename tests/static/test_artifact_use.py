@@ -92,3 +92,54 @@ def test_a_constructor_without_required_arguments(
         assert judge(StaticSettings(reference))["VCP118"] is None
     else:
         assert f"needs {needs}" in violation(StaticSettings(reference), "VCP118").received
+
+
+READS = (
+    "self.weights = np.load(context.artifacts['weights'])\n"
+    "self.genes = json.load(open(context.artifacts['genes']))"
+)
+SWAPPED: dict[str, tuple[str, tuple[tuple[str, str], ...], bool]] = {
+    "what reads them": (READS, (("weights", "genes.json"), ("genes", "pca.npz")), True),
+    "with a third": (
+        f"{READS}\nself.a = context.artifacts['a']",
+        (("a", "a"), ("weights", "deep/genes.json"), ("genes", "deep/pca.npz")),
+        True,
+    ),
+    "their names": (
+        "self.net = Net(context.artifacts['encoder'], context.artifacts['decoder'])",
+        (("encoder", "decoder.pt"), ("decoder", "encoder.pt")),
+        False,
+    ),
+}
+NOT_SWAPPED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "as they are read": (READS, (("weights", "pca.npz"), ("genes", "genes.json"))),
+    "one of a name of its own": (READS, (("weights", "pca.npz"), ("genes", "genes.txt"))),
+    "both of names of their own": (READS, (("weights", "one.dat"), ("genes", "two.dat"))),
+    "one reader is not known": (
+        READS.replace("np.load", "read"),
+        (("weights", "genes.json"), ("genes", "pca.npz")),
+    ),
+    "one file for both": (READS, (("weights", "all.npz"), ("genes", "all.npz"))),
+    "one is named as the other": (
+        "self.net = Net(context.artifacts['encoder'], context.artifacts['decoder'])",
+        (("encoder", "decoder.pt"), ("decoder", "decoder.pt")),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SWAPPED)
+def test_two_that_are_swapped_are_told(reference: Path, case: str) -> None:
+    body, artifacts, binds = SWAPPED[case]
+    loading(reference, body)
+    told = judge(StaticSettings(reference, artifacts=artifacts))["VCP117"]
+    assert isinstance(told, Violation)
+    assert told.remedy == "swap the two paths"
+    assert told.binds is binds
+    assert str(told.where).startswith(WRAPPER)
+
+
+@pytest.mark.parametrize("case", NOT_SWAPPED)
+def test_two_that_are_not_swapped_are_sound(reference: Path, case: str) -> None:
+    body, artifacts = NOT_SWAPPED[case]
+    loading(reference, body)
+    assert judge(StaticSettings(reference, artifacts=artifacts))["VCP117"] is None
