@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
 
 _SAME = "the same predictions as in the trial, within tolerance"
+# A process that is forked from one with several threads may wait for a lock that nobody holds.
+_NO_FORK = "start no pool by fork in predict: the server has threads; use threads, or spawn"
 _SERVER = "keep nothing that belongs to a thread or a process: open it where it is used"
 
 
@@ -118,17 +120,23 @@ def _require_first_answer(visit: Visit) -> None:
         raise Violation(
             expected=f"{visit.command} predicts on the serving example",
             received=first.told(),
-            remedy=_SERVER,
+            remedy=_NO_FORK if first.hung else _SERVER,
             where=visit.where,
         )
 
 
 def _require_survived(request: BadRequest) -> None:
-    if request.must_refuse and not request.answer.is_json_error:
+    if request.must_refuse and not (request.answer.is_json_error or request.answer.hung):
         raise Violation(
             expected=f"HTTP 4xx and JSON for {request.what}",
             received=request.answer.told(),
             remedy="leave MLflow's checks of requests in force; don't replace them from model_code",
+        )
+    if request.answer.hung:
+        raise Violation(
+            expected=f"an answer to {request.what}",
+            received=request.answer.told(),
+            remedy=_NO_FORK,
         )
     if not request.alive:
         raise Violation(

@@ -95,8 +95,10 @@ class MlflowCommands:
                 down=down,
                 left=server.shut_down(),
             )
-        first, bad = visitor.first(), visitor.bad()
-        if CONCURRENT_RULE in self._wanted:
+        first = visitor.first()
+        bad = () if first.hung else visitor.bad()
+        hangs = first.hung or any(request.answer.hung for request in bad)
+        if CONCURRENT_RULE in self._wanted and not hangs:
             visitor.at_once()
         return visitor.found(
             command=server.shown,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import math
@@ -29,8 +30,8 @@ _SHUT_DOWN_SECONDS = 15.0
 class Answer:
     """What came back for one request, in `seconds`.
 
-    `status` is the HTTP status, None where there was none, for the reason in `problem`. `document`
-    is the body as strict JSON, None where it is none.
+    `status` is the HTTP status, None where there was none, for the reason in `problem`; `hung` is
+    whether it was waited for in vain. `document` is the body as strict JSON, None where it is none.
     """
 
     status: int | None
@@ -38,6 +39,7 @@ class Answer:
     body: bytes = b""
     document: Any = None
     problem: str | None = None
+    hung: bool = False
 
     @property
     def is_json_error(self) -> bool:
@@ -170,12 +172,15 @@ class Server:
             received = response.read()
         except (OSError, http.client.HTTPException) as problem:
             took = time.monotonic() - begun
+            if isinstance(problem, TimeoutError):
+                return Answer(None, took, problem=f"no answer within {seconds:g} s", hung=True)
             why = f"no answer: {type(problem).__name__} after {took:.1f} s"
             return Answer(None, took, problem=why)
         finally:
             connection.close()
         took = time.monotonic() - begun
-        return Answer(response.status, took, received, _strict_json(received))
+        hung = response.status == http.HTTPStatus.GATEWAY_TIMEOUT
+        return Answer(response.status, took, received, _strict_json(received), hung=hung)
 
 
 def _strict_json(body: bytes) -> Any:

@@ -79,8 +79,10 @@ class Visitor:
         found = []
         for what, must_refuse, body in self._bad_bodies():
             answer = self._server.invoke(body)
-            found.append(BadRequest(what, must_refuse, answer, self._server.goes_on()))
-            if not found[-1].alive:
+            # Whatever is asked of a server that hangs would be waited for in vain as well.
+            alive = not answer.hung and self._server.goes_on()
+            found.append(BadRequest(what, must_refuse, answer, alive))
+            if not alive:
                 return tuple(found)
         self._keep("after bad requests", self._server.invoke(self._body(self._request)))
         return tuple(found)
