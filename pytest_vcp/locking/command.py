@@ -68,6 +68,10 @@ def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
         f"  dropped  {option}: only {PINNED} had it; an option to keep belongs into {DECLARED}"
         for option in done.dropped
     ]
+    lines += [
+        f"  behind   {pin.line()}: existing pins were kept; --vcp-lock=upgrade keeps none"
+        for pin in done.behind
+    ]
     if done.is_new:
         return [*lines, f"  new      there was no {PINNED}"]
     if not done.is_written:

@@ -13,6 +13,7 @@ from pytest_vcp.environment.installer import pip_environ, surroundings, try_out
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
+from pytest_vcp.locking.ages import Behind, behind
 from pytest_vcp.locking.companions import Companions, companions_of, without_notes
 from pytest_vcp.locking.compilers import Compilation, pip_compile, uv_compile
 from pytest_vcp.locking.declared import markers_of, options_to_carry, read_declared
@@ -45,7 +46,8 @@ _REMEDIES = {
 class Locked:
     """A lock in its place. `by` is the compiler, `note` why it was not uv where that is there.
 
-    `companions` are the constraints under which it was compiled.
+    `companions` are the constraints under which it was compiled. `behind` are new pins that old
+    ones hold back.
     `is_new`: there was none before; `is_written`: the file is not as it was. `dropped` are the
     options that only the old lock had.
     """
@@ -57,6 +59,7 @@ class Locked:
     is_written: bool
     dropped: tuple[str, ...]
     companions: Companions
+    behind: tuple[Behind, ...]
 
 
 def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progress) -> Locked:
@@ -102,15 +105,17 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         text = without_local_versions(text, asked_for)
     if (settings.pkg_dir / DECLARED).read_bytes() != source:
         raise ToolError(f"{DECLARED} was changed while it was locked", "run again")
-    new = tuple(parse_lines(text, PINNED))
+    changed = changes(old.pinned, tuple(parse_lines(text, PINNED)))
     return Locked(
         by=by,
         note=note,
-        changes=changes(old.pinned, new),
+        changes=changed,
         is_new=PINNED in old.missing,
         is_written=put(settings.pkg_dir / PINNED, text),
         dropped=_dropped(old.pinned, options),
         companions=companions,
+        # Without a pin to keep, nothing but requirements.in holds anything back.
+        behind=behind(changed.added, options, job.environ) if seed else (),
     )
 
 
