@@ -261,7 +261,7 @@ def _required(arguments: ast.arguments) -> list[str]:
 
 def _layout_remedy(name: str, found: str | None) -> str:
     if name == "requirements.txt":
-        return "pin all that requirements.in needs: pytest --vcp-lock"
+        return "complete requirements.in, then pin all that it needs: pytest --vcp-lock"
     if found and found.rstrip("/").lower() == name.rstrip("/").lower():
         return f"rename {found} to {name}"
     return f"create {name}, {_HOLDS[name]}"

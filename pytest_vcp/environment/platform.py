@@ -18,6 +18,7 @@ from pytest_vcp import locks
 from pytest_vcp.environment.build import Environment, prepare_tool
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.watched import Progress
+from pytest_vcp.requirements.lock import parse_lines
 from pytest_vcp.settings.policy import Policy
 
 _HERE = Path(__file__).parent
@@ -45,11 +46,9 @@ def platform_environment(
 
 def _lock(policy: Policy, cache_dir: Path) -> Path:
     """The lock that is shipped for the policy's MLflow; without one, what its line says."""
-    pins = (Requirement(line) for line in policy.pinned_requirements)
-    pin = next((pin for pin in pins if canonicalize_name(pin.name) == "mlflow"), None)
-    wanted = Requirement("mlflow") if pin is None else pin
-    shipped = _HERE / f"platform-{str(wanted.specifier).removeprefix('==')}.txt"
-    if shipped.is_file():
+    wanted = _mlflow(policy)
+    shipped = _shipped(wanted)
+    if shipped is not None:
         return shipped
     text = f"{wanted}\n{_BESIDES}\n"
     folder = cache_dir / "platforms"
@@ -59,3 +58,23 @@ def _lock(policy: Policy, cache_dir: Path) -> Path:
         if not lock.exists():
             lock.write_text(text, encoding="utf-8")
     return lock
+
+
+def comes_with_mlflow(policy: Policy) -> frozenset[str]:
+    """The distributions, by canonical name, that the policy's MLflow needs, as far as is known."""
+    shipped = _shipped(_mlflow(policy))
+    lines = parse_lines(shipped.read_text(encoding="utf-8"), shipped.name) if shipped else ()
+    return frozenset(line.name for line in lines if line.name)
+
+
+def _mlflow(policy: Policy) -> Requirement:
+    """The line of the policy for MLflow; any release where there is none."""
+    pins = (Requirement(line) for line in policy.pinned_requirements)
+    pin = next((pin for pin in pins if canonicalize_name(pin.name) == "mlflow"), None)
+    return Requirement("mlflow") if pin is None else pin
+
+
+def _shipped(wanted: Requirement) -> Path | None:
+    """The lock of an MLflow that comes with the plugin."""
+    path = _HERE / f"platform-{str(wanted.specifier).removeprefix('==')}.txt"
+    return path if path.is_file() else None

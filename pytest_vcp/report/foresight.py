@@ -1,25 +1,38 @@
-"""What is still the template's in model_spec.py, for a to-do list that nothing was run for.
+"""What is still to be done and can be read from the files, for a list that nothing was run for.
 
-The rules on the signature and the example need an environment, which is not built while a rule of
-the files is broken. What is certain from the text alone is named ahead of them; it judges nothing.
+The rules on imports, the signature and the example need an environment, which is not built while a
+rule of the files is broken. What the text alone tells is named ahead of them; it judges nothing.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import re
+import sys
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from pytest_vcp.environment.platform import comes_with_mlflow
 from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.requirements.lock import DECLARED, read_lock
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.distribution_names import import_names
+from pytest_vcp.source.imported import imported_by
+from pytest_vcp.source.package import DATA, read_package
 from pytest_vcp.trial.spec import FILE
 
+# Passes for want of an artifact as well.
+_OF_ARTIFACTS = "VCP106"
+_ABSOLUTE = re.compile(r"[/~]|[A-Za-z]:[\\/]")
 
-class Remains(NamedTuple):
+
+@dataclass(frozen=True, order=True)
+class Remains:
     """Something that the author has yet to fill in: the rule that will ask for it, and where."""
 
     rule: str
-    line: int
+    place: str
     what: str
 
 
@@ -28,25 +41,78 @@ def foreseen(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterator[st
     if settings.artifact_only is not None:
         return
     for entry in remains(settings):
-        if entry.rule not in outcomes or outcomes[entry.rule].kind == "skipped":
-            yield f"then        {entry.rule}: {FILE}:{entry.line}: {entry.what}"
+        judged = outcomes.get(entry.rule)
+        if judged is None or judged.kind == "skipped" or entry.rule == _OF_ARTIFACTS:
+            yield f"then        {entry.rule}: {entry.place}: {entry.what}"
 
 
 def remains(settings: Settings) -> list[Remains]:
-    """What model_spec.py still has of the template, in the order of the rules."""
+    """What is still to be done, as far as the files tell it, in the order of the rules."""
+    found = [*_of_the_data(settings), *_of_the_imports(settings)]
+    with contextlib.suppress(OSError, SyntaxError, ValueError):
+        found += _of_the_spec(settings, ast.parse((settings.pkg_dir / FILE).read_bytes()))
+    return sorted(set(found))
+
+
+def _of_the_data(settings: Settings) -> Iterator[Remains]:
+    """That nothing lies in model_data/."""
+    data = settings.pkg_dir / DATA
+    if data.is_dir() and not any(path.is_file() for path in data.rglob("*")):
+        yield Remains(_OF_ARTIFACTS, f"{DATA}/", "it is empty; put the weights there")
+
+
+def _of_the_imports(settings: Settings) -> Iterator[Remains]:
+    """What is imported and, as far as names tell, comes with nothing that is asked for."""
     try:
-        tree = ast.parse((settings.pkg_dir / FILE).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return []
-    found = []
+        imported = imported_by(read_package(settings.pkg_dir, settings.target_python))
+        lock = read_lock(settings.pkg_dir)
+    except OSError:
+        return
+    names = {line.name for line in (*lock.declared, *lock.pinned) if line.name}
+    names |= comes_with_mlflow(settings.policy)
+    known = sys.stdlib_module_names.union(*(import_names(name) for name in names))
+    told: set[str] = set()
+    for entry in imported:
+        if entry.top not in known | told:
+            told.add(entry.top)
+            what = f"probably nothing in {DECLARED} provides {entry.top}; name what does, then lock"
+            yield Remains("VCP213", str(entry.where), what)
+
+
+def _of_the_spec(settings: Settings, tree: ast.AST) -> Iterator[Remains]:
+    """What model_spec.py still has of the template, and inputs that can't be right."""
+    policy = settings.policy
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "outputs" and _is_empty(node.value):
             what = "outputs=Schema([]) is empty; declare what predict returns as TensorSpec"
-            found.append(Remains("VCP401", node.value.lineno, what))
-        if isinstance(node, ast.Constant) and node.value == settings.policy.placeholders.input:
+            yield Remains("VCP401", f"{FILE}:{node.value.lineno}", what)
+        if isinstance(node, ast.Constant) and node.value == policy.placeholders.input:
             what = f"{node.value} is the template's; name a small real input of your own"
-            found.append(Remains("VCP504", node.lineno, what))
-    return sorted(found)
+            yield Remains("VCP504", f"{FILE}:{node.lineno}", what)
+        if isinstance(node, ast.Dict):
+            for uri in _inputs(node, policy.input_column):
+                if uri.value != policy.placeholders.input and (wrong := _wrong(settings, uri)):
+                    yield Remains("VCP504", f"{FILE}:{uri.lineno}", wrong)
+
+
+def _inputs(node: ast.Dict, column: str) -> Iterator[ast.Constant]:
+    """The texts that a dictionary has under the name of the column of inputs."""
+    for key, value in zip(node.keys, node.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == column:
+            entries = value.elts if isinstance(value, (ast.List, ast.Tuple)) else [value]
+            for entry in entries:
+                if isinstance(entry, ast.Constant) and isinstance(entry.value, str):
+                    yield entry
+
+
+def _wrong(settings: Settings, uri: ast.Constant) -> str | None:
+    """Why an input can't be right, and what to do; None where that can't be told."""
+    path = str(uri.value)
+    if _ABSOLUTE.match(path):
+        return f"{path} is absolute; copy it into the package, and name it from there"
+    if not path or "://" in path or (settings.pkg_dir / path).exists():
+        return None
+    return f"{path} is not there; put a small real input there"
 
 
 def _is_empty(node: ast.expr) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.mutants import append_text, replace_text
 from fixtures.scaffold import CLASS, write_scaffold
 from tests.runs import Run, run_vcp
 
@@ -20,9 +21,16 @@ def to_do(run: Run) -> list[str]:
 def test_with_its_class_the_list_is_in_the_order_of_the_work(tmp_path: Path) -> None:
     run = run_vcp(write_scaffold(tmp_path), [CLASS])
     assert run.code == 1, run.output
-    assert to_do(run) == ["VCP101", "VCP104", "VCP107", "VCP109", "VCP117", "VCP401", "VCP504"], (
-        run.output
-    )
+    assert to_do(run) == [
+        "VCP101",
+        "VCP104",
+        "VCP107",
+        "VCP109",
+        "VCP117",
+        "VCP106",
+        "VCP401",
+        "VCP504",
+    ], run.output
     assert "Traceback" not in run.output
     assert run.variant["figures"] is None, "no worker was started"
 
@@ -31,7 +39,8 @@ def test_with_its_class_the_list_is_in_the_order_of_the_work(tmp_path: Path) -> 
 def test_with_its_placeholder_variant(tmp_path: Path, variant: str) -> None:
     run = run_vcp(write_scaffold(tmp_path), [f"--vcp-variant={variant}"])
     assert run.code == 1, run.output
-    assert to_do(run) == ["VCP101", "VCP107", "VCP109", "VCP401", "VCP504"], run.output
+    expected = ["VCP101", "VCP107", "VCP109", "VCP106", "VCP401", "VCP504"]
+    assert to_do(run) == expected, run.output
     assert "Traceback" not in run.output
 
 
@@ -46,3 +55,60 @@ def test_each_thing_to_do_is_a_line_with_its_place(tmp_path: Path) -> None:
         "model_spec.py:12:",
     ):
         assert place in verdict, run.output
+
+
+IMPORTS = """
+import json
+import numpy as np
+import pandas
+import scanpy as sc
+from PIL import Image
+import zarr
+try:
+    import cupy
+except ImportError:
+    cupy = None
+"""
+
+
+def told(run: Run, rule: str) -> list[str]:
+    """What the list says of a rule that was not judged yet."""
+    return re.findall(rf"^ +then +{rule}: (.*)$", run.output, re.MULTILINE)
+
+
+def test_imports_that_nothing_provides_are_told_before_the_lock(tmp_path: Path) -> None:
+    package = write_scaffold(tmp_path)
+    (package / "model_code" / "cells.py").write_text(IMPORTS, encoding="utf-8")
+    append_text(package / "requirements.in", "zarr\n")
+    run = run_vcp(package, [CLASS])
+    lines = told(run, "VCP213")
+    assert [line.partition(": ")[0] for line in lines] == ["model_code/cells.py:5"], run.output
+    assert "probably nothing in requirements.in provides scanpy" in lines[0]
+    assert "complete requirements.in, then pin all that it needs" in run.output
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("example_data/cells.h5ad", "is not there"),
+        ("/data/cells.h5ad", "is absolute"),
+        ("C:\\\\cells.h5ad", "is absolute"),
+        ("~/cells.h5ad", "is absolute"),
+        ("model_code/__init__.py", None),
+    ],
+)
+def test_inputs_that_can_t_be_right_are_told(uri: str, problem: str | None, tmp_path: Path) -> None:
+    package = write_scaffold(tmp_path)
+    replace_text(package / "model_spec.py", "path/to/example.h5ad", uri)
+    lines = told(run_vcp(package, [CLASS]), "VCP504")
+    assert len(lines) == (problem is not None)
+    assert all(problem in line for line in lines if problem)
+
+
+def test_an_empty_model_data_is_told(tmp_path: Path) -> None:
+    package = write_scaffold(tmp_path)
+    assert told(run_vcp(package, [CLASS]), "VCP106") == [
+        "model_data/: it is empty; put the weights there"
+    ]
+    (package / "model_data" / "weights.npz").write_bytes(b"weights")
+    assert told(run_vcp(package, [CLASS]), "VCP106") == []
