@@ -1,0 +1,31 @@
+"""docs/oracle.md tells of every package, and of none that the platform refuses in silence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fixtures.mutations import MUTATIONS
+from fixtures.references import REFERENCES
+from tests.strangers.test_strangers import STRANGERS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "oracle.md").read_text(encoding="utf-8")
+_SECTION = re.compile(r"^### \[(VCP\d+)\]\(rules/\1\.md\): .*\n((?:.*\n)*?)(?=^#|\Z)", re.MULTILINE)
+_ROW = re.compile(r"^\| (?!mutant |-)([^|]+) \|", re.MULTILINE)
+
+
+def test_every_mutant_has_a_row() -> None:
+    rows = {(rule, name) for rule, part in _SECTION.findall(PAGE) for name in _ROW.findall(part)}
+    assert rows == {(entry.rule, entry.name.replace("_", " ")) for entry in MUTATIONS}
+
+
+def test_every_sound_package_has_a_row() -> None:
+    kinds = {"reference": REFERENCES, "stranger": STRANGERS}
+    for kind, packages in kinds.items():
+        for package in packages:
+            row = f"| {kind} {package.name.replace('_', ' ')} | "
+            assert row in PAGE, f"{row} is missing: python -m tests.oracle.table"
+
+
+def test_nothing_is_refused_by_the_platform_alone() -> None:
+    assert "| missed here |" not in PAGE
