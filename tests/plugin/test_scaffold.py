@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fixtures.mutants import append_text, replace_text
+from fixtures.references import PCA_50
 from fixtures.scaffold import CLASS, write_scaffold
+from tests.mutations.judging import assert_accepted
 from tests.runs import Run, run_vcp
 
 
@@ -112,3 +115,36 @@ def test_an_empty_model_data_is_told(tmp_path: Path) -> None:
     ]
     (package / "model_data" / "weights.npz").write_bytes(b"weights")
     assert told(run_vcp(package, [CLASS]), "VCP106") == []
+
+
+# What an author does about each thing of the first list, with the work of a reference package.
+DONE: dict[str, tuple[str, ...]] = {
+    "VCP101": ("requirements.in", "requirements.txt"),
+    "VCP104": ("model_code",),
+    "VCP106": ("model_data",),
+    "VCP107": ("LICENSE",),
+    "VCP109": ("metadata.yaml",),
+    "VCP117": (),
+    "VCP401": ("model_spec.py",),
+    "VCP504": ("example_data",),
+}
+
+
+def test_what_the_first_list_says_is_all_that_is_to_be_done(tmp_path: Path) -> None:
+    """One run builds an environment, and it is conformant."""
+    package = write_scaffold(tmp_path)
+    listed = to_do(run_vcp(package, [CLASS]))
+    sound = PCA_50.copy(tmp_path)
+    for rule in listed:
+        for name in DONE[rule]:
+            _replace(package / name, sound / name)
+    run = run_vcp(package, PCA_50.options)
+    assert_accepted(run, recorded=False)
+
+
+def _replace(path: Path, by: Path) -> None:
+    if by.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(by, path)
+    else:
+        shutil.copy(by, path)
