@@ -51,10 +51,13 @@ class Stranger:
     variables: Mapping[str, str] = field(default_factory=dict)
     place: str | None = None
 
-    def build(self, parent: Path, python: Path) -> Path:
-        """Write the package into `parent` and return the path of its mlflow_pkg."""
+    def build(self, parent: Path, python: Path, lock_from: Path = LOCK_FROM) -> Path:
+        """Write the package into `parent` and return the path of its mlflow_pkg.
+
+        `lock_from` is the package that its requirements are those of.
+        """
         package = parent / "mlflow_pkg"
-        self._write(parent / self.place if self.place else package, python)
+        self._write(parent / self.place if self.place else package, python, lock_from)
         if self.place:
             package.symlink_to(self.place)
         return package
@@ -63,18 +66,18 @@ class Stranger:
         """The files without the indentation that they have here."""
         return {name: textwrap.dedent(text).lstrip("\n") for name, text in self.files.items()}
 
-    def write_sources(self, folder: Path) -> None:
+    def write_sources(self, folder: Path, lock_from: Path = LOCK_FROM) -> None:
         """Write everything but weights and inputs."""
         (folder / "model_data").mkdir(parents=True)
         for name in ("requirements.in", "requirements.txt"):
-            shutil.copy(LOCK_FROM / name, folder)
+            shutil.copy(lock_from / name, folder)
         (folder / "LICENSE").write_text(_LICENCE, encoding="utf-8")
         for name, text in self.sources().items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
 
-    def _write(self, folder: Path, python: Path) -> None:
-        self.write_sources(folder)
+    def _write(self, folder: Path, python: Path, lock_from: Path) -> None:
+        self.write_sources(folder, lock_from)
         self.before(folder)
         if self.make:
             isolated = (str(python), "-I", "-B", "-X", "utf8", "-c")
