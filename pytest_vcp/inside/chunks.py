@@ -1,9 +1,11 @@
-"""One chunk of each array of an input: whether what lies behind the headers can be read, too."""
+"""One chunk of each array of an input: whether what lies behind the headers can be read, too.
+
+A compression that the library does not know is left to the model, which may bring it along when it
+is loaded.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import math
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +15,8 @@ from .plain import first_line
 
 # A chunk is read as a whole: a larger one is left to the model.
 _MOST_BYTES = 1 << 28
-# What HDF5 says where a compression is no part of it.
-_OF_A_PLUGIN = "filter"
-_PLUGINS = "hdf5plugin"
+# What HDF5 and zarr say of a compression that they do not know.
+_COMPRESSION = ("is not registered", "filter plugin", "codec")
 
 
 def in_hdf5(path: str, library: Any) -> str | None:
@@ -30,17 +31,21 @@ def _in_datasets(file: Any, library: Any) -> str | None:
             return None
         if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > _MOST_BYTES:
             return None
-        return _unreadable(name, lambda: _with_plugins(lambda: _first_of(item)))
+        return _unreadable(name, lambda: _first_of(item))
 
     found: str | None = file.visititems(look)
     return found
 
 
-def in_zarr(array: Any, name: str) -> str | None:
+def in_zarr(root: Any, name: str) -> str | None:
     """What is wrong with the first chunk of an array of a zarr store; None where it is read."""
-    if math.prod(array.chunks) * array.dtype.itemsize > _MOST_BYTES:
-        return None
-    return _unreadable(name or "the array", lambda: _first_of(array))
+
+    def read() -> None:
+        array = root[name] if name else root
+        if math.prod(array.chunks) * array.dtype.itemsize <= _MOST_BYTES:
+            _first_of(array)
+
+    return _unreadable(name or "the array", read)
 
 
 def in_parquet(file: Any) -> str | None:
@@ -63,6 +68,12 @@ def in_archive(archive: Any) -> str | None:
     return next(filter(None, problems), None)
 
 
+def problem_of(error: Exception) -> str | None:
+    """What a reader says, in one line; None where it does not know the compression."""
+    told = f"{type(error).__name__}: {first_line(error)}"
+    return None if any(sign in told.lower() for sign in _COMPRESSION) else told
+
+
 def _first_of(array: Any) -> Any:
     return array[(0,) * len(array.shape)]
 
@@ -71,17 +82,6 @@ def _unreadable(name: str, read: Callable[[], object]) -> str | None:
     try:
         read()
     except Exception as problem:  # noqa: BLE001 - readers raise what they like
-        return f"{name} can't be read: {type(problem).__name__}: {first_line(problem)}"
+        told = problem_of(problem)
+        return told and f"{name} can't be read: {told}"
     return None
-
-
-def _with_plugins(read: Callable[[], object]) -> object:
-    """Read; where a compression is missing that the environment has, with that."""
-    try:
-        return read()
-    except OSError as refusal:
-        if _OF_A_PLUGIN not in str(refusal):
-            raise
-        with contextlib.suppress(ImportError):
-            importlib.import_module(_PLUGINS)
-        return read()

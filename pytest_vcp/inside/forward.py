@@ -28,7 +28,7 @@ def load(state: Reply, params: Reply) -> Reply:
     started = time.perf_counter()
     with not_compared():
         state["model"] = mlflow.pyfunc.load_model(params["artifact"])
-    state["as_loaded"] = platform_packager.as_loaded(state["model"].unwrap_python_model())
+    state["as_loaded"] = platform_packager.as_loaded(_python_model(state["model"]))
     return {
         "seconds": time.perf_counter() - started,
         "gpu": device.visible(),
@@ -157,6 +157,14 @@ def parsed_rows(model: Any, payload: Reply) -> tuple[Any, Any]:
     if isinstance(data, dict):
         data = pandas.DataFrame({name: list(values) for name, values in data.items()})
     return data, arguments
+
+
+def _python_model(model: Any) -> Any:
+    """The author's object; None where another flavour of MLflow has none."""
+    try:
+        return model.unwrap_python_model()
+    except Exception:  # noqa: BLE001 - MLflow's own, of several types
+        return None
 
 
 def _other_params(model: Any, given: Reply | None) -> Reply | None:

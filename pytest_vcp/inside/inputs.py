@@ -55,7 +55,7 @@ def _opened(path: str) -> Reply:
     except TooOld as library:
         found["too_old"], found["problem"] = library.args
     except Exception as error:  # noqa: BLE001 - readers raise what they like
-        found["problem"] = f"{type(error).__name__}: {first_line(error)}"
+        found["problem"] = chunks.problem_of(error)
     return found
 
 
@@ -154,7 +154,7 @@ def _zarr(path: str) -> str | None:
         nothing = _nothing_in(_length(root["obs"]), _length(root["var"]))
         if nothing:
             return nothing
-    problems = (chunks.in_zarr(root[name] if name else root, name) for name in arrays)
+    problems = (chunks.in_zarr(root, name) for name in arrays)
     return next(filter(None, problems), None)
 
 

@@ -5,7 +5,6 @@ It calls the class without arguments, and pickles the object after load_context 
 
 from __future__ import annotations
 
-import copy
 import importlib
 import inspect
 from collections.abc import Callable
@@ -33,10 +32,13 @@ def without_arguments(wrapper: Callable[..., Any]) -> str | None:
 
 
 def as_loaded(model: Any) -> Any:
-    """The object as load_context has left it: what predicting adds is not in the copy."""
-    if any(name in entry.__dict__ for entry in _own_classes(model) for name in _OWN_WAYS):
-        return model
-    return copy.copy(model)
+    """What load_context has put on the object, without what predicting adds later.
+
+    The object itself where its class says how it is pickled, or keeps nothing by name.
+    """
+    its_own = any(name in entry.__dict__ for entry in _own_classes(model) for name in _OWN_WAYS)
+    held = getattr(model, "__dict__", None)
+    return model if its_own or held is None else dict(held)
 
 
 def pickled(state: Reply, params: Reply) -> Reply:
@@ -45,7 +47,7 @@ def pickled(state: Reply, params: Reply) -> Reply:
     problem = _problem(loaded)
     attribute = None
     if problem is not None:
-        held = getattr(loaded, "__dict__", {})
+        held = loaded if isinstance(loaded, dict) else getattr(loaded, "__dict__", {})
         attribute = next((name for name, value in held.items() if _problem(value)), None)
     return {"problem": problem, "attribute": attribute}
 

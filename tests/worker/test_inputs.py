@@ -118,3 +118,19 @@ def test_a_chunk_of_a_store(name: str, tmp_path: Path, make_worker: MakeWorker) 
     head = f"{_HEAD}import zarr\n"
     found = opened(tmp_path / name, script, VAE, make_worker, head=head)
     assert found["problem"].startswith(problem), found
+
+
+def test_a_compression_that_the_model_may_bring_along(
+    tmp_path: Path, make_worker: MakeWorker
+) -> None:
+    skip_on_another_python(VAE)
+    script = """
+        root = zarr.open_group(path, mode="w", zarr_format=2)
+        root.create_array("counts", data=numpy.arange(99))
+        metadata = os.path.join(path, "counts", ".zarray")
+        found = json.load(open(metadata))
+        json.dump({**found, "compressor": {"id": "of_a_library"}}, open(metadata, "w"))
+    """
+    head = f"{_HEAD}import json, zarr\n"
+    found = opened(tmp_path / "counts.zarr", script, VAE, make_worker, head=head)
+    assert found == {"problem": None, "lacking": None, "too_old": None}
