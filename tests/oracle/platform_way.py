@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,14 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.platform import platform_environment
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import load_policy
+from tests.warm import runs, session
 
 ARTIFACT = "mlflow_model_artifact"
 # Ends what hangs; no verdict depends on it.
 _HANG_SECONDS = 300
 _LOCK = "requirements.txt"
 _OUTPUT = "test_output.json"
+_IMPORTED = ("mlflow.pyfunc", "mlflow.models", "mlflow.cli", "numpy", "pandas", "anndata")
 _AT_START = """\
 import os, sys
 if os.path.realpath(sys.prefix).startswith({within!r}):
@@ -56,7 +58,10 @@ def follow(package: Path, options: Iterable[str], scratch: Path, *, anew: bool =
     except (RuntimeError, OSError, ValueError, ToolError) as problem:
         told = str(problem)
         return Said("environment", told.partition("could not be built: ")[2] or told)
-    refused = run_packager(package, options, environment, scratch)
+    if anew:
+        refused = run_packager(package, options, environment, scratch)
+    else:
+        refused = _run_warm(environment, MANUAL, packager_options(options), package)
     if refused is not None:
         return Said("packager", refused)
     refused = predict(package, environment, scratch) if anew else predict_in(package, environment)
@@ -115,25 +120,44 @@ def predict(package: Path, environment: Environment, scratch: Path) -> str | Non
         }
         version = environment.version
         variables |= pyenv.variables(scratch / "pyenv", version, interpreter.executable, variables)
-        return _predict(package, "virtualenv", variables)
+        refused = _run(["mlflow", *_predicting("virtualenv")], package, variables)
+        return refused or _no_output(package)
 
 
 def predict_in(package: Path, environment: Environment) -> str | None:
     """Predict likewise, in an environment that is there."""
-    path = os.pathsep.join([str(environment.python.parent), os.environ["PATH"]])
-    return _predict(package, "local", {"PATH": path})
+    mlflow = environment.python.with_name("mlflow")
+    refused = _run_warm(environment, mlflow, _predicting("local"), package)
+    return refused or _no_output(package)
 
 
-def _predict(package: Path, manager: str, variables: Mapping[str, str]) -> str | None:
-    command = [
-        *("mlflow", "models", "predict", "--model-uri", ARTIFACT, "--content-type", "json"),
+def _run_warm(
+    environment: Environment, script: Path, arguments: Sequence[str], package: Path
+) -> str | None:
+    """Run a script of an environment, whose interpreter has imported MLflow already."""
+    pool = session.current()
+    own = {"PATH": os.pathsep.join([str(environment.python.parent), os.environ["PATH"]])}
+    if pool is None:
+        return _run([str(environment.python), str(script), *arguments], package, own)
+    server = runs.Served("by hand", environment.python, _IMPORTED)
+    surroundings = {**os.environ, **own}
+    status, printed = runs.run_script(
+        pool, server, script, arguments, package, surroundings, _HANG_SECONDS
+    )
+    return None if status == 0 else _told(printed.decode("utf-8", "replace"), status)
+
+
+def _predicting(manager: str) -> list[str]:
+    """The arguments of the documented command."""
+    return [
+        *("models", "predict", "--model-uri", ARTIFACT, "--content-type", "json"),
         *("--input-path", f"{ARTIFACT}/serving_input_example.json"),
         *("--output-path", _OUTPUT, "--env-manager", manager),
     ]
-    refused = _run(command, package, variables)
-    if refused is None and not (package / _OUTPUT).is_file():
-        return "the command wrote no output file"
-    return refused
+
+
+def _no_output(package: Path) -> str | None:
+    return None if (package / _OUTPUT).is_file() else "the command wrote no output file"
 
 
 def _run(command: list[str], package: Path, variables: Mapping[str, str]) -> str | None:
@@ -165,5 +189,8 @@ def _run(command: list[str], package: Path, variables: Mapping[str, str]) -> str
         return f"no end within {_HANG_SECONDS} s"
     if done.returncode == 0:
         return None
-    last = words.last_line(done.stdout)
-    return words.raised(done.stdout) or last or f"exit status {done.returncode}"
+    return _told(done.stdout, done.returncode)
+
+
+def _told(printed: str, status: int) -> str:
+    return words.raised(printed) or words.last_line(printed) or f"exit status {status}"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import _pytest
@@ -67,18 +68,43 @@ def run_pytest(
     `cache` is where the environments lie whose workers may be warm. Raises TimeoutExpired after
     `timeout` seconds, as subprocess does.
     """
+    server = Served("pytest", Path(sys.executable), _modules())
+    given = (str(pool.directory), str(cache), *arguments)
+    return run_script(pool, server, _MAIN, given, cwd, environ, timeout)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server is told: its role, its interpreter, and what it imports."""
+
+    role: str
+    python: Path
+    modules: Sequence[str]
+
+
+def run_script(
+    pool: Pool,
+    server: Served,
+    script: Path,
+    arguments: Sequence[str],
+    cwd: Path,
+    environ: Mapping[str, str],
+    timeout: float,
+) -> tuple[int, bytes]:
+    """Run a script in a process that is forked from a server; see `run_pytest`."""
     output, theirs = os.pipe()
     with Path("/dev/null").open("rb") as empty, open(output, "rb", buffering=0) as stream:
         try:
             request = Request(
-                script=_MAIN,
-                arguments=(str(pool.directory), str(cache), *arguments),
+                script=script,
+                arguments=arguments,
                 environ=environ,
                 cwd=cwd,
                 new_session=False,
                 descriptors=(empty.fileno(), theirs, theirs),
             )
-            process = pool.fork("pytest", [sys.executable], _modules(), pool.environ, request)
+            command = [str(server.python)]
+            process = pool.fork(server.role, command, server.modules, pool.environ, request)
         finally:
             os.close(theirs)
         return _finish(process, stream.fileno(), timeout)
