@@ -22,7 +22,9 @@ def test_the_lock_of_the_reference_package(tmp_path: Path, by: str) -> None:
     package.pinned.unlink()
     missing = judge(StaticSettings(package.folder))["VCP101"]
     assert isinstance(missing, Violation)
-    assert missing.remedy == "pin all that requirements.in needs: pytest --vcp-lock"
+    assert (
+        missing.remedy == "complete requirements.in, then pin all that it needs: pytest --vcp-lock"
+    )
     assert f"by {by} in" in package.locked()
     assert violated(StaticSettings(package.folder)) == []
     pins = {line.name for line in read_lock(package.folder).pinned}
