@@ -33,9 +33,9 @@ What the platform's own way says of every package of the tests, beside what this
 platform's own way is pip on the lock, a re-implementation of the platform's packager
 (`benchmarks/manual.py`), and `mlflow models predict --env-manager virtualenv` by the platform's
 MLflow, in the package directory, on the shipped serving example. MLflow makes the environment of
-the prediction itself, and finds the packages of the lock in it already. For mutants of the sections
-1, 4 to 7 and 9, which leave the environment as it is, the command predicts in that of the packager
-(`--env-manager local`).
+the prediction itself, and finds the packages of the lock in it already. For mutants that leave the
+lock as it is, but for those of the sections 3 and 8, the command predicts in the environment of the
+packager (`--env-manager local`).
 
 A package that the platform's own way refuses is refused here, or its author is told so as advice:
 the command that writes this page fails otherwise. A package that the platform's own way takes can
