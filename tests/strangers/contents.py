@@ -44,7 +44,9 @@ ARCHIVE = Stranger(
                 def __init__(self, **settings):
                     self.settings = settings
                     self.mode = Mode("sum")
-                    self.limits = Limits(0.0, settings["nested"]["µ"][1])
+                    # The platform's own packager gives none.
+                    nested = settings.get("nested", {"µ": [0.0, 1.0]})
+                    self.limits = Limits(0.0, nested["µ"][1])
                     self.pattern = re.compile(r"\\w+", re.UNICODE)
                     self.file = Path("stats.pkl")
                     self.levels = frozenset({1, 2, 3})
