@@ -29,19 +29,30 @@ def _work(name: str) -> Callable[..., object] | None:
 
 
 @cache
-def _stages(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
-    """The stages that are entered before a fact is worked out, by itself and by others."""
+def _read(name: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The stages that the work on a fact enters, and what else of the facts it asks for."""
     work = _work(name)
-    if work is None or name in seen:
-        return frozenset()
-    tree = ast.parse(textwrap.dedent(inspect.getsource(work)))
-    found: set[str] = set()
-    for node in ast.walk(tree):
+    if work is None:
+        return frozenset(), frozenset()
+    stages, asked = set(), set()
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(work)))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._gates.enter":
-            found.add(ast.literal_eval(node.args[1]))
+            stages.add(ast.literal_eval(node.args[1]))
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
-            found |= _stages(node.attr, seen | {name})
-    return frozenset(found)
+            asked.add(node.attr)
+    return frozenset(stages), frozenset(asked)
+
+
+def _stages(name: str) -> Iterator[str]:
+    """The stages that are entered before a fact is worked out, by itself and by others."""
+    seen, pending = set(), [name]
+    while pending:
+        current = pending.pop()
+        if current not in seen:
+            seen.add(current)
+            stages, asked = _read(current)
+            yield from stages
+            pending.extend(asked)
 
 
 def _entered(rule: str) -> Iterator[str]:
