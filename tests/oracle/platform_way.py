@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from tests.warm import runs, session
 ARTIFACT = "mlflow_model_artifact"
 # Ends what hangs; no verdict depends on it.
 _HANG_SECONDS = 120
-_HANGS = f"no end within {_HANG_SECONDS} s"
 _LOCK = "requirements.txt"
 _OUTPUT = "test_output.json"
 _IMPORTED = ("mlflow.pyfunc", "mlflow.models", "mlflow.cli", "numpy", "pandas", "anndata")
@@ -147,7 +147,8 @@ def _run_warm(
             pool, server, script, arguments, package, surroundings, _HANG_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return _HANGS
+        # What it has left running may hold its output open.
+        return _run([str(environment.python), str(script), *arguments], package, own)
     return None if status == 0 else _told(printed.decode("utf-8", "replace"), status)
 
 
@@ -176,24 +177,26 @@ def _run(command: list[str], package: Path, variables: Mapping[str, str]) -> str
         ),
         Path(command[0]),
     )
-    try:
-        done = subprocess.run(
-            [str(program), *command[1:]],
-            cwd=package,
-            env=surroundings,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_HANG_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return _HANGS
+    # A file, since what it leaves running would keep a pipe open.
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run(
+                [str(program), *command[1:]],
+                cwd=package,
+                env=surroundings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_HANG_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no end within {_HANG_SECONDS} s"
+        output.seek(0)
+        printed = output.read().decode("utf-8", "replace")
     if done.returncode == 0:
         return None
-    return _told(done.stdout, done.returncode)
+    return _told(printed, done.returncode)
 
 
 def _told(printed: str, status: int) -> str:
