@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures.mutations import MUTATIONS
 from pytest_vcp.rules import BY_ID, RULES
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +103,8 @@ def read_results(path: Path) -> Iterator[Told]:
 
 def page(told: Sequence[Told]) -> str:
     """The page as Markdown."""
-    return "\n".join([_INTRODUCTION, *_counts(told), *_sound(told), *_broken(told)]) + "\n"
+    parts = [*_counts(told), *_sound(told), *_broken(told), *_untried(told)]
+    return "\n".join([_INTRODUCTION, *parts]) + "\n"
 
 
 def _counts(told: Sequence[Told]) -> Iterator[str]:
@@ -147,6 +149,16 @@ def _of_rule(rule: str, told: Sequence[Told]) -> Iterator[str]:
         found = " ".join((*entry.failed, *(f"{advised} (advice)" for advised in entry.advice)))
         yield f"| {name} | {_way(entry)} | {found or entry.verdict} |"
     yield ""
+
+
+def _untried(told: Sequence[Told]) -> Iterator[str]:
+    """The mutants of which nothing was recorded: they need another Python, or the run was ended."""
+    tried = {entry.name for entry in told if entry.kind == "mutant"}
+    left = [entry for entry in MUTATIONS if f"{entry.rule}-{entry.name}" not in tried]
+    if left:
+        yield "## Not tried\n"
+        yield from (f"- {entry.rule}: {entry.name.replace('_', ' ')}" for entry in left)
+        yield ""
 
 
 def _way(entry: Told) -> str:
