@@ -126,17 +126,17 @@ def _require_first_answer(visit: Visit) -> None:
 
 
 def _require_survived(request: BadRequest) -> None:
-    if request.must_refuse and not (request.answer.is_json_error or request.answer.hung):
-        raise Violation(
-            expected=f"HTTP 4xx and JSON for {request.what}",
-            received=request.answer.told(),
-            remedy="leave MLflow's checks of requests in force; don't replace them from model_code",
-        )
     if request.answer.hung:
         raise Violation(
             expected=f"an answer to {request.what}",
             received=request.answer.told(),
             remedy=_NO_FORK,
+        )
+    if request.must_refuse and not request.answer.is_json_error:
+        raise Violation(
+            expected=f"HTTP 4xx and JSON for {request.what}",
+            received=request.answer.told(),
+            remedy="leave MLflow's checks of requests in force; don't replace them from model_code",
         )
     if not request.alive:
         raise Violation(

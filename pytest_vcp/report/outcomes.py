@@ -50,14 +50,13 @@ class Outcome:
         title = f"{self.rule}: {BY_ID[self.rule].title}"
         if self.kind in ("failed", "advice"):
             place = f" ({self.where})" if self.where else ""
-            told = [
+            return [
                 title,
                 f"  expected  {self.expected}",
                 f"  found     {self.received}{place}",
-                f"  fix       {self.remedy}",
+                *([f"  fix       {self.remedy}"] if self.remedy else []),
                 f"  page      {page(self.rule)}",
             ]
-            return [line for line in told if self.remedy or not line.startswith("  fix")]
         if self.kind == "error":
             return [title, f"  error     {self.message}", f"  do        {self.remedy}"]
         return [title, f"  {self.kind}  {self.message}"]

@@ -17,6 +17,7 @@ from fixtures.references import PACKAGES, REFERENCES, Reference
 from pytest_vcp.commands.mlflow_commands import SERVER_RULES
 from tests.gpus import skip_on_another_python
 from tests.mutations.judging import RECORDED
+from tests.mutations.test_mutations import title
 from tests.oracle.platform_way import follow
 from tests.runs import PREDICT_RULES, Run, run_vcp
 from tests.strangers.building import Stranger
@@ -29,10 +30,6 @@ Recorder = Callable[[str, object], None]
 
 # The sections whose defects may show in an environment that MLflow has made itself.
 _ABOUT_ENVIRONMENTS = ("3", "8")
-
-
-def title(mutation: Mutation) -> str:
-    return f"{mutation.rule}-{mutation.name}"
 
 
 def sound_lock(mutation: Mutation) -> Path:

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fixtures.environments import environment_of
-from tests.oracle.platform_way import ARTIFACT, run_packager
+from tests.oracle.platform_way import ARTIFACT, TOLD_AS_ADVICE, run_packager
 from tests.runs import Run, run_vcp
 
 # What the platform's packager leaves in every artifact, and what only a package can tell.
 _ITS_OWN = frozenset({"VCP606", "VCP608"})
-# The advice that tells of a package which the platform's packager refuses, and this one takes.
-_ITS_WAY = ("VCP118", "VCP808")
 # Kept out of the way of the platform's packager, which refuses an artifact that is there.
 _BY_THE_RUN = "by_the_run"
 
@@ -31,19 +29,19 @@ def assert_every_entrance_agrees(
     every artifact is advice. What it refuses had been told.
     """
     assert run.code == 0, run.output
-    _assert_agrees(run, _verified(package, ARTIFACT, variables), frozenset())
+    _assert_agrees(run, _verified(package, variables), frozenset())
     (package / ARTIFACT).rename(package / _BY_THE_RUN)
     environment = environment_of(package / "requirements.txt")
     surroundings = {**os.environ, **(variables or {})}
     refused = run_packager(package, options, environment, scratch, surroundings)
-    told = [rule for rule in _ITS_WAY if run.outcomes[rule] == "advice"]
+    told = [rule for rule in TOLD_AS_ADVICE if run.outcomes[rule] == "advice"]
     assert (refused is not None) is bool(told), refused
     if refused is None:
-        _assert_agrees(run, _verified(package, ARTIFACT, variables), _ITS_OWN)
+        _assert_agrees(run, _verified(package, variables), _ITS_OWN)
 
 
-def _verified(package: Path, artifact: str, variables: Mapping[str, str] | None) -> Run:
-    again = run_vcp(package, [f"--vcp-verify-artifact={artifact}"], env=variables)
+def _verified(package: Path, variables: Mapping[str, str] | None) -> Run:
+    again = run_vcp(package, [f"--vcp-verify-artifact={ARTIFACT}"], env=variables)
     assert again.code == 0, again.output
     assert again.report is not None
     assert again.report["verdict"] == "conformant", again.output

@@ -19,14 +19,13 @@ from pathlib import Path
 
 from fixtures.mutations import MUTATIONS
 from pytest_vcp.rules import BY_ID, RULES
+from tests.oracle.platform_way import TOLD_AS_ADVICE
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "oracle.md"
 _CORPUS = "tests/oracle/corpus.py"
 _ON_THE_HUB = "## How it shows itself on the hub"
 _MOST = 110
-# The advice that tells of a package which the platform's packager refuses, and this one takes.
-_ITS_WAY = frozenset({"VCP118", "VCP808"})
 _INTRODUCTION = """\
 # The oracle
 
@@ -65,7 +64,7 @@ class Told:
         if self.refused_by:
             if self.verdict != "conformant":
                 return "both refuse"
-            return "told as advice" if _ITS_WAY & {*self.advice} else "missed here"
+            return "told as advice" if TOLD_AS_ADVICE & {*self.advice} else "missed here"
         return "both accept" if self.verdict == "conformant" else "refused here alone"
 
 
