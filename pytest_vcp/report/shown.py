@@ -31,6 +31,7 @@ def show(
         report.longrepr = None
     elif isinstance(problem, (Violation, ToolError)):
         told = outcome.lines()
-        if item.config.get_verbosity() >= _IN_FULL:
+        # The option is the terminal's: `-p no:terminal` leaves pytest without it.
+        if item.config.getoption("verbose", 0) >= _IN_FULL:
             told += [f"    {line}" for line in outcome.traceback.splitlines()]
         report.longrepr = "\n".join(told)

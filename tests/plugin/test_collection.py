@@ -152,7 +152,7 @@ def test_the_verdict_is_told_at_every_loudness(package: Path, options: tuple[str
 @pytest.mark.parametrize("options", [("-p", "no:terminal"), ("--no-summary",)])
 def test_the_report_is_written_without_a_terminal(package: Path, options: tuple[str, ...]) -> None:
     run = run_vcp(package, [*OPTIONS, "--vcp-model-config-json=[]"], *options)
-    assert run.code == 1
+    assert run.code == 1, run.output
     assert run.report is not None
     assert run.report["verdict"] == "nonconformant"
 
