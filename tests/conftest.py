@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -15,6 +16,10 @@ from tests.warm import session
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Threads of a library for linear algebra that have nothing to do turn for a while before they
+# sleep, and there are some in each of a thousand processes.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Fixtures of several tests that run the plugin, by where they are: in a folder, or in a module.
 RUNS_OF_FOLDERS = frozenset({"any_of_them", "broken", "hostile", "packaged", "sound", "variants"})

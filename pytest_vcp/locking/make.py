@@ -105,7 +105,7 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         text = without_local_versions(text, asked_for)
     if (settings.pkg_dir / DECLARED).read_bytes() != source:
         raise ToolError(f"{DECLARED} was changed while it was locked", "run again")
-    changed = changes(old.pinned, tuple(parse_lines(text, PINNED)))
+    changed = changes(old.pinned, parse_lines(text, PINNED))
     return Locked(
         by=by,
         note=note,

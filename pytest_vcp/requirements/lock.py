@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -127,8 +127,8 @@ def read_lock(pkg_dir: Path) -> Lock:
     """Read both files; one that is missing counts as empty (VCP101 judges its presence)."""
     declared = read_text(pkg_dir / DECLARED)
     return Lock(
-        declared=tuple(parse_lines(declared, DECLARED)),
-        pinned=tuple(parse_lines(read_text(pkg_dir / PINNED), PINNED)),
+        declared=parse_lines(declared, DECLARED),
+        pinned=parse_lines(read_text(pkg_dir / PINNED), PINNED),
         commented_out=tuple(_commented_out(declared, DECLARED)),
         missing=frozenset(name for name in (DECLARED, PINNED) if not (pkg_dir / name).is_file()),
     )
@@ -138,7 +138,7 @@ def read_artifact_lock(path: Path) -> Lock:
     """Read the requirements.txt inside an artifact, which holds no requirements.in."""
     return Lock(
         declared=(),
-        pinned=tuple(parse_lines(read_text(path), PINNED)),
+        pinned=parse_lines(read_text(path), PINNED),
         commented_out=(),
         missing=frozenset() if path.is_file() else frozenset({PINNED}),
         declared_in_view=False,
@@ -155,12 +155,12 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8-sig", errors="replace")
 
 
-def parse_lines(text: str, file: str) -> Iterator[RequirementLine]:
+# A run reads the same lock for the files, the environment, the artifact and what it foresees.
+@lru_cache(maxsize=32)
+def parse_lines(text: str, file: str) -> tuple[RequirementLine, ...]:
     """The logical lines of a requirements file; `file` is its name in messages."""
-    for number, joined in _joined(text):
-        line = _COMMENT.sub("", joined).strip()
-        if line:
-            yield _parse(line, Location(file, number))
+    lines = ((number, _COMMENT.sub("", joined).strip()) for number, joined in _joined(text))
+    return tuple(_parse(line, Location(file, number)) for number, line in lines if line)
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:

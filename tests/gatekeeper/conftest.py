@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fixtures.environments import share
 from fixtures.references import PCA_50
 from tests.runs import Run, run_vcp
 
@@ -41,6 +42,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package = PCA_50.copy(tmp_path_factory.mktemp("author"))
     run = run_vcp(package, PCA_50.options)
     assert run.code == 0, run.output
+    share(package / "requirements.txt", package / ARTIFACT / "requirements.txt")
     return package
 
 

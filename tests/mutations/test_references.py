@@ -53,24 +53,36 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     before = entries(package)
     temporary = tmp_path_factory.mktemp("tmp")
     own = {"TMPDIR": str(temporary)}
-    run = run_vcp(package, sound.options, commands=COMMAND_RULES, cold=True, pictures=True, env=own)
+    commands = COMMAND_RULES if _is_first_of_its_package(sound) else ()
+    run = run_vcp(package, sound.options, commands=commands, cold=True, pictures=True, env=own)
     return Judged(package, before, run, temporary, sound)
+
+
+def _is_first_of_its_package(sound: Reference) -> bool:
+    """Whether MLflow's commands are run: what they do depends on the lock, which a package shares.
+
+    Each of them makes an environment. Where all is cold, they are run every time.
+    """
+    others = (entry for entry in REFERENCES if entry.package == sound.package)
+    return sound is next(others) or bool(os.environ.get("VCP_TEST_COLD"))
 
 
 def test_a_reference_is_accepted(judged: Judged) -> None:
     package, before, run, _, sound = judged
-    unserved = {"VCP804"} if "VCP215" in sound.advice else set()
+    with_commands = _is_first_of_its_package(sound)
+    unserved = {"VCP804"} if with_commands and "VCP215" in sound.advice else set()
     assert_accepted(run, advice=sound.advice | unserved)
-    assert len(run.variant["commands"]) == 2, run.output
+    assert len(run.variant["commands"]) == (2 if with_commands else 0), run.output
     added = {Path(entry).parts[0] for entry in entries(package) - before}
     assert added == {ARTIFACT}, run.output
 
 
 def test_nothing_of_a_run_stays_but_its_reports(judged: Judged) -> None:
-    package, _, _, temporary, _ = judged
+    package, _, _, temporary, sound = judged
     assert list(temporary.iterdir()) == []
     logs = {path.name for path in (package / ".vcp" / "logs").iterdir()}
-    assert {"default-mlflow-predict.log", "default-mlflow-serve.log"} <= logs
+    of_commands = {"default-mlflow-predict.log", "default-mlflow-serve.log"}
+    assert logs & of_commands == (of_commands if _is_first_of_its_package(sound) else set())
 
 
 def test_predict_command_gives_the_digest_of_the_report(judged: Judged) -> None:
