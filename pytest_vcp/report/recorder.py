@@ -57,6 +57,8 @@ class Recorder:
         self.run = run
         self.facts: dict[str, dict[str, Any]] = {name: {} for name in run.names}
         self.report_problem: str | None = None
+        # The page judges nothing: without it, a run is what it is.
+        self.page_problem: str | None = None
         # What went wrong beside the verdict, for people.
         self.troubles: list[str] = []
         # Whether something of that had been asked for.
@@ -273,7 +275,7 @@ class Recorder:
             if problem := self.facts[name].get("recording_problem"):
                 self._add(unrecorded(name, problem))
         try:
-            reports.write(self)
+            self.page_problem = reports.write(self)
         except OSError as failure:
             self.report_problem = str(failure)
         for name in () if cut_short else self.run.names:

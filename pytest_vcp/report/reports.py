@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_vcp import git_ignored
-from pytest_vcp.report import document
+from pytest_vcp.report import document, in_time
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.whole import put
 from pytest_vcp.settings.resolved import REPORT_DIR
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PAGE = "report.html"
 NAMES = (document.NAME, _PAGE)
+PAGE_SECONDS = 60.0
 # What `seen` takes down for people.
 _SEEN = ("signature", "tree", "lock", "environment")
 
@@ -50,8 +51,11 @@ def _is_ours(settings: Settings) -> bool:
     return settings.sources["report-dir"] == "default" and settings.report_dir == default
 
 
-def write(recorder: Recorder) -> None:
-    """Write both. Raises OSError for the first that can't be written."""
+def write(recorder: Recorder) -> str | None:
+    """Write both; why the page was left out, where it was.
+
+    Raises OSError for the first that can't be written.
+    """
     # Nobody needs what renders a page before there is one.
     from pytest_vcp.report import html
 
@@ -73,7 +77,13 @@ def write(recorder: Recorder) -> None:
         name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
         for name in recorder.run.names
     }
-    put(directory / _PAGE, html.render(report, more))
+    page = in_time.result(lambda: html.render(report, more), PAGE_SECONDS)
+    if page is None:
+        # One of an earlier run would be taken for that of this one.
+        (directory / _PAGE).unlink(missing_ok=True)
+        return f"left out, since it takes more than {PAGE_SECONDS:g} s to write"
+    put(directory / _PAGE, page)
+    return None
 
 
 def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class TerminalReport:
         for remark in recorder.remarks:
             terminalreporter.line(f"  waiver      {remark}")
         settings = recorder.run.settings
-        terminalreporter.line(f"  report      {_report(recorder.report_problem, settings)}")
+        terminalreporter.line(f"  report      {_report(recorder, settings)}")
         if settings.env_manager != "local" and (kept := cached.in_short(settings.cache_dir)):
             terminalreporter.line(f"  cache       {kept} ({near(settings.cache_dir)})")
 
@@ -226,10 +226,13 @@ def _commands(commands: list[dict[str, object]]) -> str:
     )
 
 
-def _report(problem: str | None, settings: Settings) -> str:
-    if problem is not None:
-        return _unwritten(problem)
-    return ", ".join(near(settings.report_dir / name) for name in reports.NAMES)
+def _report(recorder: Recorder, settings: Settings) -> str:
+    if recorder.report_problem is not None:
+        return _unwritten(recorder.report_problem)
+    report, page = (near(settings.report_dir / name) for name in reports.NAMES)
+    if recorder.page_problem is not None:
+        return f"{report} ({page}: {recorder.page_problem})"
+    return f"{report}, {page}"
 
 
 def _unwritten(problem: str) -> str:

@@ -123,7 +123,8 @@ def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
     """The reports of this run; one that could not be written may be there from an earlier run."""
     settings = recorder.run.variants[variant].settings
     if recorder.report_problem is None:
-        yield from (settings.report_dir / name for name in reports.NAMES)
+        names = reports.NAMES if recorder.page_problem is None else (document.NAME,)
+        yield from (settings.report_dir / name for name in names)
     if "attestation" in recorder.facts[variant]:
         yield attested.path_of(settings)
 

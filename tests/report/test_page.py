@@ -14,6 +14,7 @@ from fixtures.mutants import replace_text
 from fixtures.references import PCA_50
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.report.in_time import result
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.suite import page as page_of
 from tests.gatekeeper.conftest import Delivery, delivery, packaged
@@ -226,6 +227,33 @@ def test_a_page_that_can_not_be_written_is_told_as_the_report_is(tmp_path: Path)
     assert line.startswith("  report      not written: ")
     assert "report.html" in line
     assert run.report is not None
+
+
+def test_a_page_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
+    package = PCA_50.copy(tmp_path)
+    earlier = package / ".vcp" / "report.html"
+    earlier.parent.mkdir()
+    earlier.write_text("of another run", encoding="utf-8")
+    (package / "hurry.py").write_text(
+        "from pytest_vcp.report import reports\nreports.PAGE_SECONDS = 0\n", encoding="utf-8"
+    )
+    run = run_vcp(package, PCA_50.options, "-k", "vcp101", "-p", "hurry")
+    assert run.code == 0, run.output
+    assert run.outcomes["VCP101"] == "passed"
+    (line,) = (line for line in run.output.splitlines() if line.startswith("  report "))
+    assert line.endswith(
+        "report.json (./.vcp/report.html: left out, since it takes more than 0 s to write)"
+    )
+    assert not earlier.exists()
+
+
+@pytest.mark.parametrize("problem", [ValueError("no"), TimeoutError("its own")])
+def test_what_rendering_raises_is_raised(problem: Exception) -> None:
+    def work() -> None:
+        raise problem
+
+    with pytest.raises(type(problem), match=str(problem)):
+        result(work, 5)
 
 
 def test_nothing_is_judged_nothing_is_written(tmp_path: Path) -> None:
