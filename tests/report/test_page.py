@@ -156,7 +156,8 @@ def test_figures_have_bars(sound: Judged) -> None:
     # Four times, memory and artifact, three steps with time and memory.
     assert len(widths) == 4 + 2 + 2 * 3
     assert all(0 <= width <= 100 for width in widths)
-    assert widths.count(100) == 4
+    # One in each group, and whatever comes to the same as it.
+    assert widths.count(100) >= 4
     assert "768 observations" in page.part("figures").text
 
 
