@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from fixtures.environments import environment_of
+from fixtures.environments import environment_of, share
 from tests.oracle.platform_way import ARTIFACT, TOLD_AS_ADVICE, run_packager
 from tests.runs import Run, run_vcp
 
@@ -29,6 +29,7 @@ def assert_every_entrance_agrees(
     every artifact is advice. What it refuses had been told.
     """
     assert run.code == 0, run.output
+    share(package / "requirements.txt", package / ARTIFACT / "requirements.txt")
     _assert_agrees(run, _verified(package, variables), frozenset())
     (package / ARTIFACT).rename(package / _BY_THE_RUN)
     environment = environment_of(package / "requirements.txt")
