@@ -72,3 +72,10 @@ def test_two_v_show_it_in_the_terminal(tmp_path: Path) -> None:
 def test_a_remedy_is_given_where_it_fits(change: Change, rule: str, tmp_path: Path) -> None:
     run = judged(change, tmp_path)
     assert run.variant["rules"][rule]["remedy"], run.output
+
+
+def test_what_becomes_null_in_json_is_told_as_masked(tmp_path: Path) -> None:
+    run = judged(returning("return np.ma.masked_less(scores, 0)"), tmp_path)
+    assert_rejected(run, "VCP802")
+    told = run.variant["rules"]["VCP802"]["received"]
+    assert told == "the output has 1221 of 2400 values masked: null in JSON"

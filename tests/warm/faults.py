@@ -213,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
         "inside/outputs.py",
         "        if masked := int(numpy.ma.count_masked(array)):",
         "        if masked := 0:",
-        (_MUTANTS, "tests/plugin/test_comparing.py", "-k", "VCP802 or test_comparing"),
+        ("tests/report/test_causes.py", "-k", "masked"),
     ),
     Fault(
         "nobody listens to standard output",
