@@ -21,9 +21,16 @@ from pytest_vcp.progress import Progress
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.imported import imported_by
 from pytest_vcp.source.package import ModelPackage, read_package
 from pytest_vcp.trial.finished import Finished
 from pytest_vcp.trial.variant import Variant
+from pytest_vcp.worker.byte_code import (
+    FOR_COMMANDS,
+    FOR_MODELS,
+    FOR_STORES,
+    write_byte_code,
+)
 from pytest_vcp.worker.launching import Launcher, start
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
@@ -117,7 +124,25 @@ class Run:
                 python=self.settings.python,
             )
             self.environment = prepare(request, self.progress.later(), self._ends)
+            self._compile(self.environment, {*FOR_MODELS, *self._imported()})
         return self.environment
+
+    def _imported(self) -> set[str]:
+        """The modules that the model imports, as far as its files tell."""
+        if self.settings.artifact_only is None:
+            return {entry.module for entry in imported_by(self.package)}
+        code = self.settings.artifact_only / "code"
+        if not code.is_dir():
+            return set()
+        package = read_package(code, self.settings.target_python)
+        return {entry.module for entry in imported_by(package)}
+
+    def _compile(self, environment: Environment, modules: set[str]) -> None:
+        """Have the byte-code of what will be imported written, in an environment of our own."""
+        if environment.failure is None and environment.manager != "local":
+            write_byte_code(
+                environment.directory, environment.python, modules, self.progress.later()
+            )
 
     def platform(self) -> Environment:
         """The environment of the platform's own MLflow, built once. Raises ToolError."""
@@ -130,6 +155,8 @@ class Run:
                 self.progress.later(),
                 self._ends,
             )
+            modules = {*FOR_MODELS, *FOR_STORES, *FOR_COMMANDS}
+            self._compile(self._platform, modules)
         return self._platform
 
     def other_pythons(self, build: Environment, lock: Lock) -> Iterator[OtherPython]:

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.index_listing import Listed, read_listing
 from pytest_vcp.environment.inspection import Installed
-from pytest_vcp.environment.installer import failure_of, pip_command, pip_environ, surroundings
+from pytest_vcp.environment.installer import failure_of, pip_command, surroundings
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import RequirementLine
@@ -107,12 +107,12 @@ class DryRun:
             raise problem
 
 
-def environ_for(python: Path, lock: Iterable[RequirementLine]) -> dict[str, str]:
-    """The variables for pip: the places that the user's pip knows, and those that the lock names.
+def environ_for(environ: Mapping[str, str], lock: Iterable[RequirementLine]) -> dict[str, str]:
+    """The variables for pip: the places in `environ`, and those that the lock names.
 
     In variables, because `pip index` reads no file, and other users can see a command line.
     """
-    environ = pip_environ(python)
+    environ = dict(environ)
     for line in lock:
         for option in options_of(line) if line.kind == "option" else ():
             variable = _VARIABLES.get(option.name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.interpreters import clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
-from pytest_vcp.environment.watched import Progress
+from pytest_vcp.environment.watched import News, Progress
 from pytest_vcp.rulebook.violations import ToolError
 
 # Where distributions come from and how they are reached. Every other setting of the user's pip
@@ -40,9 +40,10 @@ SOURCE_SETTINGS = frozenset(
     }
 )
 _ASK_LIMIT_SECONDS = 120.0
-_TESTS = r"[/\\]tests?[/\\]"
-# Packages and modules that one process compiles as soon as several would.
-_FEW = 5
+
+
+class NotOnlyWheels(Exception):
+    """pip took a source archive, which only pip can build."""
 
 
 def install(
@@ -50,45 +51,41 @@ def install(
     lock: Path,
     report: Path,
     log: Path,
+    environ: Mapping[str, str],
     progress: Progress,
 ) -> BuildFailure | None:
     """Install the whole lock with the pip of `python`; None when that worked.
 
-    One call resolves, installs, and writes pip's installation report to `report` and its output
-    to `log`. Relative paths in the lock are taken from the lock's directory. Byte-code is left to
-    `compile_all`. Whatever is raised meanwhile (KeyboardInterrupt, a time-out), pip and its
+    pip resolves, writes its installation report to `report` and its output to `log`. `environ` is
+    that of `pip_environ`. Relative paths in the lock are taken from the lock's directory. No
+    byte-code is written. Whatever is raised meanwhile (KeyboardInterrupt, a time-out), pip and its
     children are gone.
     """
-    return _install(python, lock, ("--no-compile", "--report", report), log, progress)
+    options = ("--no-compile", "--report", report)
+    return _install(python, lock, options, log, environ, progress)
 
 
-def compile_all(python: Path, installed: Sequence[Path], log: Path, progress: Progress) -> None:
-    """Write the byte-code of what was installed: entries of site-packages, without their tests.
+def resolve(
+    python: Path,
+    lock: Path,
+    report: Path,
+    log: Path,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> BuildFailure | None:
+    """As `install`, but nothing is installed; what would be is in `report`.
 
-    pip would do it file by file, and take most of its time for that; here all processors help.
-    What does not compile (templates, code of another Python) is no matter, as it is none for pip.
+    Raises `NotOnlyWheels` as soon as pip takes anything that has to be built, before it is.
     """
-    code = [entry for entry in installed if _is_code(entry)]
-    if not code:
-        return
-    # Starting a process for each processor takes longer than a few files.
-    processors = ("-j", "0") if len(code) > _FEW else ()
-    options = ("-q", *processors, "-x", _TESTS)
-    command: list[str | Path] = [python, "-I", "-m", "compileall", *options, *code]
-    watched.run(
-        command,
-        clean_environ(),
-        log.parent,
-        log,
-        progress,
-        lambda line: None,
-        "compiling what was installed",
-    )
+    options = ("--dry-run", "--report", report)
+    return _install(python, lock, options, log, environ, progress, _only_wheels)
 
 
-def _is_code(entry: Path) -> bool:
-    """Whether something that lies in site-packages is a package or module to be compiled."""
-    return entry.suffix == ".py" if entry.is_file() else entry.suffix != ".dist-info"
+def _only_wheels(line: str) -> str | None:
+    """The progress that a line tells of; raises `NotOnlyWheels`."""
+    if pip_messages.takes_sources(line):
+        raise NotOnlyWheels(line.strip())
+    return pip_messages.progress_of(line)
 
 
 def try_out(python: Path, requirements: Path, log: Path, progress: Progress) -> BuildFailure | None:
@@ -97,13 +94,19 @@ def try_out(python: Path, requirements: Path, log: Path, progress: Progress) -> 
     What is installed there already does not count, and nothing is installed. Otherwise as
     `install`.
     """
-    return _install(python, requirements, ("--dry-run", "--ignore-installed"), log, progress)
+    options = ("--dry-run", "--ignore-installed")
+    return _install(python, requirements, options, log, pip_environ(python), progress)
 
 
 def _install(
-    python: Path, lock: Path, options: Sequence[str | Path], log: Path, progress: Progress
+    python: Path,
+    lock: Path,
+    options: Sequence[str | Path],
+    log: Path,
+    environ: Mapping[str, str],
+    progress: Progress,
+    news: News = pip_messages.progress_of,
 ) -> BuildFailure | None:
-    environ = pip_environ(python)
     command = [
         *pip_command(python),
         "install",
@@ -111,7 +114,6 @@ def _install(
         *options,
         *("--progress-bar", "off"),
     ]
-    news = pip_messages.progress_of
     status = watched.run(command, environ, lock.parent, log, progress, news, "starting pip")
     failure = failure_of(status, log)
     if failure is None:

@@ -24,6 +24,7 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.dry_run import DryRun, Unmet, environ_for
 from pytest_vcp.environment.index_listing import Listed
 from pytest_vcp.environment.inspection import Installed
+from pytest_vcp.environment.installer import pip_environ
 from pytest_vcp.environment.pip_messages import Refused
 from pytest_vcp.environment.resolution import applying
 from pytest_vcp.environment.watched import Progress
@@ -77,7 +78,7 @@ def judge_elsewhere(
         with tempfile.TemporaryDirectory(prefix="pytest-vcp-") as scratch:
             dry_run = DryRun(
                 python=environment.python,
-                environ=environ_for(environment.python, lock.pinned),
+                environ=environ_for(pip_environ(environment.python), lock.pinned),
                 target=there.version,
                 directory=directory,
                 scratch=Path(scratch),

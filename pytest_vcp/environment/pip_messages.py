@@ -73,6 +73,9 @@ _PROGRESS = (
     (re.compile(r"^\s*Installing build dependencies"), "installing build dependencies"),
     (re.compile(rf"^\s*Building wheel for {_NAME}"), "building a wheel for {}"),
 )
+_SOURCES = re.compile(
+    r"^\s*(?:Processing|Downloading|Using cached) \S+\.(?:zip|tgz|tar(?:\.\w+)?)(?:\s|$)"
+)
 _INSTALLING = re.compile(r"^Installing collected packages: (.*)")
 
 
@@ -86,6 +89,11 @@ def progress_of(line: str) -> str | None:
         if match:
             return words.format(*match.groups())
     return None
+
+
+def takes_sources(line: str) -> bool:
+    """Whether a line of pip's output says that something will have to be built."""
+    return _SOURCES.match(line) is not None
 
 
 # ------------------------------------------------------------------------------------------ notes

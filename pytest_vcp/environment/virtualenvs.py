@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from pytest_vcp.environment.installer import compile_all, install
+from pytest_vcp.environment import uv
+from pytest_vcp.environment.installer import NotOnlyWheels, install, pip_environ, resolve
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.slots import LOG, REPORT
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
-
-_COMPILED = "compileall.log"
 
 
 def make(
@@ -23,22 +23,26 @@ def make(
 
     Raises ToolError where virtualenv can't build on the interpreter.
     """
-    python = _create(directory, interpreter, progress)
-    # What it begins with is of use for installing, and to no model.
-    seeded = _entries(directory)
-    failure = install(python, lock, directory / REPORT, directory / LOG, progress)
-    if failure is None:
-        installed = sorted(_entries(directory) - seeded)
-        compile_all(python, installed, directory / _COMPILED, progress)
-    return python, failure
+    python = create(directory, interpreter, progress)
+    return python, _install(python, directory, lock, progress)
 
 
-def _entries(directory: Path) -> frozenset[Path]:
-    """What lies in the folders into which pip installs."""
-    return frozenset(directory.glob("lib*/python*/site-packages/*"))
+def _install(python: Path, directory: Path, lock: Path, progress: Progress) -> BuildFailure | None:
+    """Install the lock: with uv what pip chose, where both can, else with pip."""
+    report, log = directory / REPORT, directory / LOG
+    environ = pip_environ(python)
+    program = uv.find()
+    if program is not None and uv.fits(lock.read_text(encoding="utf-8", errors="replace")):
+        with suppress(NotOnlyWheels):
+            failure = resolve(python, lock, report, log, environ, progress)
+            if failure is not None:
+                return failure
+            if uv.install_chosen(program, python, lock, report, environ, progress):
+                return None
+    return install(python, lock, report, log, environ, progress)
 
 
-def _create(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
+def create(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
     """Create the empty virtual environment and return its interpreter."""
     virtualenv = import_module("virtualenv")  # 0.1 s to import, and needed only to build
     progress(f"creating a virtual environment on {interpreter}")

@@ -57,6 +57,12 @@ def import_module(state: State, params: Params) -> dict[str, Any]:
     }
 
 
+def compile(state: State, params: Params) -> dict[str, Any]:
+    """As `preimport`, and the byte-code of all that is imported is written where it is missing."""
+    sys.dont_write_bytecode = False
+    return preimport(state, params)
+
+
 def preimport(state: State, params: Params) -> dict[str, Any]:
     """Import `params["names"]` to have them ready; one that fails is reported, not raised."""
     started = time.perf_counter()

@@ -12,34 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.environment import pip_messages, watched
+from pytest_vcp.environment import pip_messages, uv, watched
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import DECLARED
 
 _ASK_LIMIT_SECONDS = 60.0
-# What uv may take from the user's environment: how to reach a place, never what to choose.
-_UV_KEPT = frozenset(
-    {
-        "UV_CACHE_DIR",
-        "UV_NO_CACHE",
-        "UV_HTTP_TIMEOUT",
-        "UV_HTTP_RETRIES",
-        "UV_KEYRING_PROVIDER",
-        "UV_NATIVE_TLS",
-        "UV_SYSTEM_CERTS",
-        "UV_INSECURE_HOST",
-        "UV_OFFLINE",
-    }
-)
-# pip's variables and the twins that uv has for them; pip separates by spaces.
-_TWINS = (
-    ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", " "),
-    ("PIP_EXTRA_INDEX_URL", "UV_INDEX", " "),
-    ("PIP_FIND_LINKS", "UV_FIND_LINKS", ","),
-    ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST", " "),
-    ("PIP_CERT", "SSL_CERT_FILE", " "),
-    ("PIP_PROXY", "ALL_PROXY", " "),
-)
 
 
 @dataclass(frozen=True)
@@ -81,38 +58,23 @@ def pip_compile(job: Compilation, progress: Progress) -> bool:
     return watched.run(command, job.environ, job.pkg_dir, job.log, progress, _news, doing) == 0
 
 
-def uv_compile(job: Compilation, uv: str, progress: Progress) -> bool:
+def uv_compile(job: Compilation, program: str, progress: Progress) -> bool:
     """Compile with uv, for the interpreter and the places that pip-tools would take."""
     command: list[str | Path] = [
-        *(uv, "pip", "compile", "--no-config", "--no-header", "--no-python-downloads"),
+        *(program, "pip", "compile", "--no-header", *uv.options_of(job.environ)),
         *("--python", job.base),
-        *("--index-strategy", "unsafe-best-match"),  # pip's: the best of all indexes
-        *(["--no-index"] if job.environ.get("PIP_NO_INDEX") else []),
         *(["--generate-hashes"] if job.hashes else []),
         *job.limits,
         *("--output-file", job.output, DECLARED),
     ]
     doing = f"resolving {DECLARED} with uv"
-    environ = uv_environ(job.environ)
+    environ = uv.environ_of(job.environ)
     return watched.run(command, environ, job.pkg_dir, job.log, progress, _news, doing) == 0
 
 
 def _news(line: str) -> str | None:
     """What pip says of its progress; pip-compile indents it."""
     return pip_messages.progress_of(line.lstrip())
-
-
-def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables for uv, which reads neither pip's configuration nor its variables."""
-    found = {
-        key: value
-        for key, value in environ.items()
-        if not key.startswith(("UV_", "PIP_")) or key in _UV_KEPT
-    }
-    for ours, theirs, separator in _TWINS:
-        if ours in environ:
-            found[theirs] = separator.join(environ[ours].split())
-    return found
 
 
 def _pip_cache(job: Compilation) -> str:

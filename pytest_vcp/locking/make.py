@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pytest_vcp.environment import uv
 from pytest_vcp.environment.cache import guarded, keep_log
 from pytest_vcp.environment.installer import pip_environ, surroundings, try_out
 from pytest_vcp.environment.interpreters import Interpreter
@@ -129,10 +129,10 @@ def _resolved(
 ) -> tuple[str, str, str | None]:
     """The text of the lock, the compiler that it is from, and why that was not uv."""
     note = None
-    uv = shutil.which("uv")
-    if uv is not None:
+    program = uv.find()
+    if program is not None:
         job.output.write_text(seed, encoding="utf-8")
-        compiled, note = _by_uv(job, uv, options, progress)
+        compiled, note = _by_uv(job, program, options, progress)
         if compiled is not None:
             told = without_notes(compiled)
             return render(told, options, settings.target_python, markers), "uv", None
@@ -144,10 +144,10 @@ def _resolved(
 
 
 def _by_uv(
-    job: Compilation, uv: str, options: Sequence[str], progress: Progress
+    job: Compilation, program: str, options: Sequence[str], progress: Progress
 ) -> tuple[str | None, str | None]:
     """What uv compiles and pip accepts, else None and why: uv ignores upper Requires-Python."""
-    if not uv_compile(job, uv, progress):
+    if not uv_compile(job, program, progress):
         return None, "uv could not resolve it"
     compiled = job.output.read_text(encoding="utf-8")
     # Without hashes, for which pip would download every file.

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pytest_vcp.locking.compilers import uv_environ
+from pytest_vcp.environment.uv import environ_of
 from tests.environment.conftest import Shelf
 
 from .conftest import Package, path_without_uv
@@ -71,4 +71,4 @@ def test_hashes(uv_package: Package, shelf: Shelf) -> None:
     ],
 )
 def test_the_places_of_pip_are_those_of_uv(pip: dict[str, str], uv: dict[str, str]) -> None:
-    assert uv_environ({"HOME": "/home/me", **pip}) == {"HOME": "/home/me", **uv}
+    assert environ_of({"HOME": "/home/me", **pip}) == {"HOME": "/home/me", **uv}

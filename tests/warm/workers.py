@@ -7,42 +7,14 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.run import LAUNCHER
+from pytest_vcp.worker.byte_code import FOR_MODELS, FOR_STORES
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.launching import FLAGS, Launch, Launched, start
 
 from .pool import Pool, Request, differing
 
-# What an environment of a reference package has: MLflow and what it imports on the way, what the
-# loader is told to import ahead, and what draws the pictures of a prediction.
-_MODULES = (
-    "mlflow.pyfunc",
-    "mlflow.pyfunc.scoring_server",
-    "mlflow.pyfunc.utils.environment",
-    "mlflow.models",
-    "mlflow.store.tracking.file_store",
-    "mlflow.tracing.export.mlflow_v2",
-    "mlflow.tracing.processor.mlflow_v2",
-    "git",
-    "numpy",
-    "pandas",
-    "anndata",
-    "matplotlib.figure",
-    "matplotlib.style",
-    "matplotlib.backends.backend_agg",
-    "PIL.BmpImagePlugin",
-    "PIL.GifImagePlugin",
-    "PIL.JpegImagePlugin",
-    "PIL.PpmImagePlugin",
-    "torch",
-)
-# What MLflow imports besides, to keep a run in a database or on a server.
-_STORES = (
-    "mlflow.store.db.utils",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.rest_store",
-    "alembic.command",
-)
+# What an environment of a reference package has besides, and the loader is told to import ahead.
+_MODULES = (*FOR_MODELS, "torch")
 # Name the directory of the pool, and that of the environments, for a pytest process that is cold.
 RUN_POOL = "VCP_TEST_RUN_POOL"
 RUN_CACHE = "VCP_TEST_RUN_CACHE"
@@ -101,7 +73,7 @@ class WarmWorkers:
             return None
         # Of one server each: the packager has another seed for hashes than who loads.
         role = launch.name if launch.name in ("packager", "tracking") else "loader"
-        modules = (*_MODULES, *_STORES) if role == "tracking" else _MODULES
+        modules = (*_MODULES, *FOR_STORES) if role == "tracking" else _MODULES
         with Path("/dev/null").open("rb") as empty:
             request = Request(
                 script=launch.script,

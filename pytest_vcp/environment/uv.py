@@ -1,0 +1,141 @@
+"""Install with uv what pip has chosen: the same files, in a fraction of the time.
+
+pip alone resolves and judges a lock. What it chose are wheels, each with the hash of its file, as a
+rule; these uv takes from its cache, and links instead of copying where it can. Anything else is
+left to pip, and so is whatever uv can't find or reach.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_vcp.environment import watched
+from pytest_vcp.environment.dry_run import environ_for
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.requirements.lock import parse_lines
+
+# What uv may take from the user's environment: how to reach and to keep, never what to choose.
+_KEPT = frozenset(
+    {
+        "UV_CACHE_DIR",
+        "UV_NO_CACHE",
+        "UV_LINK_MODE",
+        "UV_HTTP_TIMEOUT",
+        "UV_HTTP_RETRIES",
+        "UV_KEYRING_PROVIDER",
+        "UV_NATIVE_TLS",
+        "UV_SYSTEM_CERTS",
+        "UV_INSECURE_HOST",
+        "UV_OFFLINE",
+    }
+)
+# pip's variables and the twins that uv has for them; pip separates by spaces.
+_TWINS = (
+    ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", " "),
+    ("PIP_EXTRA_INDEX_URL", "UV_INDEX", " "),
+    ("PIP_FIND_LINKS", "UV_FIND_LINKS", ","),
+    ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST", " "),
+    ("PIP_CERT", "SSL_CERT_FILE", " "),
+    ("PIP_PROXY", "ALL_PROXY", " "),
+)
+_BUILT = ("vcs", "url", "path", "editable")
+_CHOSEN = "uv-requirements.txt"
+_LOG = "uv.log"
+
+
+def find() -> str | None:
+    """The uv on PATH."""
+    return shutil.which("uv")
+
+
+def environ_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables for uv, which reads neither pip's configuration nor its variables."""
+    found = {
+        key: value
+        for key, value in environ.items()
+        if not key.startswith(("UV_", "PIP_")) or key in _KEPT
+    }
+    for ours, theirs, separator in _TWINS:
+        if ours in environ:
+            found[theirs] = separator.join(environ[ours].split())
+    return found
+
+
+def fits(lock: str) -> bool:
+    """Whether pip alone needs not install the lock with this text.
+
+    It would have to build whatever has no index, and to read every file that has a hash, twice.
+    """
+    lines = parse_lines(lock, "")
+    return not any(line.hashes or line.kind in _BUILT for line in lines)
+
+
+def options_of(environ: Mapping[str, str]) -> list[str]:
+    """The options with which uv looks where pip would, and for nothing else."""
+    no_index = ["--no-index"] if environ.get("PIP_NO_INDEX") else []
+    # pip's strategy: the best of all indexes.
+    best = ("--index-strategy", "unsafe-best-match")
+    return ["--no-config", "--no-python-downloads", *best, *no_index]
+
+
+def install_chosen(
+    uv: str,
+    python: Path,
+    lock: Path,
+    report: Path,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> bool:
+    """Install exactly the files of pip's installation report; whether that worked.
+
+    `environ` has the user's places for distributions in pip's variables; those that `lock` names
+    are added. Where it did not work, pip can install as if nothing had been tried.
+    """
+    chosen = _chosen(json.loads(report.read_bytes()))
+    if chosen is None:
+        return False
+    if not chosen:
+        return True
+    file, log = report.with_name(_CHOSEN), report.with_name(_LOG)
+    file.write_text("".join(f"{line}\n" for line in chosen), encoding="utf-8")
+    lines = parse_lines(lock.read_text(encoding="utf-8", errors="replace"), lock.name)
+    places = environ_for(environ, lines)
+    command: list[str | Path] = [
+        *(uv, "pip", "install", *options_of(places)),
+        *("--no-deps", "--no-build", "--require-hashes"),
+        *("--python", python, "-r", file),
+    ]
+    doing = f"installing {len(chosen)} distributions with uv"
+    variables = environ_of(places)
+    status = watched.run(command, variables, lock.parent, log, progress, _news, doing)
+    return status == 0
+
+
+def _chosen(report: Mapping[str, Any]) -> list[str] | None:
+    """What pip would install, as pins with hashes; None where something is not a wheel."""
+    lines = [_pin(entry) for entry in report["install"]]
+    return None if None in lines else [line for line in lines if line is not None]
+
+
+def _pin(entry: Mapping[str, Any]) -> str | None:
+    """One distribution as a line that no other file fulfils; None for what has to be built."""
+    told = entry["download_info"]
+    hashes = told.get("archive_info", {}).get("hashes", {})
+    if entry["is_direct"] or not hashes or not told["url"].endswith(".whl"):
+        return None
+    metadata = entry["metadata"]
+    return f"{metadata['name']}=={metadata['version']} {' '.join(_options(hashes))}"
+
+
+def _options(hashes: Mapping[str, str]) -> Iterator[str]:
+    return (f"--hash={name}:{value}" for name, value in hashes.items())
+
+
+def _news(line: str) -> str | None:
+    """What uv says of its progress: the large files that it downloads."""
+    line = line.strip()
+    return line.lower() if line.startswith("Downloading ") else None

@@ -1,0 +1,109 @@
+"""The byte-code of what a run imports, written once for each environment.
+
+Compiling all that was installed takes longer than installing it, and most of it is never imported.
+So a worker imports once what the others will, and writes the byte-code of that; the others can't,
+since no model may write into its environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_vcp.environment.watched import Progress
+from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
+
+# What the workers import of MLflow, directly and on the way, and what looks at values and draws.
+FOR_MODELS = (
+    "mlflow.pyfunc",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.pyfunc.utils.environment",
+    "mlflow.models",
+    "mlflow.store.tracking.file_store",
+    "mlflow.tracing.export.mlflow_v2",
+    "mlflow.tracing.processor.mlflow_v2",
+    "git",
+    "numpy",
+    "pandas",
+    "anndata",
+    "matplotlib.figure",
+    "matplotlib.style",
+    "matplotlib.backends.backend_agg",
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PpmImagePlugin",
+)
+# What MLflow imports besides, to keep a run in a database or on a server.
+FOR_STORES = (
+    "mlflow.store.db.utils",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.rest_store",
+    "alembic.command",
+)
+# What its commands import besides.
+FOR_COMMANDS = ("mlflow.cli", "mlflow.models.cli", "mlflow.pyfunc.backend", "virtualenv")
+
+_RECORD = "byte-code.json"
+_LIMIT_SECONDS = 120.0
+_HEARTBEAT_SECONDS = 2.0
+
+
+def write_byte_code(
+    directory: Path, python: Path, modules: Iterable[str], progress: Progress
+) -> None:
+    """Import `modules` with `python` where that has not been done in the environment `directory`.
+
+    What can't be imported is no matter: whether it has to be, the run finds out. The environment
+    works without, and so whatever goes wrong is no matter either, but for an interruption.
+    """
+    record = directory / _RECORD
+    known = _known(record)
+    missing = sorted(set(modules) - known)
+    if not missing:
+        return
+    with (
+        suppress(WorkerFailure, ToolError, OSError),
+        tempfile.TemporaryDirectory(prefix="vcp-", ignore_cleanup_errors=True) as scratch,
+    ):
+        _import(Path(scratch), directory, python, missing, progress)
+    with suppress(OSError):
+        _keep(record, known | set(missing))
+
+
+def _import(
+    scratch: Path, directory: Path, python: Path, modules: list[str], progress: Progress
+) -> None:
+    conditions = Conditions(
+        cwd=scratch / "cwd",
+        home=scratch / "home",
+        tmp=scratch / "tmp",
+        network="off",
+        writable=(scratch, directory),
+    )
+    with Worker(python, "compiler", conditions, _LIMIT_SECONDS, scratch / "log") as worker:
+        call = worker.submit("probe.compile", {"names": modules})
+        while not call.done():
+            with suppress(TimeoutError):
+                call.result(_HEARTBEAT_SECONDS)
+            progress("compiling what the model and MLflow import")
+
+
+def _known(record: Path) -> frozenset[str]:
+    """The modules that were imported before."""
+    try:
+        return frozenset(json.loads(record.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
+def _keep(record: Path, modules: Iterable[str]) -> None:
+    part = record.with_name(f"{record.name}.{os.getpid()}")
+    part.write_text(json.dumps(sorted(modules)), encoding="utf-8")
+    part.replace(record)
