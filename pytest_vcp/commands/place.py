@@ -41,6 +41,12 @@ class CommandPlace:
         """The working directory of the commands; nothing of the package is there."""
         return self.scratch / "elsewhere"
 
+    @property
+    def public(self) -> tuple[Path, ...]:
+        """What commands may write, or write for others, also below /tmp."""
+        settings = self.settings
+        return (settings.pkg_dir, settings.cache_dir, settings.report_dir, self.scratch)
+
     def log(self, name: str) -> Path:
         """Where the output of a command is kept."""
         settings = self.settings

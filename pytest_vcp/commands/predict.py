@@ -98,6 +98,7 @@ class PredictCommand:
             self._surroundings(),
             place.log("predict"),
             self._shown,
+            place.public,
         )
 
     def _request(self) -> tuple[Path, Path]:

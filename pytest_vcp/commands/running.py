@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_vcp import processes
+from pytest_vcp.inside import alone
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.worker.conditions import TEMPORARY
 
 _TERMINATE_SECONDS = 5.0
+_ALONE = Path(alone.__file__)
+
+
+def _alone(public: Sequence[Path]) -> list[str]:
+    """The words that make a command write for itself alone."""
+    lists = (json.dumps([str(path.absolute()) for path in paths]) for paths in (TEMPORARY, public))
+    return [sys.executable, "-I", "-S", "-B", str(_ALONE), *lists]
 
 
 class Running:
     """A started command. `shown` is how a user would type it.
 
-    Raises ToolError where it can't be started.
+    What it writes to the machine's directories for temporary files, and not below `public`, it
+    alone sees, where the kernel can do that. Raises ToolError where it can't be started.
     """
 
     def __init__(
@@ -29,32 +42,32 @@ class Running:
         environ: Mapping[str, str],
         log: Path,
         shown: str,
+        public: Sequence[Path] = (),
     ) -> None:
         self.shown = shown
         self.log = log
         self.started = time.monotonic()
         self._marker = processes.new_marker()
         self._known: frozenset[processes.Process] = frozenset()
+        if shutil.which(command[0], path=environ.get("PATH")) is None:
+            raise ToolError(
+                f"{shown} can't be started: there is no {command[0]}",
+                "see whether the environment has the mlflow command",
+            )
         log.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as ends, log.open("wb") as sink:
             guard = processes.Guard(self._marker)
             ends.callback(guard.dismiss)
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    cwd=directory,
-                    env={**environ, processes.MARKER_VARIABLE: self._marker},
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as problem:
-                raise ToolError(
-                    f"{shown} can't be started: {problem}",
-                    "see whether the environment has the mlflow command",
-                ) from problem
+            self._process = subprocess.Popen(
+                [*_alone(public), *command],
+                cwd=directory,
+                env={**environ, processes.MARKER_VARIABLE: self._marker},
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
             guard.watch(self._process.pid)
             self._ends = ends.pop_all()
 

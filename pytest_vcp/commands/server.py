@@ -94,6 +94,7 @@ class Server:
             self._place.environ(),
             self._place.log("serve"),
             self.shown,
+            self._place.public,
         )
 
     @property

@@ -24,6 +24,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
     visible = _spellings(conditions["visible"])
     read_only = _spellings(conditions["read_only"])
     writable = conditions["writable"]
+    own = (conditions["cwd"], conditions["home"], conditions["tmp"])
     off = conditions["network"] == "off"
     needed = _spellings(_needed(conditions))
     wanted = namespaces.Wanted(
@@ -41,6 +42,8 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
         ),
         read_only=tuple(_real(conditions["read_only"])),
         writable=None if writable is None else tuple(_real(writable)),
+        private=tuple(_real(conditions["private"])),
+        public=tuple(_real((*conditions["public"], *own))),
     )
     entered = namespaces.enter(wanted)
     os.chdir(conditions["cwd"])
@@ -54,7 +57,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
             writable=None if writable is None else _spellings(writable),
             refuse_writing=not entered.files,
             shared=_spellings(conditions["shared"]),
-            own=_spellings((conditions["cwd"], conditions["home"], conditions["tmp"])),
+            own=_spellings(own),
         )
     )
     return {
@@ -62,6 +65,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
         "hidden": _files_in_force(hidden, entered.files),
         "read_only": _files_in_force(read_only, entered.files),
         "writable": "all" if writable is None else _by(entered.files),
+        "private": list(entered.private),
         "user_namespace": entered.user,
     }
 

@@ -1,4 +1,6 @@
-"""Linux namespaces: no network, directories that are not there or not writable, also for C code.
+"""Linux namespaces: no network, directories that are not there, not writable, or not shared.
+
+All of it holds for C code, too.
 
 Everything is tried in a forked child first: what fails halfway could not be undone. Where the
 kernel refuses (no privilege, no user namespaces, another system), the caller falls back to the
@@ -28,6 +30,7 @@ _MS_REMOUNT = 32
 _MS_BIND = 4096
 _MS_REC = 16384
 _MS_PRIVATE = 1 << 18
+_MNT_DETACH = 2
 # Flags that a user namespace may not take away from a mount, where they are set.
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 
@@ -47,7 +50,8 @@ class Wanted:
     """What to enforce. All paths are absolute and exist; only visible ones may hold links.
 
     `writable` are the only directories that may be written to, None for all; `read_only` wins over
-    it. What is mounted over itself for that can't be hard-linked out of.
+    it. What is mounted over itself for that can't be hard-linked out of. What is written below
+    `private`, and not below `public`, no other process sees.
     """
 
     network: bool
@@ -55,20 +59,27 @@ class Wanted:
     visible: tuple[str, ...]
     read_only: tuple[str, ...]
     writable: tuple[str, ...] | None = None
+    private: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
     @property
     def files(self) -> bool:
         """Whether anything of it takes mounts."""
-        return bool(self.hidden or self.read_only) or self.writable is not None
+        return bool(self.hidden or self.read_only or self.private) or self.writable is not None
 
 
 @dataclass(frozen=True)
 class Entered:
-    """What is in force: no network, the file conditions, and whether by a user namespace."""
+    """What is in force: no network, the file conditions, and whether by a user namespace.
+
+    `private` are the directories that are private; that they can't be is no reason to do without
+    the rest.
+    """
 
     network: bool = False
     files: bool = False
     user: bool = False
+    private: tuple[str, ...] = ()
 
 
 def enter(wanted: Wanted) -> Entered:
@@ -82,8 +93,7 @@ def enter(wanted: Wanted) -> Entered:
             continue
         for attempt in (plan, replace(plan, user=True)):
             if _works(attempt, wanted):
-                _enter(attempt, wanted)
-                return attempt
+                return replace(attempt, private=_enter(attempt, wanted))
     return Entered()
 
 
@@ -100,7 +110,8 @@ def _works(plan: Entered, wanted: Wanted) -> bool:
     return status == 0
 
 
-def _enter(plan: Entered, wanted: Wanted) -> None:
+def _enter(plan: Entered, wanted: Wanted) -> tuple[str, ...]:
+    """Enter; returns the directories that are private now."""
     user, group = os.getuid(), os.getgid()
     flags = _CLONE_NEWNET if plan.network else 0
     flags |= _CLONE_NEWNS if plan.files else 0
@@ -112,9 +123,11 @@ def _enter(plan: Entered, wanted: Wanted) -> None:
         _write("/proc/self/gid_map", f"{group} {group} 1")
     if plan.network:
         _bring_up_loopback()
+    private: tuple[str, ...] = ()
     if plan.files:
         # First of all: nothing that is mounted from here on may reach the system's own table.
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+        private = _make_private(wanted.private, wanted.public, plan.user)
         if wanted.writable is not None:
             _bind_each(wanted.writable)
         _hide_all(wanted.hidden, wanted.visible)
@@ -125,6 +138,59 @@ def _enter(plan: Entered, wanted: Wanted) -> None:
     # The working directory still points into what was there before.
     with contextlib.suppress(OSError):
         os.chdir("/")
+    return private
+
+
+def _make_private(roots: tuple[str, ...], public: tuple[str, ...], user: bool) -> tuple[str, ...]:
+    """Keep what is written below `roots` to this process; returns those where that worked.
+
+    What is there can be read as before. The `public` directories stay what they are, with all that
+    lies beside them further up: from one mount into another, no file can be linked or renamed.
+    """
+    tops = sorted({top for path in public for root in roots for top in _first_below(root, path)})
+    held = [(path, os.open(path, _O_PATH)) for path in tops]
+    made = []
+    try:
+        for root in roots:
+            # An older kernel, or one without this file system, refuses.
+            with contextlib.suppress(OSError):
+                _overlay(root, user)
+                made.append(root)
+        for path, descriptor in held:
+            if any(is_within(path, root) for root in made):
+                _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
+    finally:
+        for _, descriptor in held:
+            os.close(descriptor)
+    return tuple(made)
+
+
+def _first_below(root: str, path: str) -> list[str]:
+    """The entry of `root` that holds `path`, or is it; none where it lies elsewhere."""
+    if path == root or not is_within(path, root):
+        return []
+    return [os.path.join(root, os.path.relpath(path, root).split(os.sep)[0])]
+
+
+def _overlay(root: str, user: bool) -> None:
+    """Lay a file system in memory over `root`, which shows what is there and takes what is new."""
+    below = os.open(root, _O_PATH)
+    try:
+        mode = os.stat(root).st_mode & 0o7777
+        _mount("tmpfs", root, "tmpfs", 0, "mode=755")
+        try:
+            upper, work = os.path.join(root, "upper"), os.path.join(root, "work")
+            for path in (upper, work):
+                os.mkdir(path)
+            os.chmod(upper, mode)
+            places = f"lowerdir=/proc/self/fd/{below},upperdir={upper},workdir={work}"
+            # Without a privilege, the notes of this file system can't be kept where others are.
+            _mount("overlay", root, "overlay", 0, places + (",userxattr" if user else ""))
+        except OSError:
+            _check(_libc().umount2(os.fsencode(root), _MNT_DETACH), f"unmount {root}")
+            raise
+    finally:
+        os.close(below)
 
 
 def _hide_all(hidden: tuple[str, ...], visible: tuple[str, ...]) -> None:

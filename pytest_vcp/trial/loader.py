@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pytest_vcp.trial.lifting import Condition, Needs, Run, Trace, explain, read
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.worker.client import Worker
+from pytest_vcp.worker.conditions import TEMPORARY
 from pytest_vcp.worker.failure import WorkerFailure
 
 NOTHING: frozenset[Condition] = frozenset()
@@ -64,6 +66,14 @@ class Loader:
         self._sent.finish("load")
         if self._payload is not None:
             self._sent.finish("predict")
+
+    def keeps_to_itself(self) -> bool:
+        """Whether no other process sees what this one leaves in the machine's directories."""
+        try:
+            in_force = self.worker.hello()["conditions"]
+        except WorkerFailure:
+            return False
+        return len(in_force["private"]) == len(set(map(os.path.realpath, TEMPORARY)))
 
     def load_failed(self) -> bool:
         """Wait for the first loading, and tell whether it failed."""

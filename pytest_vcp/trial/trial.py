@@ -95,8 +95,8 @@ class Trial:
 
     @property
     def takes_turns(self) -> bool:
-        """Whether no two processes may load the model at once."""
-        return self._workplaces.takes_turns
+        """Whether no two processes may load the model at once, which would meet in /tmp."""
+        return self._workplaces.takes_turns and not self._loader.keeps_to_itself()
 
     @property
     def _kept(self) -> Path:

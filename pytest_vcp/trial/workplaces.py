@@ -11,10 +11,8 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.preimports import source_tree
 from pytest_vcp.trial.lifting import Condition
 from pytest_vcp.worker.client import Conditions, Worker
+from pytest_vcp.worker.conditions import TEMPORARY
 from pytest_vcp.worker.launching import Launcher
-
-# Directories that every system has for temporary files, besides the one that TMPDIR names.
-_TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
 
 
 def _scratch() -> Path:
@@ -52,6 +50,8 @@ class Workplaces:
             path=sources,
             # What somebody else has made is not ours to change.
             read_only=() if sources else (self.protected,),
+            private=TEMPORARY,
+            public=(*sources, self.protected, self.scratch),
             environ=variables(self.settings.device),
         )
         return self._worker("packager", conditions)
@@ -65,7 +65,7 @@ class Workplaces:
         apart, each of which has empty directories of its own.
         """
         place, home = self.scratch / f"loader-{number}", self.home(number)
-        own = (place / "elsewhere", place / "tmp", *_TEMPORARY)
+        own = (place / "elsewhere", place / "tmp", *TEMPORARY)
         at_home = (home,) if "home" in lifted else ()
         conditions = Conditions(
             cwd=place / "elsewhere",
@@ -81,7 +81,8 @@ class Workplaces:
             hidden=source_tree(self.settings),
             # The scratch too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
-            shared=_TEMPORARY,
+            shared=TEMPORARY,
+            private=() if "elsewhere" in lifted else TEMPORARY,
             environ=variables(self.settings.device),
         )
         loader = self._worker("loader", conditions)

@@ -22,6 +22,8 @@ _DROPPED_PREFIXES = (
     "COVERAGE_",
     "XDG_",
 )
+# Directories that every system has for temporary files, besides the one that TMPDIR names.
+TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
 # What the caller may choose otherwise. torch looks for a GPU without using it, since what has used
 # one can't in a process that it forks; and no library takes a whole GPU for itself, since several
 # processes have the model at the same time.
@@ -55,7 +57,8 @@ class Conditions:
     environment's own entries on `sys.path`. Nothing may be written below `read_only`, nor anywhere
     but below `writable`, unless that is None; nothing below `hidden` can be read except what lies
     below `visible`. What is written below `shared`, directories of all processes of the machine, is
-    noted. `environ` is added last.
+    noted. What is written below `private`, and neither below `public` nor in the worker's own
+    directories, is seen by no other process, where the kernel can do that. `environ` is added last.
     """
 
     cwd: Path
@@ -68,6 +71,8 @@ class Conditions:
     hidden: tuple[Path, ...] = ()
     visible: tuple[Path, ...] = ()
     shared: tuple[Path, ...] = ()
+    private: tuple[Path, ...] = ()
+    public: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def create_directories(self) -> None:
@@ -90,6 +95,8 @@ class Conditions:
             "hidden": [str(path.absolute()) for path in self.hidden],
             "visible": [str(path.absolute()) for path in self.visible],
             "shared": [str(path.absolute()) for path in self.shared],
+            "private": [str(path.absolute()) for path in self.private],
+            "public": [str(path.absolute()) for path in self.public],
         }
 
     def environment(self, python: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -225,6 +225,41 @@ def test_nothing_is_written_outside_of_the_writable_directories(
     )
 
 
+def test_what_is_written_to_a_private_directory_no_other_process_sees(
+    strict_worker: MakeWorker, write_model: WriteModel, tmp_path: Path
+) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "shared" / "own"
+    own.mkdir(parents=True)
+    (shared / "there").write_text("as it was")
+    writable = (shared, own, tmp_path / "cwd")
+    first, second = (
+        strict_worker(writable=writable, private=(shared,), public=(own,)) for _ in range(2)
+    )
+    private = first.hello()["conditions"]["private"]
+    code = f"""
+        import os, pathlib, subprocess
+        where = pathlib.Path({str(shared)!r})
+        assert (where / "there").read_text() == "as it was"
+        (where / "there").write_text("altered")
+        (where / "own" / "mine").write_text("")
+        try:
+            (where / "new").mkdir()
+            subprocess.run(["touch", str(where / "new" / "of-a-child")], check=True)
+        except OSError:
+            pass
+        names = sorted(os.listdir(where)), sorted(os.listdir(where / "new"))
+        raise ValueError(f"{{names}}")
+    """
+    write_model(code)
+    for worker in (first, second) if private else (first,):
+        with pytest.raises(WorkerFailure) as caught:
+            worker.call("probe.import_module", {"name": "model"})
+        assert ast.literal_eval(caught.value.message) == (["new", "own", "there"], ["of-a-child"])
+    assert (shared / "new").exists() == (not private)
+    assert (shared / "there").read_text() == ("as it was" if private else "altered")
+    assert (own / "mine").exists()
+
+
 def test_where_all_is_writable_a_home_can_still_be_kept_from_it(
     strict_worker: MakeWorker, write_model: WriteModel, tmp_path: Path
 ) -> None:
