@@ -8,7 +8,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -138,9 +138,10 @@ class Server:
             time.sleep(_POLL_SECONDS)
         return False
 
-    def invoke(self, body: bytes, content_type: str = "application/json") -> Answer:
-        """One request to /invocations."""
-        return self._ask("POST", "/invocations", body, content_type, self._place.settings.timeout)
+    def invoke(self, body: bytes, sent: Callable[[], object] = lambda: None) -> Answer:
+        """One request to /invocations; `sent` is called once it is on its way, or can't be."""
+        kind, limit = "application/json", self._place.settings.timeout
+        return self._ask("POST", "/invocations", body, kind, limit, sent)
 
     def where(self, answer: Answer | None = None) -> Location | None:
         """The line of the artifact's code in which a request failed; without one, the start."""
@@ -162,13 +163,22 @@ class Server:
             self._running.close()
 
     def _ask(
-        self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str,
+        seconds: float,
+        sent: Callable[[], object] = lambda: None,
     ) -> Answer:
         headers = {"Content-Type": content_type} if content_type else {}
         connection = http.client.HTTPConnection(HOST, self.port, timeout=seconds)
         begun = time.monotonic()
         try:
-            connection.request(method, path, body, headers)
+            try:
+                connection.request(method, path, body, headers)
+            finally:
+                sent()
             response = connection.getresponse()
             received = response.read()
         except (OSError, http.client.HTTPException) as problem:

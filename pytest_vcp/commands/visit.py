@@ -7,6 +7,7 @@ noted: a server must refuse what is no request at all, and outlive the rest.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -88,15 +89,30 @@ class Visitor:
         return tuple(found)
 
     def at_once(self) -> None:
-        """The example several times at once, other requests around it where there can be any."""
-        examples = [self._body(self._request)] * (CONCURRENT // 2)
-        other = [self._body(other) for other in self._other()]
-        bodies = [*other, *examples, *other, *examples, *other]
-        with ThreadPoolExecutor(len(bodies)) as threads:
-            answers = list(threads.map(self._server.invoke, bodies))
-        asked = [answer for answer, body in zip(answers, bodies, strict=True) if body in examples]
+        """The example several times at once, other requests around it where there can be any.
+
+        The last of those comes when the examples are on their way: what a model keeps of a request
+        on its wrapper is then that of another one.
+        """
+        example, other = self._body(self._request), [self._body(body) for body in self._other()]
+        sent = threading.Semaphore(0)
+
+        def after(body: bytes) -> None:
+            for _ in range(CONCURRENT):
+                sent.acquire()
+            self._server.invoke(body)
+
+        with ThreadPoolExecutor(CONCURRENT + 2 * len(other)) as threads:
+            for body in other:
+                threads.submit(self._server.invoke, body)
+            asked = [
+                threads.submit(self._server.invoke, example, sent.release)
+                for _ in range(CONCURRENT)
+            ]
+            for body in other:
+                threads.submit(after, body)
         for number, answer in enumerate(asked, 1):
-            self._keep(f"request {number} of {CONCURRENT} at once", answer)
+            self._keep(f"request {number} of {CONCURRENT} at once", answer.result())
 
     def found(self, **more: Any) -> Visit:
         """All that was found."""

@@ -39,6 +39,7 @@ def test_hello_tells_about_the_interpreter(worker: Worker) -> None:
         "hidden": "none",
         "read_only": "none",
         "writable": "all",
+        "private": [],
         "user_namespace": False,
     }
 
