@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.strangers.building import SPEC_HEAD, Stranger
 
 # scikit-learn through joblib. The class is re-exported by model_code/__init__.py, predict comes
-# from a base class in a sub-package, two rows of different lengths are looped over, scoring goes
-# through a pool of processes that joblib keeps alive, and the signature has no params. The author's
+# from a base class in a sub-package, two rows of different lengths are looped over, counts go through
+# a pool of processes that joblib keeps alive (and that need import no scikit-learn for that), and the signature has no params. The author's
 # own tests go by other names than pytest's usual ones.
 CELL_TYPER = Stranger(
     "cell_typer",
@@ -20,6 +20,7 @@ CELL_TYPER = Stranger(
             import os
 
             import joblib
+            import numpy as np
             import pandas as pd
 
             from .core.rows import RowByRow
@@ -37,14 +38,14 @@ CELL_TYPER = Stranger(
 
                 def _forward(self, input_obj, **params):
                     halves = [input_obj.iloc[::2], input_obj.iloc[1::2]]
-                    scored = joblib.Parallel(n_jobs=2)(
-                        joblib.delayed(self.forest.predict_proba)(half) for half in halves
+                    scaled = joblib.Parallel(n_jobs=2)(
+                        joblib.delayed(np.log1p)(half.to_numpy()) for half in halves
                     )
                     frames = [
-                        pd.DataFrame(scores, index=half.index)
-                        for scores, half in zip(scored, halves)
+                        pd.DataFrame(values, index=half.index, columns=half.columns)
+                        for values, half in zip(scaled, halves)
                     ]
-                    return pd.concat(frames).loc[input_obj.index].to_numpy()
+                    return self.forest.predict_proba(pd.concat(frames).loc[input_obj.index])
             """,
         "model_code/core/__init__.py": "",
         "model_code/core/rows.py": """
@@ -99,7 +100,7 @@ INPUT_EXAMPLE = (pd.DataFrame({"input_uri": ["tables/a.csv", "tables/b.csv"]}), 
     centres = np.array([[8, 1, 1, 1], [1, 8, 1, 1], [1, 1, 8, 1]])
     kinds = rng.integers(0, 3, 120)
     counts = pd.DataFrame(rng.poisson(centres[kinds]), columns=markers)
-    forest = RandomForestClassifier(5, max_depth=3, random_state=0).fit(counts, kinds)
+    forest = RandomForestClassifier(5, max_depth=3, random_state=0).fit(np.log1p(counts), kinds)
     parts = Path("model_data/forest/parts"); parts.mkdir(parents=True)
     joblib.dump(forest, parts / "forest.joblib")
     Path("model_data/forest/markers.txt").write_text(" ".join(markers))
