@@ -10,8 +10,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact
-from pytest_vcp.artifact.local_paths import local_path
+from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact, local_path
 from pytest_vcp.requirements.lock import Lock, RequirementLine, parse_lines
 from pytest_vcp.requirements.markers import applies
 from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Location, Unverified, Violation

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_vcp.artifact.artifact import ModelArtifact
+from pytest_vcp.artifact.artifact import ModelArtifact, stray_links
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.artifact.links import stray_links
 from pytest_vcp.artifact.weights import Code, Weights
 from pytest_vcp.inside.litter import litter_in
 from pytest_vcp.rulebook.violations import Location, Unverified, Violation

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_vcp.artifact.artifact import ModelArtifact
-from pytest_vcp.artifact.local_paths import local_path
-from pytest_vcp.artifact.pickles import SMALL_BYTES, PickleFacts
-from pytest_vcp.artifact.weight_pickles import WeightPickle
+from pytest_vcp.artifact.artifact import ModelArtifact, local_path
+from pytest_vcp.artifact.pickles import SMALL_BYTES, PickleFacts, WeightPickle
 from pytest_vcp.rulebook.violations import Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,3 +145,70 @@ def _mapping(path: Path) -> Mapping[str, Any]:
     if not isinstance(loaded, dict):
         raise ValueError(f"{path.name} is not a YAML mapping")
     return loaded
+
+
+# ----------------------------------------------------------------------------------------- links
+#
+# Symbolic links in an artifact that lead out of it, or nowhere.
+
+
+@dataclass(frozen=True)
+class StrayLink:
+    """A link: its path in the artifact, and where it points to, as it is written in it."""
+
+    path: str
+    target: str
+
+
+def stray_links(root: Path) -> tuple[StrayLink, ...]:
+    """The links below `root` whose target is not a file or directory inside it."""
+    return tuple(
+        StrayLink(link.relative_to(root).as_posix(), os.readlink(link))
+        for link in _links(root)
+        if not _leads_inside(link, root)
+    )
+
+
+def _links(root: Path) -> Iterator[Path]:
+    for parent, directories, names in os.walk(root):
+        for name in sorted((*directories, *names)):
+            path = Path(parent, name)
+            if path.is_symlink():
+                yield path
+
+
+def _leads_inside(link: Path, root: Path) -> bool:
+    target = Path(os.readlink(link))
+    way = os.path.normpath(link.parent.relative_to(root) / target)
+    # By an absolute path, or by the name of its own folder, it leads inside only for as long as
+    # the artifact stays where it is.
+    if target.is_absolute() or way.split(os.sep)[0] == os.pardir or not os.path.exists(link):
+        return False
+    return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(root))
+
+
+# ----------------------------------------------------------------------------------- local paths
+#
+# Paths in texts that lead nowhere on another machine.
+
+# A path that is rooted on some machine, wherever it is read: below a home, or in temporary files.
+_ROOTED = re.compile(
+    r"(?:^|[\s\"'=(,\[])"
+    r"(?P<path>(?:file:/+)?(?:/(?:home|Users|root|tmp|private)/"
+    r"|[A-Za-z]:\\)[^\s\"',\])]*)"
+)
+
+# Any other absolute path: it counts where its first directory exists on this machine.
+_ABSOLUTE = re.compile(r"(?:^|[\s\"'=(,\[])(?P<path>(?:file://)?/(?P<first>[\w.-]+)/[^\s\"',\])]+)")
+
+
+def local_path(text: str, pkg_dir: Path) -> str | None:
+    """The first path in a text that is rooted on this machine or in somebody's home."""
+    if str(pkg_dir) in text:
+        return str(pkg_dir)
+    if found := _ROOTED.search(text):
+        return found["path"]
+    for found in _ABSOLUTE.finditer(text):
+        if Path("/", found["first"]).is_dir():
+            return found["path"]
+    return None

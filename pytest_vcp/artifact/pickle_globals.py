@@ -5,7 +5,7 @@ from __future__ import annotations
 import _compat_pickle
 import sys
 
-from pytest_vcp.artifact.pickle_machine import GETATTR, UNKNOWN, Global
+from pytest_vcp.artifact.pickle_reader import GETATTR, UNKNOWN, Global
 
 
 def _names(text: str) -> frozenset[str]:

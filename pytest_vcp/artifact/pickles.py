@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
-from collections.abc import Iterator, Sequence
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO
 
-from pytest_vcp.artifact.opcodes import operations
-from pytest_vcp.artifact.pickle_globals import is_harmful, is_loader
-from pytest_vcp.artifact.pickle_machine import BINARIES, Binary, Machine
+from pytest_vcp.artifact.pickle_globals import builds_data, is_harmful, is_loader
+from pytest_vcp.artifact.pickle_reader import BINARIES, Binary, Machine, operations
 from pytest_vcp.artifact.torch_storages import LOADER, is_storage
 
 # Binary data below this size is a flag or an identifier, not weights.
@@ -112,3 +117,174 @@ def _builds_arrays(name: str) -> bool:
 
 def _carries_code(name: str) -> bool:
     return name.startswith("cloudpickle.") and "_make_" in name
+
+
+# -------------------------------------------------------------------------------- weight pickles
+#
+# Pickles among the weights: what else than data they would build. Nothing is unpickled.
+#
+# They are found by their first bytes and by their names: pickles as they are, compressed, in the
+# archives of torch and numpy, and behind the header of an array of Python objects.
+
+# A pickle of more operations holds its numbers one by one; to follow them all takes seconds.
+MOST_OPERATIONS = 500_000
+# To pass over a part of a compressed file, all of it has to be read.
+_MOST_COMPRESSED = 64 << 20
+
+_SUFFIXES = frozenset((".pkl", ".pickle", ".joblib", ".dill"))
+# Pickles by custom; other programs give their files these names, too.
+_CUSTOMARY = frozenset((".p", ".pk", ".sav", ".pt", ".pth", ".ckpt"))
+_PACKED = frozenset((".gz", ".bz2", ".xz", ".lzma", ".z"))
+_PROTOCOLS = tuple(b"\x80" + bytes([number]) for number in range(2, 6))
+_ZIP, _NUMPY = b"PK\x03\x04", b"\x93NUMPY"
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x5d\x00\x00": lzma.open,
+}
+_ZLIB = tuple(b"\x78" + bytes([level]) for level in (0x01, 0x5E, 0x9C, 0xDA))
+
+
+@dataclass(frozen=True)
+class WeightPickle:
+    """One pickle: the path of its file in the artifact, and its name in an archive.
+
+    `foreign` is the first global in it that is there for more than data, None without any;
+    `unread` says why the pickle could not be followed to its end.
+    """
+
+    path: str
+    member: str | None = None
+    foreign: str | None = None
+    unread: str | None = None
+
+
+def read_weight_pickles(root: Path, paths: Iterable[str]) -> tuple[WeightPickle, ...]:
+    """Every pickle in these files below `root`. Raises OSError for one that can't be read."""
+    return tuple(found for path in paths for found in _in_file(root, path))
+
+
+def _in_file(root: Path, path: str) -> Iterator[WeightPickle]:
+    file = root / path
+    with file.open("rb") as stream:
+        begin = stream.peek(8)[:8]
+        if begin.startswith(_ZIP):
+            yield from _in_archive(file, path)
+        elif begin.startswith(_NUMPY):
+            yield from _in_array(stream, path)
+        elif begin.startswith(_PROTOCOLS) and file.suffix != ".safetensors":
+            yield from _followed(stream, path, surely=_is_named(path, _SUFFIXES))
+        elif _is_named(path, _SUFFIXES | _CUSTOMARY):
+            yield from _of_unknown_form(stream, begin, path)
+
+
+def _is_named(path: str, suffixes: frozenset[str]) -> bool:
+    """Whether a file has one of these suffixes, or had it before it was packed.
+
+    What stands beside a pickle, such as its digest in ``genes.pkl.sha256``, is none.
+    """
+    found = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    if found and found[-1] in _PACKED:
+        found.pop()
+    return bool(found) and found[-1] in suffixes
+
+
+def _of_unknown_form(stream: IO[bytes], begin: bytes, path: str) -> Iterator[WeightPickle]:
+    """A file that may be a pickle by its name: compressed, or of the first protocols."""
+    surely = _is_named(path, _SUFFIXES)
+    opener = next(
+        (opener for magic, opener in _COMPRESSED.items() if begin.startswith(magic)), None
+    )
+    if opener is not None:
+        if Path(stream.name).stat().st_size > _MOST_COMPRESSED:
+            yield WeightPickle(path, unread="it is compressed, and too large to be read for this")
+            return
+        with opener(stream) as inner:
+            yield from _followed(inner, path, surely=surely)
+    elif begin.startswith(_ZLIB):
+        content = zlib.decompressobj().decompress(stream.read(_MOST_COMPRESSED), _MOST_COMPRESSED)
+        yield from _followed(io.BufferedReader(io.BytesIO(content)), path, surely=surely)
+    elif surely or _is_whole(stream):
+        yield from _followed(stream, path, surely=surely)
+
+
+def _is_whole(stream: Any) -> bool:
+    """Whether a pickle begins here, and has an end. A text may begin like one."""
+    try:
+        for _ in islice(operations(stream), MOST_OPERATIONS):
+            pass
+    except (ValueError, OSError):
+        return False
+    finally:
+        stream.seek(0)
+    return True
+
+
+def _in_archive(file: Path, path: str) -> Iterator[WeightPickle]:
+    """The pickles and arrays of a zip file: what torch.save and numpy.savez write."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile:
+        return
+    with archive:
+        for member in archive.infolist():
+            pickled = _is_named(member.filename, _SUFFIXES)
+            if not pickled and not member.filename.endswith(".npy"):
+                continue
+            packed = member.compress_type != zipfile.ZIP_STORED
+            if packed and pickled and member.file_size > _MOST_COMPRESSED:
+                reason = "it is compressed, and too large to be read for this"
+                yield WeightPickle(path, member.filename, unread=reason)
+                continue
+            try:
+                with archive.open(member) as stream:
+                    if pickled:
+                        yield from _followed(stream, path, member.filename, surely=True)
+                    else:
+                        yield from _in_array(stream, path, member.filename)
+            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as problem:
+                yield WeightPickle(path, member.filename, unread=str(problem))
+
+
+def _in_array(stream: IO[bytes], path: str, member: str | None = None) -> Iterator[WeightPickle]:
+    """What follows the header of a numpy array is a pickle where it holds Python objects."""
+    begin = stream.read(8)
+    width = 2 if begin[6:7] == b"\x01" else 4
+    header = stream.read(int.from_bytes(stream.read(width), "little"))
+    if begin.startswith(_NUMPY) and b"|O'" in header:
+        yield from _followed(stream, path, member, surely=True)
+
+
+def _followed(
+    stream: Any, path: str, member: str | None = None, *, surely: bool
+) -> Iterator[WeightPickle]:
+    """The pickle that begins here, and those right behind it, as one.
+
+    Where it can't be followed, it is reported if it is `surely` a pickle; otherwise it is none.
+    """
+    taken = 0
+    first = True
+    try:
+        while first or stream.peek(2)[:2] in _PROTOCOLS:
+            machine, seen = Machine(), 0  # Each pickle counts from 0 what it remembers.
+            for operation in operations(stream):
+                machine.take(operation)
+                taken += 1
+                for entry in machine.globals[seen:]:
+                    if not builds_data(entry):
+                        yield WeightPickle(path, member, foreign=str(entry))
+                        return
+                seen = len(machine.globals)
+                if taken > MOST_OPERATIONS:
+                    reason = f"it goes on after {MOST_OPERATIONS} operations"
+                    yield WeightPickle(path, member, unread=reason)
+                    return
+            first = False
+    except (ValueError, EOFError, OSError, zlib.error, lzma.LZMAError) as problem:
+        # Behind the first pickle there may be anything, as the bytes of tensors are.
+        if first:
+            if surely:
+                yield WeightPickle(path, member, unread=f"it is no pickle: {problem}")
+            return
+    yield WeightPickle(path, member)

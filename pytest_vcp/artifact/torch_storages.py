@@ -10,9 +10,8 @@ import io
 import tarfile
 from typing import BinaryIO
 
-from pytest_vcp.artifact.opcodes import operations
 from pytest_vcp.artifact.pickle_globals import builds_data
-from pytest_vcp.artifact.pickle_machine import Machine
+from pytest_vcp.artifact.pickle_reader import Machine, operations
 
 LOADER = "torch.storage._load_from_bytes"
 # Magic number, protocol, the system that wrote it, the storage, its key.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pytest_vcp.artifact.artifact import ModelArtifact
-from pytest_vcp.artifact.pickles import PickleFacts, read_pickle
-from pytest_vcp.artifact.weight_pickles import WeightPickle, read_weight_pickles
+from pytest_vcp.artifact.pickles import PickleFacts, WeightPickle, read_pickle, read_weight_pickles
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.spec import SpecFacts
 from pytest_vcp.rulebook.violations import Blocked

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vcp.artifact.artifact import stray_links
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.artifact.links import stray_links
 from pytest_vcp.options import ATTESTATION
 from pytest_vcp.report.attestation import TOOL
 from pytest_vcp.report.statement import Statement, read

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.artifact.links import StrayLink, stray_links
+from pytest_vcp.artifact.artifact import StrayLink, stray_links
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.artifact import weight_pickles
-from pytest_vcp.artifact.weight_pickles import WeightPickle, read_weight_pickles
+from pytest_vcp.artifact import pickles
+from pytest_vcp.artifact.pickles import WeightPickle, read_weight_pickles
 
 PLAIN = {"genes": ["CD3D", "NKG7"], "depth": 3}
 OBJECT = argparse.Namespace(depth=3)
@@ -106,6 +106,6 @@ def test_what_should_be_one_and_can_not_be_followed(tmp_path: Path, name: str) -
 
 
 def test_one_that_goes_on_and_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_pickles, "MOST_OPERATIONS", 1000)
+    monkeypatch.setattr(pickles, "MOST_OPERATIONS", 1000)
     (entry,) = found(tmp_path, "a.pkl", pickle.dumps(list(map(float, range(2000)))))
     assert entry.unread == "it goes on after 1000 operations"

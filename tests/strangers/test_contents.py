@@ -12,8 +12,8 @@ import pytest
 from fixtures.environments import environment_of
 from fixtures.references import PACKAGES, PCA_50, VAE
 from pytest_vcp.artifact.pickle_globals import builds_data
-from pytest_vcp.artifact.pickle_machine import Global
-from pytest_vcp.artifact.weight_pickles import read_weight_pickles
+from pytest_vcp.artifact.pickle_reader import Global
+from pytest_vcp.artifact.pickles import read_weight_pickles
 from tests.mutations.judging import OPEN_HERE
 from tests.runs import run_vcp
 from tests.strangers.contents import ARCHIVE
