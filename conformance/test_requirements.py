@@ -11,10 +11,10 @@ from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, PINNED, Lock, RequirementLine
 from pytest_vcp.requirements.markers import applies, target_environment, usual_environments
 from pytest_vcp.requirements.options import options_of
-from pytest_vcp.rulebook.url_secrets import has_secret_url
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
+from pytest_vcp.util.urls import has_secret_url
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings

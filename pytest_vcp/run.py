@@ -17,7 +17,6 @@ from pytest_vcp.environment.platform import platform_environment
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
-from pytest_vcp.progress import Progress
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings
@@ -25,6 +24,7 @@ from pytest_vcp.source.imported import imported_by
 from pytest_vcp.source.package import ModelPackage, read_package
 from pytest_vcp.trial.finished import Finished
 from pytest_vcp.trial.variant import Variant
+from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.byte_code import (
     FOR_COMMANDS,
     FOR_MODELS,

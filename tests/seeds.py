@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fixtures.environments import cache_dir
-from pytest_vcp import locks
+from pytest_vcp.util import locks
 
 _VARIABLE = "VIRTUALENV_OVERRIDE_APP_DATA"
 

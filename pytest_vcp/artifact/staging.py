@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-from pytest_vcp import git_ignored
 from pytest_vcp.artifact.publishing import publish, undo
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util import files
 
 _LOCK = "owner.lock"
 _PREVIOUS = "previous"
@@ -47,7 +47,7 @@ class Staging:
             self._unlocked.mkdir(mode=0o700)
             self._lock = _locked(self._unlocked / _LOCK, create=True)
             self._unlocked.rename(self.root)
-            git_ignored.ignore(self.root)
+            files.ignore(self.root)
             self.tmp.mkdir()
         except OSError as problem:
             self.discard()

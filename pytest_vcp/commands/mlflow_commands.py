@@ -9,7 +9,7 @@ from pytest_vcp.commands.place import CommandPlace
 from pytest_vcp.commands.predict import PredictCommand, Predicted
 from pytest_vcp.commands.server import Server
 from pytest_vcp.commands.visit import Visit, Visitor
-from pytest_vcp.progress import Progress
+from pytest_vcp.util.progress import Progress
 
 PREDICT_RULE = "VCP803"
 CONCURRENT_RULE = "VCP805"

@@ -13,9 +13,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_vcp import processes
 from pytest_vcp.inside import alone
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util import processes
 from pytest_vcp.worker.conditions import TEMPORARY
 
 _TERMINATE_SECONDS = 5.0

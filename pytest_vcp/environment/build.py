@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pytest_vcp import git_ignored
 from pytest_vcp.environment import cache as environment_cache
 from pytest_vcp.environment import conda, pruning, virtualenvs
-from pytest_vcp.environment.folders import remove, size_of
 from pytest_vcp.environment.inspection import (
     Inspection,
     InspectionFailed,
@@ -36,6 +34,8 @@ from pytest_vcp.environment.space import require_space
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import CacheLimits
+from pytest_vcp.util import files
+from pytest_vcp.util.files import remove, size_of
 
 Manager = Literal["virtualenv", "conda", "local"]
 
@@ -129,7 +129,7 @@ def prepare(
         return _local(request, progress)
     slot = request.slot
     with environment_cache.guarded(request.cache_dir):
-        git_ignored.make(request.cache_dir)
+        files.make(request.cache_dir)
         with slot.locked(progress):
             environment = _reused(slot, request, progress) or _built(slot, request, progress)
             if environment.failure is None and until is not None:

@@ -29,12 +29,12 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-from pytest_vcp import git_ignored
 from pytest_vcp.environment import conda
-from pytest_vcp.environment.folders import remove
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.slots import Slot
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util import files
+from pytest_vcp.util.files import remove
 
 # Raised whenever environments built by an older release must not be used any more.
 FORMAT = 1
@@ -143,6 +143,6 @@ def local_record(cache_dir: Path, prefix: str) -> Path:
     """Where the answer of `pip check` for an environment that is not ours is kept."""
     folder = cache_dir / "local"
     with suppress(OSError):  # the answer is then asked for in every run
-        git_ignored.make(cache_dir)
+        files.make(cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{hashlib.sha256(prefix.encode()).hexdigest()[:20]}.json"

@@ -14,12 +14,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pytest_vcp import locks
 from pytest_vcp.environment.build import Environment, prepare_tool
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import parse_lines
 from pytest_vcp.settings.policy import Policy
+from pytest_vcp.util import locks
 
 _HERE = Path(__file__).parent
 # What `mlflow models predict` calls to begin the environment of a model.

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pytest_vcp import locks
 from pytest_vcp.environment.cache import KEPT_LOG, folder_of_all
-from pytest_vcp.environment.folders import changed, remove
 from pytest_vcp.environment.slots import REMOVED, Slot
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.settings.policy import CacheLimits
+from pytest_vcp.util import locks
+from pytest_vcp.util.files import changed, remove
 
 _SECONDS_A_DAY = 86400.0
 # Names that we give. Whatever else lies in the folder that somebody has named is theirs.

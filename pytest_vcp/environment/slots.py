@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp import locks
-from pytest_vcp.environment.folders import changed, remove
 from pytest_vcp.environment.watched import Progress
+from pytest_vcp.util import locks
+from pytest_vcp.util.files import changed, remove
 
 # What lies in a build besides the environment: pip's report and its output.
 REPORT = "pip-report.json"

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from pytest_vcp import processes
+from pytest_vcp.util import processes
 
 Progress = Callable[[str], None]
 News = Callable[[str], "str | None"]

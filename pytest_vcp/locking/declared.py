@@ -16,8 +16,8 @@ from pytest_vcp.locking.refusal import Unlockable
 from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, RequirementLine, parse_lines, read_text
 from pytest_vcp.requirements.markers import applies, target_environment
-from pytest_vcp.rulebook.url_secrets import has_secret_url
 from pytest_vcp.settings.policy import Policy
+from pytest_vcp.util.urls import has_secret_url
 
 _NESTED = re.compile(r"(?:--requirement|-r)[\s=]*(?P<file>\S+)$")
 

@@ -20,7 +20,6 @@ from pytest_vcp.locking.declared import markers_of, options_to_carry, read_decla
 from pytest_vcp.locking.refusal import Unlockable
 from pytest_vcp.locking.rendering import Changes, changes, render, without_local_versions
 from pytest_vcp.locking.tools import resolver_python
-from pytest_vcp.locking.writing import put
 from pytest_vcp.requirements.lock import (
     DECLARED,
     PINNED,
@@ -33,6 +32,7 @@ from pytest_vcp.requirements.markers import applies, target_environment
 from pytest_vcp.requirements.options import options_of
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.locking import LockSettings
+from pytest_vcp.util.files import put
 
 _REMEDIES = {
     "resolver": f"loosen or drop one of them in {DECLARED}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from pytest_vcp.requirements.lock import DECLARED, RequirementLine
-from pytest_vcp.rulebook.url_secrets import masked
+from pytest_vcp.util.urls import masked
 
 _HEADER = """\
 #

@@ -12,8 +12,8 @@ from pytest_vcp.artifact.artifact import digest_of
 from pytest_vcp.report import attestation
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict
-from pytest_vcp.report.whole import put
 from pytest_vcp.trial.finished import Finished
+from pytest_vcp.util.files import put
 
 if TYPE_CHECKING:
     from pytest_vcp.run import Run

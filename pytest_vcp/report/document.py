@@ -10,8 +10,8 @@ from typing import Any
 from pytest_vcp.report.on_python import with_outcomes
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict, overall
-from pytest_vcp.report.whole import put
 from pytest_vcp.rules import RULES, Level
+from pytest_vcp.util.files import put
 
 SCHEMA = 1
 NAME = "report.json"

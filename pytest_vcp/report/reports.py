@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_vcp import git_ignored
 from pytest_vcp.report import document, in_time
 from pytest_vcp.report.foresight import foreseen
-from pytest_vcp.report.whole import put
 from pytest_vcp.settings.resolved import REPORT_DIR
+from pytest_vcp.util import files
+from pytest_vcp.util.files import put
 
 if TYPE_CHECKING:
     from pytest_vcp.report.recorder import Recorder
@@ -40,9 +40,9 @@ def _make(settings: Settings) -> None:
     if settings.artifact_dir.is_relative_to(directory):
         return
     with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-        git_ignored.make(directory)
+        files.make(directory)
         if _is_ours(settings):
-            git_ignored.ignore(directory)
+            files.ignore(directory)
 
 
 def _is_ours(settings: Settings) -> bool:

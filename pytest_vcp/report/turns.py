@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pytest_vcp import git_ignored, locks
+from pytest_vcp.util import files, locks
 
 # Publishing, ending the processes and writing the report take seconds. Who waits longer than this
 # waits for a run that hangs, and goes ahead: each step by itself is safe.
@@ -25,7 +25,7 @@ def own_turn(cache_dir: Path, destination: Path) -> Iterator[None]:
     folder = cache_dir / "publishing"
     with ExitStack() as turn:
         with suppress(OSError):
-            git_ignored.make(cache_dir)
+            files.make(cache_dir)
             folder.mkdir(exist_ok=True)
             turn.enter_context(locks.held(folder / f"{name}.lock", patience=_PATIENCE_SECONDS))
         yield

@@ -18,8 +18,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pytest_vcp.rulebook.url_secrets import masked
 from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.util.urls import masked
 
 DECLARED = "requirements.in"
 PINNED = "requirements.txt"

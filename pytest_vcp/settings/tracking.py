@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.rulebook.url_secrets import told_uri
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.values import Given, refusal
+from pytest_vcp.util.urls import told_uri
 
 SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]*)(?P<query>.*)")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.|file:.")

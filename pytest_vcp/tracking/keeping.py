@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vcp import locks
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.tracking.place import Place
+from pytest_vcp.util import locks
 from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 
 if TYPE_CHECKING:

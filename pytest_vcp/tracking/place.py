@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pytest_vcp.rulebook.url_secrets import secrets_of, told_uri
 from pytest_vcp.settings.tracking import SQLITE
+from pytest_vcp.util.urls import secrets_of, told_uri
 from pytest_vcp.worker.failure import WorkerFailure
 
 # A server that does not answer is not asked for minutes, unless the user wants that; and MLflow

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Call, Worker, WorkerFailure
 
 

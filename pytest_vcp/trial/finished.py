@@ -24,7 +24,6 @@ from pytest_vcp.artifact.artifact import (
 )
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment import interpreters
-from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import Payload, inputs
@@ -35,6 +34,7 @@ from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import request_for
+from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher
 
 _EXAMPLES = ("input_example.json", "serving_input_example.json")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pytest_vcp import processes
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.trial import driver
 from pytest_vcp.trial.prediction import Attempt, DeviceUse
+from pytest_vcp.util import processes
 
 if TYPE_CHECKING:
     from pytest_vcp.trial.trial import Trial

@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.artifact.listing import listing
 from pytest_vcp.commands.mlflow_commands import MlflowCommands
-from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
@@ -27,6 +25,8 @@ from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
 from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.util.files import listing
+from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
 
 # A process that loaded a model may take its time to end: libraries tear down devices and pools.

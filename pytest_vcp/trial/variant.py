@@ -13,7 +13,6 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.staging import Staging
 from pytest_vcp.artifact.weights import Code, Weights, code_snapshot, snapshot
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.progress import Progress
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage
@@ -26,6 +25,7 @@ from pytest_vcp.trial.figures import Figures
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import Workshop
+from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from pytest_vcp.artifact.artifact import missing_files
 from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
-from pytest_vcp.progress import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, read_payload, resolved
@@ -18,6 +17,7 @@ from pytest_vcp.trial.figures import seconds_of
 from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
+from pytest_vcp.util.progress import Progress
 
 SECOND = "again.save_again"
 

@@ -19,9 +19,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any, final
 
-from pytest_vcp import processes
 from pytest_vcp.inside import protocol
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util import processes
 from pytest_vcp.worker.call import Call
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.failure import WorkerFailure

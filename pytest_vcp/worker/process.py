@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pytest_vcp import processes
+from pytest_vcp.util import processes
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.launching import Launch, Launcher
 from pytest_vcp.worker.log import OutputReader

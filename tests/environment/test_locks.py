@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp import locks
+from pytest_vcp.util import locks
 
 ROOT = Path(__file__).parents[2]
 # Counts in a way that loses counts where two do it at once.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.locking.writing import put
+from pytest_vcp.util.files import put
 from tests.environment.conftest import Shelf
 from tests.environment.test_environment_interruptions import gone, wait_for
 from tests.runs import command, environment

@@ -20,8 +20,9 @@ from typing import NamedTuple
 import pytest
 
 from fixtures.references import PCA_50
-from pytest_vcp import __version__, locks
+from pytest_vcp import __version__
 from pytest_vcp.rules import RULES
+from pytest_vcp.util import locks
 from tests.runs import environment
 
 CHECKOUT = Path(__file__).parents[2]

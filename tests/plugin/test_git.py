@@ -13,7 +13,7 @@ import pytest
 from fixtures.mutants import append_text
 from fixtures.mutants.forward import returning
 from fixtures.references import PCA_50
-from pytest_vcp import git_ignored
+from pytest_vcp.util import files
 from tests.place import Place, place
 from tests.runs import command, environment, run_vcp
 
@@ -186,5 +186,5 @@ def test_it_is_made_where_it_can_not_be_ignored(
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "open", full)
-    git_ignored.make(tmp_path / "a" / "b")
+    files.make(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp import processes
+from pytest_vcp.util import processes
 from pytest_vcp.worker.client import Conditions, Worker
 
 MakeWorker = Callable[..., Worker]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp import processes
+from pytest_vcp.util import processes
 from pytest_vcp.worker.client import Worker, WorkerFailure
 
 from .conftest import WriteModel
