@@ -5,9 +5,10 @@ from __future__ import annotations
 from tests.strangers.building import SPEC_HEAD, Stranger
 
 # scikit-learn through joblib. The class is re-exported by model_code/__init__.py, predict comes
-# from a base class in a sub-package, two rows of different lengths are looped over, counts go through
-# a pool of processes that joblib keeps alive (and that need import no scikit-learn for that), and the signature has no params. The author's
-# own tests go by other names than pytest's usual ones.
+# from a base class in a sub-package, two rows of different lengths are looped over, counts go
+# through a pool of processes that joblib keeps alive (for which they need not import scikit-learn),
+# and the signature has no params. The author's own tests go by other names than pytest's usual
+# ones.
 CELL_TYPER = Stranger(
     "cell_typer",
     {
