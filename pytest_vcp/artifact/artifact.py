@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from pytest_vcp import yaml_text
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.source.package import DATA
+from pytest_vcp.util import yaml_text
 
 # The files of an MLflow pyfunc model with an input example, as the hub expects them.
 EXPECTED = (

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from pytest_vcp import __version__, yaml_text
+from pytest_vcp import __version__
 from pytest_vcp.artifact.artifact import EXPECTED
+from pytest_vcp.util import yaml_text
 
 # Recorded in MLmodel, it tells an artifact of our own making from anything else.
 MADE_BY = "packaged_by"

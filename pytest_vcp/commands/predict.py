@@ -25,13 +25,14 @@ from pathlib import Path
 
 import yaml
 
-from pytest_vcp import yaml_text
 from pytest_vcp.commands import pyenv, words
 from pytest_vcp.commands.place import CommandPlace
 from pytest_vcp.commands.running import Running
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.installer import pip_environ
 from pytest_vcp.rulebook.violations import Location, ToolError, Unverified
+from pytest_vcp.util import yaml_text
+from pytest_vcp.util.files import write_atomic
 
 # Building an environment is the index's and the disk's time, not the model's.
 _BUILD_SECONDS = 1800.0
@@ -266,9 +267,7 @@ class PredictCommand:
             "seconds": round(seconds, 2),
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        scratch = self._record.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        scratch.replace(self._record)
+        write_atomic(self._record, json.dumps(record, indent=1))
 
 
 def _made(output: str) -> bool:

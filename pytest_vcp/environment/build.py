@@ -35,7 +35,7 @@ from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util import files
-from pytest_vcp.util.files import remove, size_of
+from pytest_vcp.util.files import disk_usage, remove
 
 Manager = Literal["virtualenv", "conda", "local"]
 
@@ -129,7 +129,7 @@ def prepare(
         return _local(request, progress)
     slot = request.slot
     with environment_cache.guarded(request.cache_dir):
-        files.make(request.cache_dir)
+        files.make_ignored(request.cache_dir)
         with slot.locked(progress):
             environment = _reused(slot, request, progress) or _built(slot, request, progress)
             if environment.failure is None and until is not None:
@@ -233,7 +233,7 @@ def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
             python=python,
             pip_version=found.version_of("pip"),
             seconds=round(time.monotonic() - begun, 2),
-            bytes=size_of(directory),
+            bytes=disk_usage(directory),
             absent=found.absent,
         )
         slot.finish(build, environment_cache.purpose(request.lock, request.lock_bytes))

@@ -143,6 +143,6 @@ def local_record(cache_dir: Path, prefix: str) -> Path:
     """Where the answer of `pip check` for an environment that is not ours is kept."""
     folder = cache_dir / "local"
     with suppress(OSError):  # the answer is then asked for in every run
-        files.make(cache_dir)
+        files.make_ignored(cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{hashlib.sha256(prefix.encode()).hexdigest()[:20]}.json"

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from pytest_vcp.environment.modules import Modules
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util.files import write_atomic
 
 _INSIDE = Path(__file__).with_name("inside_env.py")
 _LIMIT_SECONDS = 120.0
@@ -199,10 +200,5 @@ def _recorded(record: Path, key: str) -> dict[str, Any]:
 
 def _keep(record: Path, fingerprint: str, key: str, answer: object) -> None:
     """Write an answer down; one that can't be kept is asked for again, and that is all."""
-    scratch = record.with_name(f"{record.name}.{os.getpid()}")
-    try:
-        scratch.write_text(json.dumps({"fingerprint": fingerprint, key: answer}))
-        scratch.replace(record)
-    except OSError:
-        with suppress(OSError):
-            scratch.unlink()
+    with suppress(OSError):
+        write_atomic(record, json.dumps({"fingerprint": fingerprint, key: answer}))

@@ -7,8 +7,6 @@ refusal is not kept, because the index may answer differently next time.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -30,6 +28,7 @@ from pytest_vcp.environment.resolution import applying
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import Lock, RequirementLine
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util.files import write_atomic
 
 # "3.12" means its latest release: distributions ask for a micro version as the least, such as
 # >=3.12.2, and leave out what a later one fixed, as in python_full_version < "3.11.3".
@@ -235,7 +234,5 @@ def _write(record: Path, texts: Sequence[str], answer: _Answer) -> None:
         "found": [asdict(entry) for entry in answer.found],
         "unjudged": answer.unjudged,
     }
-    scratch = record.with_name(f"{record.name}.{secrets.token_hex(3)}")
     with suppress(OSError):
-        scratch.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-        os.replace(scratch, record)
+        write_atomic(record, json.dumps(kept, indent=1))

@@ -20,7 +20,7 @@ from pytest_vcp.environment.slots import REMOVED, Slot
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util import locks
-from pytest_vcp.util.files import changed, remove
+from pytest_vcp.util.files import modification_time, remove
 
 _SECONDS_A_DAY = 86400.0
 # Names that we give. Whatever else lies in the folder that somebody has named is theirs.
@@ -88,7 +88,7 @@ def prune(
     there = entries(cache_dir)
     horizon = time.time() - limits.days * _SECONDS_A_DAY
     for path in _listed(cache_dir / "local", _LOCAL):
-        if changed(path) < horizon:
+        if modification_time(path) < horizon:
             remove(path)
     number, size = len(there), sum(entry.bytes for entry in there)
     removed = Removed()

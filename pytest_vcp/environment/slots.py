@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.util import locks
-from pytest_vcp.util.files import changed, remove
+from pytest_vcp.util.files import modification_time, remove, write_atomic
 
 # What lies in a build besides the environment: pip's report and its output.
 REPORT = "pip-report.json"
@@ -150,12 +150,7 @@ class Slot:
             "for": purpose,
         }
         self.touch()
-        scratch = self._marker.with_suffix(".new")
-        with scratch.open("w", encoding="utf-8") as stream:
-            json.dump(marker, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        scratch.replace(self._marker)
+        write_atomic(self._marker, json.dumps(marker, indent=1), sync=True)
 
     def touch(self) -> None:
         """Note that the environment was used now; where that can't be noted, never mind."""
@@ -184,12 +179,12 @@ class Slot:
     @property
     def built(self) -> float:
         """When the environment became ready, in seconds since the epoch."""
-        return changed(self._marker)
+        return modification_time(self._marker)
 
     @property
     def used(self) -> float:
         """When a run last asked for it, in seconds since the epoch."""
-        return changed(self.last_used) or self.built
+        return modification_time(self.last_used) or self.built
 
     @property
     def last_used(self) -> Path:

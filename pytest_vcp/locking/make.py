@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from pytest_vcp.requirements.markers import applies, target_environment
 from pytest_vcp.requirements.options import options_of
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.locking import LockSettings
-from pytest_vcp.util.files import put
+from pytest_vcp.util.files import write_atomic
 
 _REMEDIES = {
     "resolver": f"loosen or drop one of them in {DECLARED}",
@@ -111,12 +112,30 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         note=note,
         changes=changed,
         is_new=PINNED in old.missing,
-        is_written=put(settings.pkg_dir / PINNED, text),
+        is_written=write_lock(settings.pkg_dir / PINNED, text),
         dropped=_dropped(old.pinned, options),
         companions=companions,
         # Without a pin to keep, nothing but requirements.in holds anything back.
         behind=behind(changed.added, options, job.environ) if seed else (),
     )
+
+
+def write_lock(path: Path, text: str) -> bool:
+    """Put a lock in its place; False where the file says that already.
+
+    The target of a link is replaced, not the link. Raises ToolError where it can't be written.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        if path.is_file() and path.read_bytes() == text.encode():
+            return False
+        write_atomic(path, text, sync=True)
+    except OSError as problem:
+        raise ToolError(
+            f"{path} can't be written: {problem.strerror or problem}",
+            "see to the rights of its directory, and the space there",
+        ) from problem
+    return True
 
 
 def _resolved(

@@ -13,7 +13,7 @@ from pytest_vcp.report import attestation
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.trial.finished import Finished
-from pytest_vcp.util.files import put
+from pytest_vcp.util.files import write_atomic
 
 if TYPE_CHECKING:
     from pytest_vcp.run import Run
@@ -64,7 +64,7 @@ def write(
         run.names,
     )
     try:
-        path = put(path_of(settings), f"{json.dumps(told, indent=2)}\n")
+        path = write_atomic(path_of(settings), f"{json.dumps(told, indent=2)}\n")
     except OSError as problem:
         facts["attestation_problem"] = problem.strerror or str(problem)
         return

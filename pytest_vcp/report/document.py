@@ -11,7 +11,7 @@ from pytest_vcp.report.on_python import with_outcomes
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict, overall
 from pytest_vcp.rules import RULES, Level
-from pytest_vcp.util.files import put
+from pytest_vcp.util.files import write_atomic
 
 SCHEMA = 1
 NAME = "report.json"
@@ -79,7 +79,7 @@ def _rule(title: str, level: Level, outcome: Outcome) -> dict[str, str]:
 def write(report: Mapping[str, Any], directory: Path) -> Path:
     """Write report.json into `directory`, whole or not at all. Raises OSError."""
     text = json.dumps(report, indent=2, ensure_ascii=False)
-    return put(directory / NAME, f"{text}\n")
+    return write_atomic(directory / NAME, f"{text}\n")
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pytest_vcp.report import document, in_time
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.settings.resolved import REPORT_DIR
 from pytest_vcp.util import files
-from pytest_vcp.util.files import put
+from pytest_vcp.util.files import write_atomic
 
 if TYPE_CHECKING:
     from pytest_vcp.report.recorder import Recorder
@@ -40,7 +40,7 @@ def _make(settings: Settings) -> None:
     if settings.artifact_dir.is_relative_to(directory):
         return
     with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-        files.make(directory)
+        files.make_ignored(directory)
         if _is_ours(settings):
             files.ignore(directory)
 
@@ -82,7 +82,7 @@ def write(recorder: Recorder) -> str | None:
         # One of an earlier run would be taken for that of this one.
         (directory / _PAGE).unlink(missing_ok=True)
         return f"left out, since it takes more than {PAGE_SECONDS:g} s to write"
-    put(directory / _PAGE, page)
+    write_atomic(directory / _PAGE, page)
     return None
 
 

@@ -25,7 +25,7 @@ def own_turn(cache_dir: Path, destination: Path) -> Iterator[None]:
     folder = cache_dir / "publishing"
     with ExitStack() as turn:
         with suppress(OSError):
-            files.make(cache_dir)
+            files.make_ignored(cache_dir)
             folder.mkdir(exist_ok=True)
             turn.enter_context(locks.held(folder / f"{name}.lock", patience=_PATIENCE_SECONDS))
         yield

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_vcp import yaml_text
 from pytest_vcp.rules import BY_ID, Level
 from pytest_vcp.settings.tolerance import FULL, Tolerance
 from pytest_vcp.settings.values import nearest
+from pytest_vcp.util import yaml_text
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
 _EXTENDS = "extends"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_vcp import yaml_text
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.settings.values import Given, nearest, refusal
+from pytest_vcp.util import yaml_text
 
 FORM = "RULE [variant NAME] [until YYYY-MM-DD]: REASON"
 _LINE = re.compile(

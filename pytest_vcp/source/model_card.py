@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from pytest_vcp import yaml_text
+from pytest_vcp.util import yaml_text
 
 _KEY = "compute_requirement"
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -28,6 +26,7 @@ from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.trial.prediction import Attempt, DeviceUse
 from pytest_vcp.trial.spec import Signature
 from pytest_vcp.trial.trial import Trial
+from pytest_vcp.util.files import write_atomic
 
 FOLDER = "expected_outputs"
 SCHEMA = 1
@@ -64,17 +63,8 @@ class Recording:
     content: bytes
 
     def keep(self) -> None:
-        """Put it there, whole or not at all. Raises OSError."""
-        self.path.parent.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.content)
-            os.chmod(name, 0o644)
-            os.replace(name, self.path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        """Put it in its place. Raises OSError."""
+        write_atomic(self.path, self.content)
 
 
 def place(settings: Settings) -> Path:

@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from pytest_vcp import yaml_text
 from pytest_vcp.artifact.artifact import (
     EXPECTED,
     ArtifactFile,
@@ -34,6 +33,7 @@ from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.trial.workshop import request_for
+from pytest_vcp.util import yaml_text
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher
 

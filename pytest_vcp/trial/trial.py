@@ -25,7 +25,7 @@ from pytest_vcp.trial.lifting import Needs
 from pytest_vcp.trial.loader import Loader
 from pytest_vcp.trial.prediction import Attempt, Observations
 from pytest_vcp.trial.workplaces import Workplaces
-from pytest_vcp.util.files import listing
+from pytest_vcp.util.files import file_states
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
 
@@ -78,7 +78,7 @@ class Trial:
         `payload` is the request for the forward pass, its inputs absolute; without one, the
         artifact is loaded and nothing more.
         """
-        self._files = listing(self.artifact)
+        self._files = file_states(self.artifact)
         self._loader.begin(payload)
         if payload is None:
             return
@@ -125,7 +125,7 @@ class Trial:
         """Files of the artifact that have come, gone or changed since its trial began."""
         if self.payload:
             self.validate()
-        now = listing(self.artifact)
+        now = file_states(self.artifact)
         both = sorted({*self._files, *now})
         return tuple(name for name in both if self._files.get(name) != now.get(name))
 

@@ -8,7 +8,6 @@ since no model may write into its environment.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.util.files import write_atomic
 from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 
 # What the workers import of MLflow, directly and on the way, and what looks at values and draws.
@@ -74,7 +74,7 @@ def write_byte_code(
     ):
         _import(Path(scratch), directory, python, missing, progress)
     with suppress(OSError):
-        _keep(record, known | set(missing))
+        write_atomic(record, json.dumps(sorted(known | set(missing))))
 
 
 def _import(
@@ -101,9 +101,3 @@ def _known(record: Path) -> frozenset[str]:
         return frozenset(json.loads(record.read_bytes()))
     except (OSError, ValueError, TypeError):
         return frozenset()
-
-
-def _keep(record: Path, modules: Iterable[str]) -> None:
-    part = record.with_name(f"{record.name}.{os.getpid()}")
-    part.write_text(json.dumps(sorted(modules)), encoding="utf-8")
-    part.replace(record)

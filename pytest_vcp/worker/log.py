@@ -10,6 +10,8 @@ import time
 from collections import deque
 from pathlib import Path
 
+from pytest_vcp.util.files import write_atomic
+
 _CHUNK = 1 << 16
 _HEAD_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 18
@@ -75,14 +77,11 @@ class OutputReader:
 
     def write(self, path: Path, *, more: str = "") -> None:
         """Write what is kept to `path`, with `more` behind it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = self._text()
         if more:
             text = f"{text}\n{more}"
         # Two runs may write the log of the same name; each is to be whole.
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_text(text, encoding="utf-8", errors="replace")
-        scratch.replace(path)
+        write_atomic(path, text)
 
     def stop(self) -> None:
         """Stop reading, also when a process that got away still holds the other end."""

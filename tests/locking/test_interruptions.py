@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.util.files import put
+from pytest_vcp.locking.make import write_lock
 from tests.environment.conftest import Shelf
 from tests.environment.test_environment_interruptions import gone, wait_for
 from tests.runs import command, environment
@@ -80,7 +80,7 @@ def test_interrupted_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_text(OLD)
     monkeypatch.setattr("os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        put(path, "lower==2.6\n")
+        write_lock(path, "lower==2.6\n")
     assert path.read_text() == OLD
     assert list(tmp_path.iterdir()) == [path]
 

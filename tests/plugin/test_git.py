@@ -186,5 +186,5 @@ def test_it_is_made_where_it_can_not_be_ignored(
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "open", full)
-    files.make(tmp_path / "a" / "b")
+    files.make_ignored(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []

@@ -1,0 +1,1 @@
+"""Utilities that know nothing of models: processes, locks, progress, files, URLs."""
