@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import selectors
 import socket
@@ -22,12 +23,11 @@ from typing import Any, final
 from pytest_vcp.inside import protocol
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.util import processes
-from pytest_vcp.worker.call import Call
+from pytest_vcp.worker import failure as worker_failure
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.failure import WorkerFailure
 from pytest_vcp.worker.launching import Launcher, start
 from pytest_vcp.worker.process import WorkerProcess
-from pytest_vcp.worker.report import Reporter
 
 __all__ = ["Call", "Conditions", "Worker", "WorkerFailure"]
 
@@ -302,3 +302,150 @@ def _close_all() -> None:
     """A worker that nobody closed must not outlive the interpreter."""
     for worker in list(_live):
         worker.close(grace=0)
+
+
+# ------------------------------------------------------------------------------------------ call
+#
+# A request that was handed to a worker, and its result when it comes.
+
+_numbers = itertools.count(1)
+
+
+class Call:
+    """A pending or finished call. `seconds` is what the method itself took, once it is done.
+
+    Raises TypeError for params that JSON has no form for.
+    """
+
+    def __init__(self, method: str, params: dict[str, Any], timeout: float, doing: str) -> None:
+        self.id = next(_numbers)
+        self.method = method
+        self.request = protocol.encode({"id": self.id, "method": method, "params": params})
+        self.timeout = timeout
+        self.doing = doing
+        self.sent: float | None = None
+        self.seconds: float | None = None
+        self._finished = threading.Event()
+        self._result: dict[str, Any] = {}
+        self._failure: WorkerFailure | None = None
+
+    @classmethod
+    def none(cls) -> Call:
+        """Stands for the call of a worker that has none."""
+        return cls("", {}, 0.0, "waiting for a request")
+
+    @property
+    def deadline(self) -> float:
+        """The moment, on the monotonic clock, at which an answer comes too late."""
+        return (time.monotonic() if self.sent is None else self.sent) + self.timeout
+
+    def elapsed(self) -> float:
+        """Seconds since the request was sent; 0 before."""
+        return 0.0 if self.sent is None else time.monotonic() - self.sent
+
+    def done(self) -> bool:
+        """Whether there is a result or a failure."""
+        return self._finished.is_set()
+
+    def result(self, timeout: float | None = None) -> dict[str, Any]:
+        """Wait for the result; raises the WorkerFailure where there is none.
+
+        `timeout` only limits this wait (the builtin TimeoutError), so that the caller can show
+        progress; the call goes on.
+        """
+        if not self._finished.wait(timeout):
+            raise TimeoutError(f"{self.method} has not answered yet")
+        if self._failure is not None:
+            raise self._failure
+        return self._result
+
+    def succeed(self, result: dict[str, Any]) -> None:
+        """Resolve the call."""
+        self._result = result
+        self._finished.set()
+
+    def fail(self, failure: WorkerFailure) -> None:
+        """Resolve the call with a failure."""
+        if self.seconds is None:
+            self.seconds = self.elapsed()
+        self._failure = failure
+        self._finished.set()
+
+
+# ---------------------------------------------------------------------------------------- report
+#
+# Tells what happened to a call: the failure with the log's tail and the place in the source.
+
+_TAIL_LINES = 5
+_MAX_WORDS = 100
+
+
+class Reporter:
+    """Makes the failures of one worker, and writes its log whenever it makes one."""
+
+    def __init__(self, process: WorkerProcess, log_file: Path, roots: tuple[Path, ...]) -> None:
+        self._process = process
+        self._log_file = log_file
+        self._roots = roots
+
+    def write_log(self) -> None:
+        """Write what the process has printed so far, and its stack dumps."""
+        # The verdict does not depend on the log; a full disk is reported where it matters.
+        with contextlib.suppress(OSError):
+            self._process.output.write(self._log_file, more=self._process.stack())
+
+    def raised(self, call: Call, raised: dict[str, Any]) -> WorkerFailure:
+        """The method raised an exception."""
+        return self._failure(
+            call,
+            kind="raised",
+            summary=worker_failure.describe_raised(raised),
+            where=worker_failure.place_of_exception(raised, self._roots),
+            traceback=raised["traceback"],
+            exception=raised["type"],
+            message=raised["message"],
+            causes=tuple(f"{each['type']}: {each['message']}" for each in raised["causes"]),
+        )
+
+    def overdue(self, call: Call) -> WorkerFailure:
+        """The method took too long; the process still runs."""
+        self._process.dump_stack()
+        summary = worker_failure.describe_timeout(call.timeout, call.doing)
+        return self._failure(call, kind="timeout", summary=summary)
+
+    def silent(self, call: Call) -> WorkerFailure:
+        """The process closed its end and runs on."""
+        summary = f"the process closed the connection to pytest while {call.doing}"
+        return self._failure(call, kind="exited", summary=summary)
+
+    def ended(self, call: Call) -> WorkerFailure:
+        """The process ended by itself, in the middle of the method."""
+        status = self._process.status
+        kind, summary = worker_failure.describe_end(status or 0, call.elapsed(), call.doing)
+        return self._failure(call, kind=kind, summary=summary)
+
+    def closed(self, call: Call) -> WorkerFailure:
+        """The process was ended on request, in the middle of the method."""
+        summary = f"the process was ended on request while {call.doing}"
+        return self._failure(call, kind="exited", summary=summary)
+
+    def _failure(self, call: Call, **told: Any) -> WorkerFailure:
+        self._process.output.settle()
+        self.write_log()
+        stack = self._process.stack()
+        told.setdefault("where", worker_failure.place_of_stack(stack, self._roots))
+        told.setdefault("traceback", stack)
+        log_tail = self._process.output.tail(_TAIL_LINES)
+        # Any other exception speaks for itself.
+        if told["kind"] != "raised" or told["exception"] == "SystemExit":
+            told["summary"] += _last_words(log_tail)
+        return WorkerFailure(method=call.method, log_tail=log_tail, **told)
+
+
+def _last_words(log_tail: str) -> str:
+    """The last line that the process printed, fit to stand behind a summary; empty for none."""
+    line = log_tail.rpartition("\n")[2]
+    shown = "".join(sign if sign.isprintable() else " " for sign in line).strip()
+    if len(shown) > _MAX_WORDS:
+        shown = shown[:_MAX_WORDS] + "…"
+    return f"; last printed: {shown}" if shown else ""

@@ -15,7 +15,7 @@ from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.launching import Launch, Launcher
 from pytest_vcp.worker.log import OutputReader
 
-_MAIN = Path(__file__).parents[1] / "worker_main.py"
+_MAIN = Path(__file__).with_name("server_main.py")
 
 # How long its helpers (resource trackers, pools) may take to notice that the worker has ended.
 _SETTLE_SECONDS = 2.0
