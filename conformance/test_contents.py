@@ -5,10 +5,10 @@ from __future__ import annotations
 from pytest_vcp.artifact.artifact import ModelArtifact, stray_links
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.weights import Code, Weights
-from pytest_vcp.inside.litter import litter_in
 from pytest_vcp.rulebook.violations import Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
+from pytest_vcp.worker.server.packaging import litter_in
 
 
 @rule("VCP604")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.inside.litter import litter_in
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.package import CODE
+from pytest_vcp.worker.server.packaging import litter_in
 
 
 @dataclass(frozen=True)

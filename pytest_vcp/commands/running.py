@@ -13,10 +13,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_vcp.inside import alone
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.util import processes
 from pytest_vcp.worker.conditions import TEMPORARY
+from pytest_vcp.worker.server import alone
 
 _TERMINATE_SECONDS = 5.0
 _ALONE = Path(alone.__file__)

@@ -134,7 +134,7 @@ class DeviceFacts(ServingFacts):
 
     def _in_precision(self, name: str) -> Attempt:
         more = {"precision": name}
-        return self.judged.vary("precisions.try_one", f"predicting in {name}", more=more)
+        return self.judged.vary("variations.try_one", f"predicting in {name}", more=more)
 
     @property
     def _used_gpu(self) -> Attempt:
@@ -151,7 +151,7 @@ class DeviceFacts(ServingFacts):
 
     def _kernels_of_torch(self, *, wanted: bool) -> Attempt:
         """Ask a process that has loaded the model, or its code, and so may have loaded torch."""
-        method, doing = "kernels.describe", "asking torch for its kernels"
+        method, doing = "device.describe_kernels", "asking torch for its kernels"
         if self.settings.skip_inference:
             return self._examine(doing, method, {"wanted": wanted})
         return self.trial.ask(method, {"wanted": wanted}, doing)

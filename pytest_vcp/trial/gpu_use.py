@@ -92,7 +92,7 @@ def held_over_passes(trial: Trial, passes: int, counted: str) -> Held:
     held = []
     for number in range(passes + 1):
         attempt = trial.ask(
-            "device_memory.after_a_pass",
+            "forward.after_a_pass",
             {"payload": trial.payload},
             f"repeating the forward pass on the GPU ({number} of {passes})",
         )

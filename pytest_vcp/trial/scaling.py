@@ -45,7 +45,7 @@ def _tried(ask: Ask, params: Mapping[str, Any]) -> Attempt | str:
     """One pass, or what went wrong with it."""
     doing = f"predicting on {params['factor']} times the observations"
     try:
-        attempt = ask("scaling.predict", params, doing)
+        attempt = ask("variations.predict_scaled", params, doing)
     except ToolError as problem:
         return problem.problem
     if attempt.failure is None:

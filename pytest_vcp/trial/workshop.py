@@ -19,7 +19,7 @@ from pytest_vcp.trial.trial import Trial
 from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.util.progress import Progress
 
-SECOND = "again.save_again"
+SECOND = "packaging.save_again"
 
 
 class Workshop:

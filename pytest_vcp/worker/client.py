@@ -20,7 +20,6 @@ from collections import deque
 from pathlib import Path
 from typing import Any, final
 
-from pytest_vcp.inside import protocol
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.util import processes
 from pytest_vcp.worker import failure as worker_failure
@@ -28,6 +27,7 @@ from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.failure import WorkerFailure
 from pytest_vcp.worker.launching import Launcher, start
 from pytest_vcp.worker.process import WorkerProcess
+from pytest_vcp.worker.server import protocol
 
 __all__ = ["Call", "Conditions", "Worker", "WorkerFailure"]
 

@@ -1,6 +1,6 @@
 """The worker's entry: run by path with the interpreter of the model's environment.
 
-It loads the folder `inside/` beside it as the private package `_vcp_inside` and hands over. It
+It loads the folder `server/` beside it as the private package `_vcp_server` and hands over. It
 must neither import `pytest_vcp` nor put its folder on `sys.path`: the model's environment has
 neither, and must not get them from here.
 """
@@ -16,17 +16,17 @@ import sys
 import threading
 
 
-def _load_inside() -> None:
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside")
+def _load_server() -> None:
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server")
     spec = importlib.util.spec_from_file_location(
-        "_vcp_inside",
+        "_vcp_server",
         os.path.join(folder, "__init__.py"),
         submodule_search_locations=[folder],
     )
     if spec is None or spec.loader is None:
         raise ImportError(f"no package in {folder}")
     package = importlib.util.module_from_spec(spec)
-    sys.modules["_vcp_inside"] = package
+    sys.modules["_vcp_server"] = package
     spec.loader.exec_module(package)
 
 
@@ -35,8 +35,8 @@ def main() -> int:
     requests, answers, stack = (int(number) for number in sys.argv[1:4])
     # A model that parses the command line must not find ours.
     del sys.argv[1:]
-    _load_inside()
-    server = importlib.import_module("_vcp_inside.server")
+    _load_server()
+    server = importlib.import_module("_vcp_server.server")
     status: int = server.serve(requests, answers, stack)
     return status
 

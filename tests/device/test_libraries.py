@@ -11,8 +11,8 @@ import pytest
 from fixtures.mutants import append_text
 from fixtures.mutants.forward import PCA
 from fixtures.references import PCA_50
-from pytest_vcp.inside import gpu_libraries
 from pytest_vcp.trial import driver
+from pytest_vcp.worker.server import device
 from tests.mutations.judging import assert_accepted, assert_rejected
 from tests.runs import run_vcp
 
@@ -58,7 +58,7 @@ def test_libraries_are_known_by_their_build(
     loaded: ModuleType, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, loaded.__name__, loaded)
-    assert gpu_libraries.loaded() == found
+    assert device.loaded() == found
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_jax_is_known_by_its_plugin(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sys.modules, "jax", module("jax"))
-    assert gpu_libraries.loaded() == found
+    assert device.loaded() == found
 
 
 def test_a_model_with_such_a_library_is_judged_by_the_driver(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from fixtures.references import PCA_50
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.inside.linking import link
+from pytest_vcp.worker.server.packaging import link_file
 from tests.runs import run_vcp
 
 WEIGHTS = Path("pcs50", "pca.npz")
@@ -22,7 +22,7 @@ WEIGHTS = Path("pcs50", "pca.npz")
 
 def place(source: Path, destination: Path) -> None:
     """What packaging does with one file of the weights."""
-    if not link(str(source), str(destination)):
+    if not link_file(str(source), str(destination)):
         shutil.copy2(source, destination)
 
 
@@ -42,7 +42,7 @@ def test_a_protected_file_may_be_one(tmp_path: Path) -> None:
     source, destination = tmp_path / "source", tmp_path / "destination"
     source.write_bytes(b"from a store")
     source.chmod(0o444)
-    assert link(str(source), str(destination))
+    assert link_file(str(source), str(destination))
     assert destination.read_bytes() == b"from a store"
     # Whoever saves over it by replacing it, as careful programs do, leaves the artifact alone.
     (tmp_path / "new").write_bytes(b"trained again")

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from pytest_vcp.artifact.pickles import read_pickle
-from pytest_vcp.inside.observations import count
-from pytest_vcp.inside.packaging import construct
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.settings.values import ModelClass
 from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import inputs, resolved
 from pytest_vcp.source.preimports import preimports
+from pytest_vcp.worker.server.inputs import count
+from pytest_vcp.worker.server.packaging import construct
 from tests.static.judging import StaticSettings, violated
 from tests.strangers.building import Stranger
 from tests.strangers.test_strangers import STRANGERS

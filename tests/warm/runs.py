@@ -26,7 +26,11 @@ _ON_PATH = Path(__file__).with_name("on_path")
 # Read when an interpreter or the C library starts.
 _READ_AT_START = ("PYTHON", "LD_", "LANG", "LC_", "TZ", "MALLOC_")
 # Not part of the process that is pytest: code of the worker, and tests that pytest rewrites.
-_ELSEWHERE = ("pytest_vcp.worker.server_main", "pytest_vcp.inside.", "pytest_vcp.conformance")
+_ELSEWHERE = (
+    "pytest_vcp.worker.server_main",
+    "pytest_vcp.worker.server.",
+    "pytest_vcp.conformance",
+)
 # What plugins import; they themselves are left to pytest, which looks at them before.
 _OF_PLUGINS = ("execnet", "pdb", "pynvml", "unittest", "xml.etree.ElementTree")
 _CHUNK = 1 << 16

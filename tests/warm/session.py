@@ -27,7 +27,7 @@ def current() -> Pool | None:
 def begin(config: pytest.Config, environ: Mapping[str, str]) -> None:
     """Make the pool for a session whose runs have the variables `environ`, and register its end."""
     # Where the plugin was installed this is compiled; a worker writes no byte-code.
-    compileall.compile_dir(Path(pytest_vcp.__file__).with_name("inside"), quiet=1)
+    compileall.compile_dir(Path(pytest_vcp.__file__).parent / "worker" / "server", quiet=1)
     if POOL_VARIABLE in os.environ or not can_be_used():
         return
     pool = Pool.create(environ)

@@ -80,7 +80,7 @@ def test_the_caller_s_environment_does_not_reach_the_worker(
     with pytest.raises(WorkerFailure, match="No module named 'intruder'"):
         worker.call("probe.import_module", {"name": "intruder"})
     with pytest.raises(WorkerFailure, match="No module named 'pytest_vcp'"):
-        worker.call("probe.import_module", {"name": "pytest_vcp.inside"})
+        worker.call("probe.import_module", {"name": "pytest_vcp.worker.server"})
     write_model("import os\nraise ValueError(repr(dict(os.environ)))\n")
     with pytest.raises(WorkerFailure) as caught:
         worker.call("probe.import_module", {"name": "model"})

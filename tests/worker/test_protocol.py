@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.inside import protocol
 from pytest_vcp.worker.client import Worker, WorkerFailure
+from pytest_vcp.worker.server import protocol
 
 
 def test_messages_survive_being_cut_into_single_bytes() -> None:

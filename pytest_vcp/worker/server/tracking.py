@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .linking import link
+from .packaging import link_file
 
 Reply = dict[str, Any]
 
@@ -202,7 +202,9 @@ class _Copying:
 
     def __call__(self, source: str, destination: str) -> str:
         is_weights = self._is_ours and source.startswith(self._weights)
-        if not link(source, destination) and not (is_weights and _second_name(source, destination)):
+        if not link_file(source, destination) and not (
+            is_weights and _second_name(source, destination)
+        ):
             shutil.copy2(source, destination)
         return destination
 

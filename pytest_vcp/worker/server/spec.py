@@ -11,7 +11,7 @@ import os
 import types
 from typing import Any
 
-from . import roundtrip, written
+from . import roundtrip
 from .plain import dtype_name, first_line, type_name
 
 Reply = dict[str, Any]
@@ -127,7 +127,7 @@ def comparable(signature: Any) -> Reply:
 
 def _signature(module: Any, signature: Any) -> Reply:
     known = is_signature(signature)
-    problem = written.signature_problem(signature) if known else None
+    problem = roundtrip.signature_problem(signature) if known else None
     return {
         "declared": hasattr(module, "MODEL_SIGNATURE"),
         "type": type_name(signature),
@@ -155,7 +155,7 @@ def _field(entry: Any) -> Reply:
         "required": bool(getattr(entry, "required", True)),
         # MLflow takes anything for a dimension; what is no integer travels as text.
         "shape": [_dimension(size) for size in entry.shape] if tensor else None,
-        "json_problem": written.dtype_problem(entry.type) if tensor else None,
+        "json_problem": roundtrip.dtype_problem(entry.type) if tensor else None,
     }
 
 

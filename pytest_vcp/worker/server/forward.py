@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from . import device, gpu_libraries, outputs, platform_packager, process_state
+from . import device, outputs, platform_packager, process_state
 from .comparing import compare
-from .listening import listening
-from .mismatches import not_compared
-from .observations import count
+from .inputs import count
+from .packaging import not_compared
 from .plain import first_line, strict_json
 
 Reply = dict[str, Any]
@@ -32,7 +36,7 @@ def load(state: Reply, params: Reply) -> Reply:
     return {
         "seconds": time.perf_counter() - started,
         "gpu": device.visible(),
-        "libraries": gpu_libraries.loaded(),
+        "libraries": device.loaded(),
         "changes": process_state.changes(state["process"], process_state.taken()),
     }
 
@@ -179,3 +183,72 @@ def _other_params(model: Any, given: Reply | None) -> Reply | None:
         elif isinstance(value, (int, float)):
             changed[entry.name], turned = value + 1, True
     return changed if turned else None
+
+
+# ------------------------------------------------------------------------------------- listening
+#
+# What a model writes to standard output, print and C libraries alike.
+
+_STDOUT = 1
+_MOST_BYTES = 4096
+_MOST_LINES = 3
+_CHUNK = 1 << 20
+
+
+class Heard:
+    """The first lines that were written; filled when listening ends."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Heard]:
+    """Note what is written meanwhile; it is passed on to where it was going afterwards."""
+    heard = Heard()
+    _flush()
+    with tempfile.TemporaryFile() as sink:
+        usual = os.dup(_STDOUT)
+        os.dup2(sink.fileno(), _STDOUT)
+        try:
+            yield heard
+        finally:
+            _flush()
+            os.dup2(usual, _STDOUT)
+            os.close(usual)
+            sink.seek(0)
+            start = sink.read(_MOST_BYTES).decode("utf-8", "replace")
+            heard.lines = [line for line in start.splitlines() if line.strip()][:_MOST_LINES]
+            sink.seek(0)
+            while data := sink.read(_CHUNK):
+                _write(data)
+
+
+def _flush() -> None:
+    # Whatever the model put in place of the stream may be unable to flush.
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)
+
+
+def _write(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(_STDOUT, view) :]
+
+
+# --------------------------------------------------------------------------------- device memory
+#
+# What the model holds on GPUs between one prediction and the next.
+
+
+def after_a_pass(state: Reply, params: Reply) -> Reply:
+    """Predict, let go of the result, and tell how many bytes torch holds on all GPUs then.
+
+    `held_bytes` is None where torch has no GPU.
+    """
+    frame, arguments = parsed(state["model"], params["payload"])
+    state["model"].predict(frame, params=arguments)
+    gc.collect()
+    return {"held_bytes": device.held_bytes(), "passes": 1}

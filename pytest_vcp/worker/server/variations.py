@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any
 
-from . import outputs
+from . import device, outputs
 from .comparing import compare
-from .forward import parsed_rows
-from .observations import count
-from .plain import first_line
+from .forward import parsed, parsed_rows
+from .inputs import count
+from .plain import dtype_name, first_line
+from .server import peak_rss_bytes
 
 Reply = dict[str, Any]
 
@@ -166,3 +169,85 @@ def _everything_is_written(anndata: Any) -> contextlib.AbstractContextManager[An
         allow_write_nullable_strings=True
     )
     return override
+
+
+# ------------------------------------------------------------------------------------ precisions
+#
+# The forward pass in another precision than the example's, as far as the model documents it.
+
+
+_PRECISION = "precision"
+
+
+def try_one(state: Reply, params: Reply) -> Reply:
+    """Predict in `params["precision"]`, where a param of that name is declared as a text.
+
+    `dtypes` has the dtypes of the arrays by name; None where the model refuses the value, which it
+    then does not document, and for that of the example, which was judged before.
+    """
+    model, precision = state["model"], params["precision"]
+    declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
+    entry = declared.get(_PRECISION)
+    frame, given = parsed(model, params["payload"])
+    if entry is None or entry.dtype.name != "string":
+        return {"dtypes": None, "passes": 0}
+    if precision == (given or {}).get(_PRECISION, entry.default):
+        return {"dtypes": None, "passes": 0}
+    try:
+        prediction = model.predict(frame, params={**(given or {}), _PRECISION: precision})
+    except Exception:  # noqa: BLE001 - a model refuses values in any way
+        return {"dtypes": None, "passes": 0}
+    found = outputs.arrays(prediction)
+    dtypes = {name: dtype_name(array.dtype) for name, array in found.items()}
+    return {"dtypes": dtypes, "passes": 1}
+
+
+# --------------------------------------------------------------------------------------- scaling
+#
+# The example's observations several times over: what a forward pass on them takes.
+
+
+def predict_scaled(state: Reply, params: Reply) -> Reply:
+    """Predict with each AnnData input's observations `params["factor"]` times over.
+
+    Tells seconds and GPU memory of the pass, and the most memory that the process has held so far.
+    Repeating and writing are not timed, and their files are gone afterwards.
+    """
+    frame, given = parsed_rows(state["model"], params["payload"])
+    copies = [_repeated(path, params["factor"]) for path in frame[params["column"]]]
+    frame[params["column"]] = copies
+    try:
+        memory = device.Memory()
+        started = time.perf_counter()
+        prediction = state["model"].predict(frame, params=given)
+        seconds = time.perf_counter() - started
+        return {
+            "seconds": seconds,
+            "summary": outputs.summarise(prediction),
+            "device": memory.report(),
+            "peak_rss_bytes": peak_rss_bytes(),
+        }
+    finally:
+        for copy in copies:
+            shutil.rmtree(os.path.dirname(copy), ignore_errors=True)
+
+
+def _repeated(path: str, factor: int) -> str:
+    """A copy of an AnnData input with its observations `factor` times, each under its own name.
+
+    Raises RuntimeError where there can be none.
+    """
+
+    def repeat(data: Any) -> Any:
+        import numpy
+
+        # By position, so that whatever belongs to an observation comes along.
+        repeated = data[numpy.tile(numpy.arange(data.n_obs), factor)].copy()
+        repeated.obs_names = [f"{name}-{turn}" for turn in range(factor) for name in data.obs_names]
+        return repeated
+
+    try:
+        return changed_copy(path, repeat)
+    except Exception as problem:
+        text = f"{type(problem).__name__}: {first_line(problem)}"
+        raise RuntimeError(f"the input could not be repeated: {text}") from problem

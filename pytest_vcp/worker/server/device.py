@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
-
-from . import gpu_libraries
 
 # The compute capability from which on GPUs have it.
 _FIRST_WITH_TF32 = (8, 0)
@@ -58,7 +60,7 @@ class Memory:
     def report(self) -> dict[str, Any]:
         """The names of the GPUs, the peak, what of it was not there before; other libraries."""
         # Asked again: a model may import torch only when it predicts.
-        cuda, others = _cuda(), gpu_libraries.loaded()
+        cuda, others = _cuda(), loaded()
         if cuda is None:
             return {
                 "gpus": [],
@@ -115,3 +117,80 @@ def _tf32() -> bool:
 def _each(measure: Any) -> int:
     cuda = _cuda()
     return sum(int(measure(index)) for index in range(cuda.device_count()))
+
+
+# --------------------------------------------------------------------------------- gpu libraries
+#
+# Libraries besides torch that the model has loaded, and that were built to use a GPU.
+
+
+def loaded() -> list[str]:
+    """Their names. None is initialised for it, and none says that there is a GPU."""
+    return [name for name, uses_gpus in _KNOWN.items() if _holds(name, uses_gpus)]
+
+
+def _holds(name: str, uses_gpus: Callable[[Any], bool]) -> bool:
+    module = sys.modules.get(name)
+    try:
+        return module is not None and uses_gpus(module)
+    except Exception:  # noqa: BLE001 - half imported, or something else of that name
+        return False
+
+
+def _onnxruntime(module: Any) -> bool:
+    # The providers of the build: the list is the same where there is no GPU.
+    return "CUDAExecutionProvider" in module.get_available_providers()
+
+
+def _jax(module: Any) -> bool:
+    # jax has its GPUs from a plugin, which is a distribution for each release of CUDA.
+    names = (found.metadata["Name"] or "" for found in importlib.metadata.distributions())
+    return any(name.lower().replace("_", "-").startswith("jax-cuda") for name in names)
+
+
+def _tensorflow(module: Any) -> bool:
+    return bool(module.test.is_built_with_cuda())
+
+
+_KNOWN: dict[str, Callable[[Any], bool]] = {
+    "onnxruntime": _onnxruntime,
+    # There is no cupy for machines without a GPU.
+    "cupy": lambda module: True,
+    "jax": _jax,
+    "tensorflow": _tensorflow,
+}
+
+
+# --------------------------------------------------------------------------------------- kernels
+#
+# The GPUs that the model's torch was compiled for, as torch itself tells it.
+
+Reply = dict[str, Any]
+
+
+def describe_kernels(state: Reply, params: Reply) -> Reply:
+    """Version of torch, what it was built for, its architectures, and the GPUs that it has in use.
+
+    A torch that the model has not loaded is imported only if `params["wanted"]` says so, since that
+    takes seconds. `torch` is None where there is none to ask. No GPU is initialised.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None and params["wanted"] and importlib.util.find_spec("torch"):
+        torch = importlib.import_module("torch")
+    if torch is None:
+        return {"torch": None, "gpus": []}
+    # A build for the CPU alone has none of this.
+    flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
+    return {
+        "torch": str(torch.__version__),
+        "build": _build(torch.version),
+        "architectures": (flags or "").split(),
+        "gpus": in_use(),
+    }
+
+
+def _build(version: Any) -> str:
+    for name, release in (("CUDA", version.cuda), ("ROCm", getattr(version, "hip", None))):
+        if release:
+            return f"{name} {release}"
+    return "the CPU alone"

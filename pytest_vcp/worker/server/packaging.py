@@ -1,0 +1,372 @@
+"""Save the model with MLflow's own `pyfunc.save_model`, and try it as the hub's packager does."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import json
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+from . import outputs
+from .platform_packager import without_arguments
+from .spec import comparable
+
+Reply = dict[str, Any]
+
+
+def save(state: Reply, params: Reply) -> Reply:
+    """Save the model of the current directory, which is the package directory.
+
+    `params`: module, name, config (dict), artifacts (name -> path below model_data), metadata
+    (dict), destination (path that does not exist yet). model_spec was described before.
+    """
+    import mlflow
+
+    started = time.perf_counter()
+    # Without `normpath`, MLflow takes "model_data/." for the files in it, not for the directory.
+    # Relative on purpose: MLflow records these paths in MLmodel as they are given.
+    sources = {
+        name: os.path.normpath(f"model_data/{path}") for name, path in params["artifacts"].items()
+    }
+    with _linked_weights(os.path.realpath("model_data")):
+        save_model(state, params, params["destination"], sources, "requirements.txt")
+    _open_up(params["destination"])
+    return {
+        "seconds": time.perf_counter() - started,
+        "mlflow_version": mlflow.__version__,
+        "signature": comparable(state["signature"]),
+    }
+
+
+def save_model(
+    state: Reply,
+    params: Reply,
+    destination: str,
+    artifacts: Mapping[str, str] | None,
+    requirements: str | list[str],
+) -> None:
+    """Construct the wrapper, and let MLflow save it to `destination`."""
+    import mlflow.pyfunc
+
+    wrapper = getattr(importlib.import_module(params["module"]), params["name"])
+    model = construct(wrapper, params["config"])
+    with not_compared(), _without_loading(type(model)), _clean_code() as code:
+        mlflow.pyfunc.save_model(
+            destination,
+            python_model=model,
+            code_paths=[code],
+            artifacts=artifacts,
+            model_config=params["config"],
+            metadata=params["metadata"],
+            signature=state["signature"],
+            input_example=state["example"],
+            pip_requirements=requirements,
+        )
+
+
+@contextlib.contextmanager
+def _clean_code() -> Iterator[str]:
+    """A copy of model_code without what tools have left in it; MLflow itself spares __pycache__."""
+    with tempfile.TemporaryDirectory() as place:
+        ignore = shutil.ignore_patterns(*LITTER)
+        yield shutil.copytree("model_code", os.path.join(place, "model_code"), ignore=ignore)
+
+
+def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
+    """Call the wrapper class with what its constructor takes of the model config.
+
+    A parameter named model_config or config, or a single required one whose name is no key of
+    the config, gets the dictionary; otherwise keys go to parameters of the same name.
+    """
+    accepted = list(inspect.signature(wrapper).parameters.values())
+    named = [
+        entry
+        for entry in accepted
+        if entry.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
+    matching = {entry.name: config[entry.name] for entry in named if entry.name in config}
+    whole = _takes_whole(named, config)
+    if whole is not None and whole.kind is inspect.Parameter.POSITIONAL_ONLY:
+        return wrapper(dict(config), **matching)
+    if whole is not None:
+        return wrapper(**{whole.name: dict(config)}, **matching)
+    if not any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in accepted):
+        return wrapper(**matching)
+    try:
+        return wrapper(**config)
+    except TypeError as refusal:
+        # It may only pass its keywords on to a base class, which takes none. The hub's own
+        # packager gives no argument at all.
+        try:
+            return wrapper(**matching)
+        except Exception:  # noqa: BLE001 - whatever it is, the first one tells more
+            raise refusal from None
+
+
+def _takes_whole(
+    named: Sequence[inspect.Parameter], config: Mapping[str, Any]
+) -> inspect.Parameter | None:
+    """The parameter that is meant for the whole config, where there is one."""
+    for entry in named:
+        if entry.name in ("model_config", "config") and entry.name not in config:
+            return entry
+    if len(named) == 1 and named[0].name not in config:
+        required = named[0].default is inspect.Parameter.empty
+        return named[0] if required else None
+    return None
+
+
+@contextlib.contextmanager
+def _without_loading(wrapper: type) -> Iterator[None]:
+    """Keep MLflow from loading the weights into the very object that it then pickles.
+
+    MLflow calls load_context while saving. The class is pickled by reference, so shadowing the
+    method on the class for this moment leaves no trace in the artifact.
+    """
+    own = wrapper.__dict__.get("load_context")
+    wrapper.load_context = lambda self, context: None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        if own is None:
+            del wrapper.load_context  # type: ignore[attr-defined]
+        else:
+            wrapper.load_context = own  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _linked_weights(data: str) -> Iterator[None]:
+    """Let MLflow link the weights where it would copy them."""
+    copy = shutil.copy2
+
+    def link(source: Any, destination: Any, *, follow_symlinks: bool = True) -> Any:
+        real = os.path.realpath(source)
+        if real.startswith(data + os.sep) and link_file(real, os.fspath(destination)):
+            return destination
+        return copy(source, destination, follow_symlinks=follow_symlinks)
+
+    shutil.copy2 = link  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        shutil.copy2 = copy
+
+
+def _open_up(artifact: str) -> None:
+    """Directories that MLflow made through a private temporary one are readable by all again."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for parent, _, _ in os.walk(artifact):
+        os.chmod(parent, 0o777 & ~mask)
+
+
+def validate(state: Reply, params: Reply) -> Reply:
+    """Run the serving payload through MLflow's own validate_serving_input.
+
+    `params`: artifact, payload (as for the server, with absolute paths), keep (a file for the
+    predictions, so that another process can compare its own with them).
+    """
+    from mlflow.models import validate_serving_input
+
+    started = time.perf_counter()
+    with not_compared():
+        prediction = validate_serving_input(params["artifact"], json.dumps(params["payload"]))
+    seconds = time.perf_counter() - started
+    summary = outputs.summarise(prediction)
+    kept = outputs.keep(prediction, params["keep"])
+    return {"seconds": seconds, "summary": summary, "kept": kept, "model_loads": 1, "passes": 1}
+
+
+# ---------------------------------------------------------------------------------------- litter
+#
+# What tools leave beside code and data, and what has no place in an artifact.
+
+# Byte-code, version control, desktops, notebooks, checkers. What git is told by files that it
+# keeps itself, such as .gitattributes, is no litter.
+LITTER = (
+    *("__pycache__", "*.pyc", "*.pyo"),
+    *(".git", ".hg", ".svn", ".bzr", "CVS"),
+    *(".DS_Store", "._*", "Thumbs.db", "desktop.ini"),
+    *(".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+)
+
+
+def litter_in(path: str) -> str | None:
+    """The first part of a path with forward slashes that is litter."""
+    return next((part for part in path.split("/") if _is_litter(part)), None)
+
+
+def _is_litter(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in LITTER)
+
+
+# --------------------------------------------------------------------------------------- linking
+#
+# Give a file a second body that shares its blocks, or a second name, instead of a copy.
+#
+# An artifact has to stay what was verified, whatever its author does with model_data/ afterwards.
+# A reflink guarantees that. A hard link does not: who trains again and saves to the same path
+# writes into the file that both names stand for. It is used only for files that are protected
+# against writing, as content-addressed stores leave them; all others are copied.
+
+# ioctl FICLONE of Linux: the new file shares the blocks of the old one until either is written.
+_FICLONE = 0x40049409
+
+
+def link_file(source: str, destination: str) -> bool:
+    """Put `source` at `destination` without copying its bytes; False where neither way is open."""
+    if _reflink(source, destination):
+        return True
+    return _is_protected(source) and _hard_link(source, destination)
+
+
+def _is_protected(path: str) -> bool:
+    """Whether nobody may write into the file; asked of its mode, since root may always."""
+    return not stat.S_IMODE(os.stat(path).st_mode) & 0o222
+
+
+def _reflink(source: str, destination: str) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        with open(source, "rb") as old, open(destination, "xb") as new:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+    except OSError:
+        if os.path.exists(destination) and os.path.getsize(destination) == 0:
+            os.unlink(destination)
+        return False
+    shutil.copystat(source, destination)
+    return True
+
+
+def _hard_link(source: str, destination: str) -> bool:
+    try:
+        os.link(source, destination)
+    except OSError:
+        return False
+    return True
+
+
+# ----------------------------------------------------------------------------------------- again
+#
+# Package the model a second time, to see whether the same comes of it.
+
+
+# What is another in each artifact: names, times, and the sizes and places of weights.
+_OWN = ("utc_time_created", "model_uuid", "model_id", "run_id", "artifact_path", "model_size_bytes")
+
+
+def save_again(state: Reply, params: Reply) -> Reply:
+    """Save the model once more and compare with `params["artifact"]`; see `packaging.save`.
+
+    Weights and requirements stay out, because files of the package alone decide about them. The
+    second artifact is removed. `without_arguments` is what the class raises without its config.
+    """
+    place = tempfile.mkdtemp()
+    second = os.path.join(place, "artifact")
+    try:
+        save_model(state, params, second, artifacts=None, requirements=[])
+        differing = [
+            name for name in sorted(_files(second)) if _differs(name, params["artifact"], second)
+        ]
+        attribute = _attribute(params["artifact"], second) if _PICKLE in differing else None
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    wrapper = getattr(importlib.import_module(params["module"]), params["name"])
+    return {
+        "differing": differing,
+        "attribute": attribute,
+        "without_arguments": without_arguments(wrapper),
+    }
+
+
+_PICKLE = "python_model.pkl"
+_FROM_THE_LOCK = ("requirements.txt", "conda.yaml", "constraints.txt")
+
+
+def _files(root: str) -> list[str]:
+    """Paths of the files below `root` that are compared."""
+    found = []
+    for parent, _, names in os.walk(root):
+        paths = (os.path.relpath(os.path.join(parent, name), root) for name in names)
+        found += [path for path in paths if path not in _FROM_THE_LOCK]
+    return found
+
+
+def _differs(name: str, first: str, second: str) -> bool:
+    paths = [os.path.join(root, name) for root in (first, second)]
+    if not os.path.isfile(paths[0]):
+        return True
+    if name == "MLmodel":
+        return bool(_metadata(paths[0]) != _metadata(paths[1]))
+    return _content(paths[0]) != _content(paths[1])
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _metadata(path: str) -> Any:
+    import yaml
+
+    with open(path, encoding="utf-8") as file:
+        document = yaml.safe_load(file)
+    for key in _OWN:
+        document.pop(key, None)
+    document["flavors"]["python_function"].pop("artifacts", None)
+    return document
+
+
+def _attribute(first: str, second: str) -> str | None:
+    """The name of the first attribute of the wrapper that differs; None where it can't be told."""
+    cloudpickle = importlib.import_module("cloudpickle")  # It comes with MLflow.
+    try:
+        before, after = (
+            vars(cloudpickle.loads(_content(os.path.join(root, _PICKLE))))
+            for root in (first, second)
+        )
+        for name in {**before, **after}:
+            if name not in before or name not in after:
+                return str(name)
+            if cloudpickle.dumps(before[name]) != cloudpickle.dumps(after[name]):
+                return str(name)
+    except Exception:  # noqa: BLE001 - objects of any type are loaded here
+        pass
+    return None
+
+
+# ------------------------------------------------------------------------------------ mismatches
+#
+# Spare MLflow the comparison of the lock with the environment, of which it prints a warning.
+
+_NAME = "warn_dependency_requirement_mismatches"
+
+
+@contextlib.contextmanager
+def not_compared() -> Iterator[None]:
+    """Save or load without that comparison.
+
+    It reads the metadata of every distribution, which takes longer than saving itself. That what
+    is installed is what is pinned is a rule of its own, judged before.
+    """
+    users = [module for name, module in sys.modules.items() if name.startswith("mlflow.")]
+    found = {module: vars(module)[_NAME] for module in users if _NAME in vars(module)}
+    for module in found:
+        setattr(module, _NAME, lambda requirements: None)
+    try:
+        yield
+    finally:
+        for module, own in found.items():
+            setattr(module, _NAME, own)
