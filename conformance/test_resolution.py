@@ -21,7 +21,7 @@ from pytest_vcp.settings.values import nearest
 from pytest_vcp.source.imported import Imported
 
 if TYPE_CHECKING:
-    from pytest_vcp.environment.pip_report import Chosen
+    from pytest_vcp.environment.resolution import Chosen
     from pytest_vcp.settings.resolved import Settings
 
 Pins = Mapping[str, RequirementLine]

@@ -7,29 +7,37 @@ of the machine or of the network is raised as `ToolError`.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from pytest_vcp.environment import cache as environment_cache
-from pytest_vcp.environment import conda, pruning, virtualenvs
+from pytest_vcp.environment import conda, pruning, uv
+from pytest_vcp.environment.cache_entry import LOG, REPORT, Build, Slot
 from pytest_vcp.environment.inspection import (
     Inspection,
     InspectionFailed,
     Installed,
     MlflowFacts,
+    Modules,
     inspect_installed,
     pip_check,
 )
-from pytest_vcp.environment.installer import surroundings
-from pytest_vcp.environment.interpreters import Interpreter
-from pytest_vcp.environment.modules import Modules
+from pytest_vcp.environment.installer import (
+    NotOnlyWheels,
+    install,
+    pip_environ,
+    resolve,
+    surroundings,
+)
+from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
-from pytest_vcp.environment.slots import LOG, REPORT, Build, Slot
 from pytest_vcp.environment.space import require_space
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rulebook.violations import ToolError
@@ -251,7 +259,7 @@ def _make(
     host = request.interpreter
     if request.manager == "conda":
         return conda.make(directory, request.version, host, request.lock_bytes, progress)
-    return virtualenvs.make(directory, host, request.lock, progress)
+    return _make_virtualenv(directory, host, request.lock, progress)
 
 
 def _inspect(python: Path, directory: Path) -> Inspection:
@@ -308,3 +316,53 @@ def _described(
         markers=found.markers,
         modules=found.modules,
     )
+
+
+# ----------------------------------------------------------------------------------- virtualenvs
+#
+# Environments by virtualenv and pip.
+
+
+def _make_virtualenv(
+    directory: Path, interpreter: Interpreter, lock: Path, progress: Progress
+) -> tuple[Path, BuildFailure | None]:
+    """Make an environment in `directory` and install the lock; its Python, and why it failed.
+
+    Raises ToolError where virtualenv can't build on the interpreter.
+    """
+    python = create_virtualenv(directory, interpreter, progress)
+    return python, _install(python, directory, lock, progress)
+
+
+def _install(python: Path, directory: Path, lock: Path, progress: Progress) -> BuildFailure | None:
+    """Install the lock: with uv what pip chose, where both can, else with pip."""
+    report, log = directory / REPORT, directory / LOG
+    environ = pip_environ(python)
+    program = uv.find()
+    if program is not None and uv.fits(lock.read_text(encoding="utf-8", errors="replace")):
+        with suppress(NotOnlyWheels):
+            failure = resolve(python, lock, report, log, environ, progress)
+            if failure is not None:
+                return failure
+            if uv.install_chosen(program, python, lock, report, environ, progress):
+                return None
+    return install(python, lock, report, log, environ, progress)
+
+
+def create_virtualenv(directory: Path, interpreter: Interpreter, progress: Progress) -> Path:
+    """Create the empty virtual environment and return its interpreter."""
+    virtualenv = import_module("virtualenv")  # 0.1 s to import, and needed only to build
+    progress(f"creating a virtual environment on {interpreter}")
+    arguments = ["--python", str(interpreter.executable), "--pip", "embed"]
+    try:
+        session = virtualenv.cli_run(
+            [*arguments, "--no-download", "--no-periodic-update", str(directory)],
+            setup_logging=False,
+            env=clean_environ(),
+        )
+    except (RuntimeError, SystemExit) as problem:
+        raise ToolError(
+            f"virtualenv can't build on {interpreter} ({interpreter.executable}): {problem}",
+            "choose another interpreter with --vcp-python, or update virtualenv",
+        ) from problem
+    return Path(os.path.abspath(session.creator.exe))

@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.environment.modules import Modules
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.util.files import write_atomic
 
-_INSIDE = Path(__file__).with_name("inside_env.py")
+_PROBE = Path(__file__).with_name("probe_script.py")
 _LIMIT_SECONDS = 120.0
 
 
@@ -92,7 +92,7 @@ def inspect_installed(
     known = _recorded(record, "modules") if record is not None else {}
     try:
         answer = subprocess.run(
-            [python, "-I", "-B", _INSIDE, files or "", *known],
+            [python, "-I", "-B", _PROBE, files or "", *known],
             capture_output=True,
             timeout=_LIMIT_SECONDS,
             check=True,
@@ -202,3 +202,52 @@ def _keep(record: Path, fingerprint: str, key: str, answer: object) -> None:
     """Write an answer down; one that can't be kept is asked for again, and that is all."""
     with suppress(OSError):
         write_atomic(record, json.dumps({"fingerprint": fingerprint, key: answer}))
+
+
+# --------------------------------------------------------------------------------------- modules
+#
+# Which modules an environment has, and which distributions they came with.
+
+
+@dataclass(frozen=True)
+class Modules:
+    """What can be imported in an environment, as far as names tell.
+
+    `standard` are the top-level modules of its Python. `provided` maps the name of a module, or of
+    a package with all that is in it, to the canonical names of the distributions that installed
+    it. What lies in a namespace package is named in full: `google.protobuf`.
+    """
+
+    standard: frozenset[str] = frozenset()
+    provided: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    def is_standard(self, module: str) -> bool:
+        """Whether a module, by its dotted name, is part of Python."""
+        return module.partition(".")[0] in self.standard
+
+    def providers(self, module: str, attributes: Iterable[str] = ()) -> frozenset[str]:
+        """The distributions that provide a module, or `attributes` taken from it.
+
+        A namespace package has no attributes but the modules in it, so each has to be provided;
+        without attributes, whoever has something in it provides it. Empty where none does.
+        """
+        parts = module.split(".")
+        for end in range(1, len(parts) + 1):
+            found = self.provided.get(".".join(parts[:end]))
+            if found:
+                return frozenset(found)
+        if module not in self._namespaces:
+            return frozenset()
+        within = [self.providers(f"{module}.{attribute}") for attribute in attributes]
+        if not within:
+            return self._namespaces[module]
+        return frozenset().union(*within) if all(within) else frozenset()
+
+    @cached_property
+    def _namespaces(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for module, distributions in self.provided.items():
+            parts = module.split(".")
+            for end in range(1, len(parts)):
+                found.setdefault(".".join(parts[:end]), set()).update(distributions)
+        return {name: frozenset(entries) for name, entries in found.items()}

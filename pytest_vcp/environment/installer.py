@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.interpreters import clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import News, Progress
+from pytest_vcp.requirements.lock import RequirementLine
+from pytest_vcp.requirements.options import options_of
 from pytest_vcp.rulebook.violations import ToolError
 
 # Where distributions come from and how they are reached. Every other setting of the user's pip
@@ -39,6 +41,13 @@ SOURCE_SETTINGS = frozenset(
         "use-feature",
     }
 )
+# Options of a lock that say where distributions come from, and pip's variables for them.
+_OPTION_VARIABLES = {
+    "--index-url": "PIP_INDEX_URL",
+    "--extra-index-url": "PIP_EXTRA_INDEX_URL",
+    "--find-links": "PIP_FIND_LINKS",
+    "--trusted-host": "PIP_TRUSTED_HOST",
+}
 _ASK_LIMIT_SECONDS = 120.0
 
 
@@ -183,6 +192,22 @@ def source_settings(listing: str) -> dict[str, str]:
             merged[section][name] = " ".join(str(ast.literal_eval(value)).split())
     settings = {**merged["global"], **merged["install"], **merged[":env:"]}
     return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
+
+
+def environ_for(environ: Mapping[str, str], lock: Iterable[RequirementLine]) -> dict[str, str]:
+    """The variables for pip: the places in `environ`, and those that the lock names.
+
+    In variables, because `pip index` reads no file, and other users can see a command line.
+    """
+    environ = dict(environ)
+    for line in lock:
+        for option in options_of(line) if line.kind == "option" else ():
+            variable = _OPTION_VARIABLES.get(option.name)
+            if variable is None:
+                continue
+            before = "" if option.name == "--index-url" else environ.get(variable, "")
+            environ[variable] = f"{before} {os.path.expandvars(option.value)}".strip()
+    return environ
 
 
 def pip_command(python: Path) -> list[str | Path]:

@@ -7,8 +7,9 @@ refusal is not kept, because the index may answer differently next time.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,14 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from pytest_vcp.environment import cache as environment_cache
+from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.environment.dry_run import DryRun, Unmet, environ_for
-from pytest_vcp.environment.index_listing import Listed
 from pytest_vcp.environment.inspection import Installed
-from pytest_vcp.environment.installer import pip_environ
-from pytest_vcp.environment.pip_messages import Refused
+from pytest_vcp.environment.installer import (
+    environ_for,
+    failure_of,
+    pip_command,
+    pip_environ,
+    surroundings,
+)
+from pytest_vcp.environment.pip_messages import BuildFailure, Refused, same_version
 from pytest_vcp.environment.resolution import applying
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import Lock, RequirementLine
@@ -236,3 +243,140 @@ def _write(record: Path, texts: Sequence[str], answer: _Answer) -> None:
     }
     with suppress(OSError):
         write_atomic(record, json.dumps(kept, indent=1))
+
+
+# --------------------------------------------------------------------------------------- dry run
+#
+# Ask the pip of an environment what it would do on another Python, and install nothing.
+#
+# pip chooses files for the Python that it is told, but evaluates markers for the one that runs it:
+# those of the requirements that it is given, and those of what the distributions need. So it is
+# given lines without markers, and told not to follow them; what they need is in its report.
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """What pip does not take: why, and the requirement that it names, if it names one."""
+
+    failure: BuildFailure
+    requirement: str | None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """pip's answers for one Python, `target`, in full: major, minor and micro.
+
+    `environ` has the places for distributions, of which relative ones are taken from `directory`;
+    pip's output goes into `scratch`. Every question raises ToolError where an index is out of
+    reach or the machine at fault; `keep` puts the log of that where it stays.
+    """
+
+    python: Path
+    environ: Mapping[str, str]
+    target: str
+    directory: Path
+    scratch: Path
+    keep: Callable[[Path], Path]
+    progress: Progress
+
+    def install(self, requirements: Iterable[str]) -> tuple[Installed, ...] | Unmet:
+        """What pip would install for these, from wheels; else the first that it does not take."""
+        file, report = self.scratch / "requirements.txt", self.scratch / "report.json"
+        file.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+        options: list[str | Path] = [
+            *("--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:"),
+            *("--python-version", self.target, "--report", report, "-r", file),
+            *("--progress-bar", "off"),
+        ]
+        log = self.scratch / "install.log"
+        failure = failure_of(self._run(["install", *options], log), log)
+        if failure is None:
+            return tuple(_reported(json.loads(report.read_bytes())))
+        self._raise_if_not_of_the_package(failure)
+        return Unmet(failure, pip_messages.missing_requirement(_text(log)))
+
+    def listed(self, name: str, version: str) -> Listed:
+        """What the indexes have of one release, also as a source archive, which is not built."""
+        log = self.scratch / "index.log"
+        options = ["-vv", "--pre", "--python-version", self.target]
+        status = self._run(["index", "versions", *options, "--", name], log)
+        told = _text(log)
+        if pip_messages.refused(told):
+            self._raise_if_not_of_the_package(pip_messages.not_answering(told, log))
+        failure = failure_of(status, log)
+        if failure is not None:
+            self._raise_if_not_of_the_package(failure)
+        return read_listing(told, version)
+
+    def _run(self, words: Sequence[str | Path], log: Path) -> int:
+        command = [*pip_command(self.python), *words]
+        doing = f"asking pip about Python {self._series}"
+        news = pip_messages.progress_of
+        return watched.run(command, self.environ, self.directory, log, self.progress, news, doing)
+
+    @property
+    def _series(self) -> str:
+        """The Python as its users call it, such as 3.12."""
+        return self.target.rpartition(".")[0]
+
+    def _raise_if_not_of_the_package(self, failure: BuildFailure) -> None:
+        if surroundings(failure, "", failure.log) is not None:
+            when = f"while the lock was judged for Python {self._series}"
+            problem = surroundings(failure, when, self.keep(failure.log))
+            assert problem is not None
+            raise problem
+
+
+def _reported(report: dict[str, Any]) -> Iterator[Installed]:
+    """The distributions of an installation report, as if they lay in an environment."""
+    for entry in report["install"]:
+        metadata = entry["metadata"]
+        yield Installed(
+            name=canonicalize_name(metadata["name"]),
+            version=metadata["version"],
+            location="",
+            requires=tuple(metadata.get("requires_dist") or ()),
+            requires_python=metadata.get("requires_python"),
+        )
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+# --------------------------------------------------------------------------------- index listing
+#
+# Read what `pip index versions -vv` prints of one release: has an index a file for a Python?
+#
+# pip's option --json tells the versions that it would take, and not why it takes no other. Its
+# debug output has a line for each file. The sentences are those of pip 24 to 26.
+
+_FOUND = re.compile(r"^\s*Found link (?P<link>.+), version: (?P<version>\S+)$", re.MULTILINE)
+_ASKED_FOR = re.compile(r"\(requires-python:(?P<python>[^()]*)\)")
+_SKIPPED = re.compile(
+    r"^\s*Skipping link: (?P<version>\S+) Requires-Python (?P<python>.+?): \S+", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What the indexes have of one release for one Python, a source archive included.
+
+    `offered`: there is a file that pip would take. `requires_python`: the Requires-Python that an
+    index gives with it, or for which pip takes none; None where the index tells none.
+    """
+
+    offered: bool
+    requires_python: str | None = None
+
+
+def read_listing(output: str, version: str) -> Listed:
+    """Find the files of one release in pip's debug output."""
+    for found in _FOUND.finditer(output):
+        if same_version(found["version"], version):
+            asked = _ASKED_FOR.search(found["link"])
+            return Listed(True, asked["python"] if asked else None)
+    for skipped in _SKIPPED.finditer(output):
+        if same_version(skipped["version"], version):
+            return Listed(False, skipped["python"])
+    return Listed(False)

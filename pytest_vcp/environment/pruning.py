@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_vcp.environment.cache import KEPT_LOG, folder_of_all
-from pytest_vcp.environment.slots import REMOVED, Slot
+from pytest_vcp.environment.cache_entry import REMOVED, Slot
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util import locks

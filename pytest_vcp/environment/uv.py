@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vcp.environment import watched
-from pytest_vcp.environment.dry_run import environ_for
+from pytest_vcp.environment.installer import environ_for
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import parse_lines
 

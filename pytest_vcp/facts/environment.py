@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.other_pythons import OtherPython
-from pytest_vcp.environment.pip_report import Chosen
-from pytest_vcp.environment.resolution import choices, pins_here
+from pytest_vcp.environment.resolution import Chosen, choices, pins_here
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import FileFacts
 from pytest_vcp.requirements.lock import RequirementLine

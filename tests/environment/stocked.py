@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from pytest_vcp.environment.cache import folder_of_all
-from pytest_vcp.environment.slots import Build, Slot
+from pytest_vcp.environment.cache_entry import Build, Slot
 
 DAY = 86400.0
 NAMES = ("new", "old", "older", "small", "big", "used", "looked-up", "sound", "torn", "one", "two")

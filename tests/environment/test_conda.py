@@ -13,9 +13,8 @@ import yaml
 
 from fixtures.references import PCA_50
 from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
-from pytest_vcp.environment.conda import find_command, specification
-from pytest_vcp.environment.conda_messages import explain, progress_of
-from pytest_vcp.environment.pip_report import read_pip_report
+from pytest_vcp.environment.conda import explain, find_command, progress_of, specification
+from pytest_vcp.environment.resolution import read_pip_report
 from pytest_vcp.rulebook.violations import ToolError
 from tests.runs import run_vcp
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.environment import pruning, slots
+from pytest_vcp.environment import cache_entry, pruning
 from pytest_vcp.environment.cache import folder_of_all
 from pytest_vcp.environment.pruning import Removed, clear, entries, leftovers, prune
 from pytest_vcp.settings.policy import CacheLimits
@@ -167,7 +167,7 @@ def test_two_that_prune_at_once(cache: Path) -> None:
 
 # ----------------------------------------------------------------------------- killed at every line
 
-WATCHED = {pruning.__file__, slots.__file__, files.__file__, locks.__file__}
+WATCHED = {pruning.__file__, cache_entry.__file__, files.__file__, locks.__file__}
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

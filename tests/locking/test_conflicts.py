@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.environment.conflicts import chain
+from pytest_vcp.environment.pip_messages import chain
 
 TAKEN_UP = """\
 Collecting a (from -r requirements.in (line 1))
