@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.commands.predict import Predicted
-from pytest_vcp.commands.visit import BadRequest, Visit
+from pytest_vcp.mlflow_cli.predict import Predicted
+from pytest_vcp.mlflow_cli.requests import BadRequest, Visit
 from pytest_vcp.rulebook.violations import Blocked, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.trial.answers import answer

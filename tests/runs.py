@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.environments import CACHE_VARIABLE, cache_dir
-from pytest_vcp.commands.mlflow_commands import PREDICT_RULE, SERVER_RULES
+from pytest_vcp.mlflow_cli.commands import PREDICT_RULE, SERVER_RULES
 from tests.schema import assert_valid
 from tests.warm import runs, session
 

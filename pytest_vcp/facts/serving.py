@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from pytest_vcp.commands.mlflow_commands import MlflowCommands
-from pytest_vcp.commands.place import CommandPlace
-from pytest_vcp.commands.predict import Predicted
-from pytest_vcp.commands.visit import Visit
 from pytest_vcp.facts.expected import ExpectedFacts
 from pytest_vcp.facts.fact import fact
+from pytest_vcp.mlflow_cli.commands import MlflowCommands
+from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.predict import Predicted
+from pytest_vcp.mlflow_cli.requests import Visit
 from pytest_vcp.trial.prediction import Attempt
 
 

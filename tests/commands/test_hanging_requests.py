@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.mutants.forward import returning
 from fixtures.references import PCA_50
-from pytest_vcp.commands.mlflow_commands import SERVER_RULES
+from pytest_vcp.mlflow_cli.commands import SERVER_RULES
 from tests.runs import run_vcp
 
 _SEEN = "the server asks for a prediction"

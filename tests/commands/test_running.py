@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.commands.running import Running
+from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rulebook.violations import ToolError
 
 Start = Callable[[str], Running]

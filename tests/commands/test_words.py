@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.commands import words
+from pytest_vcp.mlflow_cli import process
 
 CODE = Path("/artifact/code")
 LOG = """\
@@ -25,12 +25,12 @@ mlflow.exceptions.MlflowException: Non-zero exit code: 1
 
 
 def test_the_first_exception_is_the_models() -> None:
-    assert words.raised(LOG) == "KeyError: 'genes'"
+    assert process.raised(LOG) == "KeyError: 'genes'"
 
 
 def test_its_place_is_in_the_code_of_the_artifact() -> None:
-    assert str(words.place(LOG, CODE)) == "model_code/model.py:7"
-    assert words.place(LOG, Path("/another/code")) is None
+    assert str(process.place(LOG, CODE)) == "model_code/model.py:7"
+    assert process.place(LOG, Path("/another/code")) is None
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_its_place_is_in_the_code_of_the_artifact() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_exception_is_none(text: str, told: str | None) -> None:
-    assert words.raised(text) == told
+    assert process.raised(text) == told
 
 
 def test_a_long_message_is_cut() -> None:
-    text = f"{words.HEAD}\nValueError: {'x' * 1000}\n"
-    assert len(words.raised(text) or "") == 300
-    assert words.last_line("a\n b \n\n") == "b"
+    text = f"{process.HEAD}\nValueError: {'x' * 1000}\n"
+    assert len(process.raised(text) or "") == 300
+    assert process.last_line("a\n b \n\n") == "b"

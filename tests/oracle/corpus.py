@@ -14,7 +14,7 @@ import pytest
 from fixtures.mutants import Mutation
 from fixtures.mutations import MUTATIONS, environ, options, reference
 from fixtures.references import PACKAGES, REFERENCES, Reference
-from pytest_vcp.commands.mlflow_commands import SERVER_RULES
+from pytest_vcp.mlflow_cli.commands import SERVER_RULES
 from tests.gpus import skip_on_another_python
 from tests.mutations.judging import RECORDED
 from tests.mutations.test_mutations import title

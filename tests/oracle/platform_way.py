@@ -19,10 +19,10 @@ from pathlib import Path
 from benchmarks.ways import MANUAL, packager_options
 from fixtures.environments import cache_dir, environment_of
 from fixtures.references import BY_PACKAGE, PACKAGES
-from pytest_vcp.commands import pyenv, words
 from pytest_vcp.environment import interpreters
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.platform import platform_environment
+from pytest_vcp.mlflow_cli import process, pyenv
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.policy import load_policy
 from tests.warm import runs, session
@@ -202,4 +202,4 @@ def _run(command: list[str], package: Path, variables: Mapping[str, str]) -> str
 
 
 def _told(printed: str, status: int) -> str:
-    return words.raised(printed) or words.last_line(printed) or f"exit status {status}"
+    return process.raised(printed) or process.last_line(printed) or f"exit status {status}"

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
-from pytest_vcp.commands.server import free_port
+from pytest_vcp.mlflow_cli.serve import free_port
 from tests.runs import Run, run_vcp
 
 OPTIONS = tuple(PCA_50.options)

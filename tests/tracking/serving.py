@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_vcp.commands.server import free_port
+from pytest_vcp.mlflow_cli.serve import free_port
 from tests.runs import HANG_SECONDS
 
 

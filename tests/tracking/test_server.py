@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.environments import environment_of
 from fixtures.references import PCA_50
-from pytest_vcp.commands.server import free_port
+from pytest_vcp.mlflow_cli.serve import free_port
 from tests.place import Place, place
 from tests.runs import run_vcp
 from tests.tracking.serving import served

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection
 
-from pytest_vcp.commands.place import CommandPlace
-from pytest_vcp.commands.predict import PredictCommand, Predicted
-from pytest_vcp.commands.server import Server
-from pytest_vcp.commands.visit import Visit, Visitor
+from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.predict import PredictCommand, Predicted
+from pytest_vcp.mlflow_cli.requests import Visit, Visitor
+from pytest_vcp.mlflow_cli.serve import Server
 from pytest_vcp.util.progress import Progress
 
 PREDICT_RULE = "VCP803"

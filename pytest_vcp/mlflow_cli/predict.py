@@ -25,11 +25,11 @@ from pathlib import Path
 
 import yaml
 
-from pytest_vcp.commands import pyenv, words
-from pytest_vcp.commands.place import CommandPlace
-from pytest_vcp.commands.running import Running
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.installer import pip_environ
+from pytest_vcp.mlflow_cli import process, pyenv
+from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rulebook.violations import Location, ToolError, Unverified
 from pytest_vcp.util import yaml_text
 from pytest_vcp.util.files import write_atomic
@@ -131,7 +131,7 @@ class PredictCommand:
             self._note_built(seconds)
         where = None
         if problem is not None:
-            where = words.place(running.output, self._place.artifact / "code")
+            where = process.place(running.output, self._place.artifact / "code")
         return Predicted(self._shown, seconds, self.anew, self._answer, problem, where)
 
     @property
@@ -154,11 +154,11 @@ class PredictCommand:
     def _why(self, output: str, status: int) -> str:
         """What went wrong in the model. Raises ToolError where it was the surroundings."""
         if _made(output):
-            return words.raised(output) or f"exit status {status}: {words.last_line(output)}"
+            return process.raised(output) or f"exit status {status}: {process.last_line(output)}"
         log = self._place.log("predict")
         pip = pip_messages.explain(output, log) if "ERROR: " in output else None
         if pip is None or pip.kind in ("network", "machine"):
-            said = pip.headline if pip is not None else words.raised(output)
+            said = pip.headline if pip is not None else process.raised(output)
             raise ToolError(
                 f"{said or 'something failed'} while {self._shown} made its environment",
                 "check the connection, the proxy and pip's index settings"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.commands.server import Answer, Server
+from pytest_vcp.mlflow_cli.serve import Answer, Server
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.source.payload import Payload, with_input
 

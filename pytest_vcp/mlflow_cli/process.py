@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rulebook.violations import Location, ToolError
 from pytest_vcp.util import processes
 from pytest_vcp.worker.conditions import TEMPORARY
 from pytest_vcp.worker.server import alone
@@ -113,3 +114,47 @@ class Running:
     def _all(self) -> list[processes.Process]:
         """What runs, the command itself included where it has not ended."""
         return processes.leftovers(self._marker, self._process.pid, self._known)
+
+
+# ----------------------------------------------------------------------------------------- words
+#
+# What a command said of a failure: in one line, with the place in the author's code.
+
+HEAD = "Traceback (most recent call last):"
+_FRAME = re.compile(r'^\s*File "(?P<file>.+)", line (?P<line>\d+), in ', re.MULTILINE)
+_RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(: (?P<message>.*))?$", re.MULTILINE)
+_MOST = 300
+
+
+def raised(text: str) -> str | None:
+    """The exception at the end of the first traceback in `text`; None where there is none.
+
+    The first is the innermost process's: MLflow's own, about that process, follows it.
+    """
+    _, head, rest = text.partition(HEAD)
+    if not head:
+        return None
+    found = _RAISED.search(rest)
+    return _cut(found[0]) if found else None
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return _cut(lines[-1]) if lines else ""
+
+
+def place(text: str, code: Path) -> Location | None:
+    """The innermost frame below `code`, the artifact's, of the first traceback that has one."""
+    roots = {code, code.resolve()}
+    for part in text.split(HEAD)[1:]:
+        for frame in reversed(list(_FRAME.finditer(part))):
+            file = Path(frame["file"])
+            for root in roots:
+                if file.is_relative_to(root):
+                    return Location.within(root, file, int(frame["line"]))
+    return None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from pytest_vcp.commands import words
-from pytest_vcp.commands.place import CommandPlace
-from pytest_vcp.commands.running import Running
+from pytest_vcp.mlflow_cli import process
+from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rulebook.violations import Location
 
 HOST = "127.0.0.1"
@@ -60,7 +60,7 @@ class Answer:
         said = ""
         if isinstance(self.document, Mapping):
             trace = str(self.document.get("stack_trace", ""))
-            said = words.raised(trace) or str(self.document.get("message", ""))
+            said = process.raised(trace) or str(self.document.get("message", ""))
         elif self.document is None:
             said = f"a body that is no JSON: {self.body[:60].decode('utf-8', 'replace')!r}"
         return f"HTTP {self.status}" + (f", {said}" if said else "")
@@ -120,7 +120,7 @@ class Server:
             self._running.close()
             self._running = self._started()
         output = self._running.output
-        said = words.raised(output) or words.last_line(output)
+        said = process.raised(output) or process.last_line(output)
         return f"it ended with exit status {self._running.ended()}: {said}"
 
     def ping(self) -> bool:
@@ -147,8 +147,8 @@ class Server:
         """The line of the artifact's code in which a request failed; without one, the start."""
         code = self._place.artifact / "code"
         if answer is not None and isinstance(answer.document, Mapping):
-            return words.place(str(answer.document.get("stack_trace", "")), code)
-        return words.place(self._running.output, code) if self._running else None
+            return process.place(str(answer.document.get("stack_trace", "")), code)
+        return process.place(self._running.output, code) if self._running else None
 
     def shut_down(self) -> tuple[str, ...]:
         """End it as a supervisor does; returns what it leaves behind."""
