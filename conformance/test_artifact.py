@@ -11,14 +11,14 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact, local_path
+from pytest_vcp.evaluation.prediction import Packaging
+from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.requirements.lock import Lock, RequirementLine, parse_lines
 from pytest_vcp.requirements.markers import applies
 from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.prediction import Packaging
-from pytest_vcp.trial.spec import ModelSpec
 from pytest_vcp.worker.client import WorkerFailure
 
 

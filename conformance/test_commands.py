@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import BadRequest, Visit
 from pytest_vcp.rulebook.violations import Blocked, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.trial.answers import answer
-from pytest_vcp.trial.prediction import Attempt
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pytest_vcp.evaluation.prediction import ProcessChange
+from pytest_vcp.evaluation.relaxation import Need, Writing
 from pytest_vcp.rulebook.violations import Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.trial.lifting import Need, Writing
-from pytest_vcp.trial.prediction import ProcessChange
 
 
 @rule("VCP702")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from pytest_vcp.evaluation.gpu_kernels import Kernels, written
+from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held
+from pytest_vcp.evaluation.prediction import Attempt, read_device
+from pytest_vcp.evaluation.requests import answer
+from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.rulebook.violations import Unverified, Violation
 from pytest_vcp.rulebook.wording import listed
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.suite import unlike_declared
-from pytest_vcp.trial.answers import answer
-from pytest_vcp.trial.gpu_use import BY_TORCH, GpuUse, Held
-from pytest_vcp.trial.kernels import Kernels, written
-from pytest_vcp.trial.prediction import Attempt, read_device
-from pytest_vcp.trial.spec import ModelSpec
 
 ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
 

@@ -15,11 +15,11 @@ from packaging.version import InvalidVersion
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.inspection import Installed
 from pytest_vcp.environment.pip_messages import BuildFailure
+from pytest_vcp.evaluation.prediction import Attempt
 from pytest_vcp.requirements.lock import Lock
 from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.prediction import Attempt
 
 LOCK = "requirements.txt"
 LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"

@@ -6,11 +6,19 @@ import os
 import re
 from pathlib import Path
 
+from pytest_vcp.evaluation.spec import (
+    Enforcement,
+    Example,
+    ExampleInput,
+    Field,
+    ModelSpec,
+    Opening,
+    RoundTrip,
+    uri_column,
+)
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.example_inputs import ExampleInput, Opening
-from pytest_vcp.trial.spec import Enforcement, Example, Field, ModelSpec, RoundTrip, uri_column
 
 _NOT_THERE = "there is no such file or directory"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pytest_vcp.evaluation.expected import Expected
 from pytest_vcp.rulebook.violations import Location, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.trial.expected import Expected
 
 
 @rule("VCP714")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_vcp.evaluation.figures import Figures
+from pytest_vcp.evaluation.prediction import Attempt, Loading, Observations, Output, Prediction
+from pytest_vcp.evaluation.spec import Field, ModelSpec
 from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.figures import Figures
-from pytest_vcp.trial.prediction import Attempt, Loading, Observations, Output, Prediction
-from pytest_vcp.trial.spec import Field, ModelSpec
 from pytest_vcp.worker.client import WorkerFailure
 
 # What an author may declare in place of converting; other dtypes fail the rules on signatures.

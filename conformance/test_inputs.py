@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.rulebook.violations import Unverified, Violation
 from pytest_vcp.rules import rule
-from pytest_vcp.trial.answers import answer
-from pytest_vcp.trial.prediction import Attempt
 
 
 @rule("VCP715")

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.requests import answer
+from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.rulebook.violations import Blocked, Violation
 from pytest_vcp.rules import rule
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
-from pytest_vcp.trial.answers import answer
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.spec import ModelSpec
 
 
 @rule("VCP711")

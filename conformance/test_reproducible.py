@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_vcp.artifact.pickles import PickleFacts
+from pytest_vcp.evaluation.prediction import Repackaging
 from pytest_vcp.rulebook.violations import Location, Unverified, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
-from pytest_vcp.trial.repackaging import Repackaging
 
 
 @rule("VCP611")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_vcp.artifact.artifact import ModelArtifact
+from pytest_vcp.evaluation.spec import Description, Field, ModelSpec, Signature, uri_column
 from pytest_vcp.rulebook.violations import Blocked, Location, Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.spec import Description, Field, ModelSpec, Signature, uri_column
 
 
 @rule("VCP401")

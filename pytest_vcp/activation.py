@@ -11,6 +11,7 @@ import pytest
 from pytest_vcp import session, suite, termination
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
+from pytest_vcp.evaluation.finished import on_its_python
 from pytest_vcp.report import brief
 from pytest_vcp.report.distribution import Distribution
 from pytest_vcp.report.github import GitHubReport, is_asked_for
@@ -23,9 +24,8 @@ from pytest_vcp.source.package import CODE, read_package
 from pytest_vcp.source.preimports import guessed_inputs
 from pytest_vcp.source.wrapper import NotFound, find_class
 from pytest_vcp.tracking.tracker import Tracker
-from pytest_vcp.trial.finished import on_its_python
-from pytest_vcp.trial.variants import resolve_variants
 from pytest_vcp.util.progress import Progress
+from pytest_vcp.variants import resolve_variants
 from pytest_vcp.worker.launching import start
 
 # What says how to package, and so has no meaning for what is packaged already.

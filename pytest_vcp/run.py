@@ -14,6 +14,8 @@ from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepar
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.other_pythons import OtherPython, judge_elsewhere
 from pytest_vcp.environment.platform import platform_environment
+from pytest_vcp.evaluation.finished import Finished
+from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
@@ -22,8 +24,6 @@ from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.imported import imported_by
 from pytest_vcp.source.package import ModelPackage, read_package
-from pytest_vcp.trial.finished import Finished
-from pytest_vcp.trial.variant import Variant
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.byte_code import (
     FOR_COMMANDS,

@@ -14,14 +14,14 @@ import pytest
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.environment.build import Environment
+from pytest_vcp.evaluation.model import LoadedModel
+from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.facts.fact import names_of_facts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.suite import rule_of
-from pytest_vcp.trial.model import LoadedModel
-from pytest_vcp.trial.spec import ModelSpec
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vcp.evaluation.prediction import Attempt, read_prediction
+from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.rulebook.violations import Violation
-from pytest_vcp.trial.prediction import Attempt, read_prediction
-from pytest_vcp.trial.spec import ModelSpec
 
 # Both lie elsewhere in the source tree; setuptools maps them into the package.
 SUITE = "pytest_vcp.conformance"

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.environments import environment_of
 from fixtures.references import PACKAGES, Reference
-from pytest_vcp.trial import driver
+from pytest_vcp.evaluation import nvml
 
 
 def skip_on_another_python(sound: Reference) -> None:
@@ -21,7 +21,7 @@ def skip_on_another_python(sound: Reference) -> None:
 
 def skip_without_gpu(sound: Reference) -> None:
     """Skip where there is no GPU, or the torch that the package pins can't use it."""
-    if not driver.gpus():
+    if not nvml.gpus():
         pytest.skip("needs a GPU, and the driver reports none")
     python = environment_of(PACKAGES / sound.package / "mlflow_pkg" / "requirements.txt").python
     ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from pytest_vcp import session
-from pytest_vcp.trial.model import WorkerFailure
+from pytest_vcp.evaluation.model import WorkerFailure
 
 _PACKAGE = "pytest_vcp."
 

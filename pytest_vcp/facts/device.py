@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 
 from pytest_vcp.environment.resolution import pins_by_name
+from pytest_vcp.evaluation import nvml
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU, DeviceRun
+from pytest_vcp.evaluation.gpu_kernels import Kernels, Target, read_kernels
+from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held, held_over_passes
+from pytest_vcp.evaluation.prediction import Attempt, read_device
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
 from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.suite import unlike_declared
-from pytest_vcp.trial import driver
-from pytest_vcp.trial.elsewhere import SECOND_GPU, WITHOUT_GPU, DeviceRun
-from pytest_vcp.trial.gpu_use import BY_TORCH, GpuUse, Held, held_over_passes
-from pytest_vcp.trial.kernels import Kernels, Target, read_kernels
-from pytest_vcp.trial.prediction import Attempt, read_device
-from pytest_vcp.trial.trial import Trial
 
 
 class DeviceFacts(ServingFacts):
@@ -103,7 +103,7 @@ class DeviceFacts(ServingFacts):
         if self.gpu_use.counted != BY_TORCH:
             raise Unverified("only of torch it is known which GPU it uses")
         # By the driver's count also where the model's own code hides the others.
-        number = max(len(seen), len(driver.visible_with(self.settings.device)))
+        number = max(len(seen), len(nvml.visible_with(self.settings.device)))
         shown = devices.shown(os.environ)
         if number < 2 or (shown is not None and len(shown) < 2):
             raise Unverified("only one GPU is visible")
@@ -116,7 +116,7 @@ class DeviceFacts(ServingFacts):
         self._gates.enter(self, "device")
         policy = self.settings.policy.gpu_capabilities
         named = tuple(Target(capability, "named by the policy") for capability in policy)
-        visible = driver.visible_with(self.settings.device)
+        visible = nvml.visible_with(self.settings.device)
         here = tuple(Target(gpu.capability, gpu.name) for gpu in visible)
         attempt = self._kernels_of_torch(wanted=bool(named or here))
         if attempt.reply is None:

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.environment.resolution import Chosen, choices, pins_here
+from pytest_vcp.evaluation import nvml
+from pytest_vcp.evaluation.device_runs import wants_a_gpu
+from pytest_vcp.evaluation.packaging_session import Workshop
+from pytest_vcp.evaluation.prediction import Attempt
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import FileFacts
 from pytest_vcp.requirements.lock import RequirementLine
@@ -14,10 +18,6 @@ from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.model_card import says_gpu
-from pytest_vcp.trial import driver
-from pytest_vcp.trial.elsewhere import wants_a_gpu
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.workshop import Workshop
 
 
 class EnvironmentFacts(FileFacts):
@@ -98,7 +98,7 @@ class EnvironmentFacts(FileFacts):
 
     def _excuse_without_gpu(self) -> None:
         """Raise Unverified where importing failed for want of a GPU that the package may need."""
-        if not self.needs_gpu or driver.visible_with(self.settings.device):
+        if not self.needs_gpu or nvml.visible_with(self.settings.device):
             return
         self._want_gpu()
         raise Unverified("model_code can't be imported without a GPU, and none is visible here")
@@ -128,7 +128,7 @@ class EnvironmentFacts(FileFacts):
     @property
     def _no_gpu(self) -> str:
         """Why the model's process has no GPU."""
-        there = driver.visible_with(self.settings.device)
+        there = nvml.visible_with(self.settings.device)
         if there:
             return f"no library that the model has loaded can use the {there[0].name} that is here"
         return "no GPU is visible to a GPU library of the model"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.weights import Code, Weights
+from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.requirements.lock import Lock
 from pytest_vcp.rulebook.violations import Blocked, ToolError
@@ -21,12 +22,11 @@ from pytest_vcp.source.metadata import Metadata, read_metadata
 from pytest_vcp.source.package import ModelPackage, SourceModule
 from pytest_vcp.source.shadows import Shadow, shadows
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
-from pytest_vcp.trial.variant import Variant
 
 if TYPE_CHECKING:
+    from pytest_vcp.evaluation.finished import Finished
     from pytest_vcp.gates import Gates
     from pytest_vcp.run import Run
-    from pytest_vcp.trial.finished import Finished
 
 
 class FileFacts:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.environment.build import Environment
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.prediction import Attempt, Packaging
+from pytest_vcp.evaluation.spec import Description, ExampleInput, typed
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.requirements.lock import Lock, read_artifact_lock
@@ -14,15 +17,11 @@ from pytest_vcp.requirements.markers import target_environment
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.package import read_package
-from pytest_vcp.trial.example_inputs import ExampleInput
-from pytest_vcp.trial.prediction import Attempt, Packaging
-from pytest_vcp.trial.spec import Description, typed
-from pytest_vcp.trial.trial import Trial
 
 if TYPE_CHECKING:
+    from pytest_vcp.evaluation.finished import Finished
     from pytest_vcp.gates import Gates
     from pytest_vcp.run import Run
-    from pytest_vcp.trial.finished import Finished
 
 _NO_SOURCE = "the artifact alone is judged, without its source package"
 

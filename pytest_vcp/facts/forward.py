@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_vcp.facts.fact import fact
-from pytest_vcp.facts.packaging import PackagingFacts
-from pytest_vcp.rulebook.violations import Blocked, Unverified
-from pytest_vcp.settings.tolerance import FULL
-from pytest_vcp.suite import unlike_declared
-from pytest_vcp.trial.figures import Figures
-from pytest_vcp.trial.lifting import Condition, Need, Writing
-from pytest_vcp.trial.precision import defaults_of, precision_of
-from pytest_vcp.trial.prediction import (
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.figures import Figures
+from pytest_vcp.evaluation.prediction import (
     Attempt,
     Loading,
     Observations,
@@ -22,7 +16,13 @@ from pytest_vcp.trial.prediction import (
     read_device,
     read_prediction,
 )
-from pytest_vcp.trial.trial import Trial
+from pytest_vcp.evaluation.relaxation import Condition, Need, Writing
+from pytest_vcp.evaluation.spec import defaults_of, precision_of
+from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.packaging import PackagingFacts
+from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.settings.tolerance import FULL
+from pytest_vcp.suite import unlike_declared
 
 
 class ForwardFacts(PackagingFacts):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.artifact.pickles import PickleFacts, WeightPickle, read_pickle, read_weight_pickles
+from pytest_vcp.evaluation.prediction import Packaging, Repackaging, read_repackaging
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.spec import SpecFacts
 from pytest_vcp.rulebook.violations import Blocked
-from pytest_vcp.trial.prediction import Packaging
-from pytest_vcp.trial.repackaging import Repackaging, read_repackaging
 
 
 class PackagingFacts(SpecFacts):

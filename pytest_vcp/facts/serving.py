@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
+from pytest_vcp.evaluation.prediction import Attempt
 from pytest_vcp.facts.expected import ExpectedFacts
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.mlflow_cli.context import CommandPlace
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import Visit
-from pytest_vcp.trial.prediction import Attempt
 
 
 class ServingFacts(ExpectedFacts):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.spec import (
+    FILE,
+    Description,
+    Enforcement,
+    ExampleInput,
+    ModelSpec,
+    Opening,
+    read_enforcement,
+    read_inputs,
+    read_openings,
+    typed,
+)
 from pytest_vcp.facts.environment import EnvironmentFacts
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.source.payload import read_payload
-from pytest_vcp.trial.example_inputs import ExampleInput, Opening, read_inputs, read_openings
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.spec import FILE, Description, Enforcement, ModelSpec, read_enforcement, typed
 
 
 class SpecFacts(EnvironmentFacts):

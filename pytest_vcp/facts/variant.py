@@ -7,9 +7,9 @@ stage raises `Blocked` while an earlier rule is broken.
 
 from __future__ import annotations
 
+from pytest_vcp.evaluation.model import LoadedModel
 from pytest_vcp.facts.device import DeviceFacts
 from pytest_vcp.facts.fact import fact
-from pytest_vcp.trial.model import LoadedModel
 
 
 class Facts(DeviceFacts):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.artifact.artifact import digest_of
+from pytest_vcp.evaluation.finished import Finished
 from pytest_vcp.report import attestation
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict
-from pytest_vcp.trial.finished import Finished
 from pytest_vcp.util.files import write_atomic
 
 if TYPE_CHECKING:

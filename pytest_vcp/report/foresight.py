@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_vcp.environment.platform import comes_with_mlflow
+from pytest_vcp.evaluation.spec import FILE
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.requirements.lock import DECLARED, read_lock
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.distribution_names import import_names
 from pytest_vcp.source.imported import imported_by
 from pytest_vcp.source.package import DATA, read_package
-from pytest_vcp.trial.spec import FILE
 
 # Passes for want of an artifact as well.
 _OF_ARTIFACTS = "VCP106"

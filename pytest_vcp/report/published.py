@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.artifact.publishing import DestinationTaken
+from pytest_vcp.evaluation.finished import Finished
 from pytest_vcp.report import attested
-from pytest_vcp.trial.finished import Finished
 
 if TYPE_CHECKING:
     from pytest_vcp.run import Run

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_vcp.evaluation.finished import Finished
+from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.report.verdict import Verdict
-from pytest_vcp.trial.finished import Finished
-from pytest_vcp.trial.variant import Variant
 
 RULE = "VCP714"
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from pytest_vcp.evaluation.prediction import told_outputs
 from pytest_vcp.report import (
     attested,
     brief,
     distribution,
     junit,
     on_python,
+    pictures,
     published,
     recorded,
     reports,
@@ -39,8 +41,6 @@ from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.rules import BY_ID, RULES
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
-from pytest_vcp.trial import pictures
-from pytest_vcp.trial.prediction import told_outputs
 
 # Stands for the variant of a rule that does not depend on one.
 _PACKAGE = ""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.environment.build import Environment
+from pytest_vcp.evaluation.spec import Field, ModelSpec, Signature
 from pytest_vcp.facts.fact import known
 from pytest_vcp.requirements.lock import Lock, RequirementLine
-from pytest_vcp.trial.spec import Field, ModelSpec, Signature
 
 if TYPE_CHECKING:
     from pytest_vcp.run import Run

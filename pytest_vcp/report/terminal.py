@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU
 from pytest_vcp.report import cached, document, reports
 from pytest_vcp.report.figures import figures_told
 from pytest_vcp.report.foresight import foreseen
@@ -17,7 +18,6 @@ from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.elsewhere import SECOND_GPU, WITHOUT_GPU
 
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
 _LISTED = 9  # rules named in one line

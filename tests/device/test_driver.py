@@ -6,11 +6,8 @@ import os
 
 import pytest
 
-from pytest_vcp.rulebook.violations import Violation
-from pytest_vcp.suite import judges
-from pytest_vcp.trial import driver
-from pytest_vcp.trial.driver import Gpu, share_of, visible
-from pytest_vcp.trial.gpu_use import (
+from pytest_vcp.evaluation import nvml
+from pytest_vcp.evaluation.gpu_memory import (
     BY_MACHINE,
     BY_PROCESS,
     BY_TORCH,
@@ -19,7 +16,10 @@ from pytest_vcp.trial.gpu_use import (
     of_driver,
     of_torch,
 )
-from pytest_vcp.trial.prediction import Attempt, DeviceUse
+from pytest_vcp.evaluation.nvml import Gpu, share_of, visible
+from pytest_vcp.evaluation.prediction import Attempt, DeviceUse
+from pytest_vcp.rulebook.violations import Violation
+from pytest_vcp.suite import judges
 
 GPUS = tuple(
     Gpu(index, f"GPU number {index}", (9, 0), uuid)
@@ -29,9 +29,9 @@ DONE = Attempt({})
 
 
 def test_the_driver_answers_or_there_is_none() -> None:
-    if not driver.gpus():
-        assert not driver.used_bytes()
-        assert driver.used_by({os.getpid()}) is None
+    if not nvml.gpus():
+        assert not nvml.used_bytes()
+        assert nvml.used_by({os.getpid()}) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.references import KNOCKOUT, VAE, VOLUMES, Reference
-from pytest_vcp.trial import driver
+from pytest_vcp.evaluation import nvml
 from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.mutations.judging import assert_accepted
 from tests.runs import run_vcp
@@ -22,11 +22,11 @@ SLACK_BYTES = 50_000_000
 def test_a_reference_is_accepted_on_a_gpu(sound: Reference, tmp_path: Path) -> None:
     skip_on_another_python(sound)
     skip_without_gpu(sound)
-    before = driver.used_bytes()
+    before = nvml.used_bytes()
     run = run_vcp(sound.copy(tmp_path, recorded=True), sound.options, "--vcp-device=cuda")
     assert_accepted(run)
     assert {run.outcomes[rule] for rule in JUDGED_THERE} == {"passed"}, run.output
-    after = driver.used_bytes()
+    after = nvml.used_bytes()
     assert before is not None
     assert after is not None
     assert after - before < SLACK_BYTES, "memory of the model is still in use on the GPU"

@@ -11,7 +11,7 @@ import pytest
 from fixtures.mutants import append_text
 from fixtures.mutants.forward import PCA
 from fixtures.references import PCA_50
-from pytest_vcp.trial import driver
+from pytest_vcp.evaluation import nvml
 from pytest_vcp.worker.server import device
 from tests.mutations.judging import assert_accepted, assert_rejected
 from tests.runs import run_vcp
@@ -82,7 +82,7 @@ def test_a_model_with_such_a_library_is_judged_by_the_driver(tmp_path: Path) -> 
     package = PCA_50.copy(tmp_path, recorded=True)
     append_text(package / PCA.file, _STAND_IN)
     run = run_vcp(package, PCA_50.options)
-    if driver.gpus():
+    if nvml.gpus():
         assert_rejected(run, "VCP902")
         assert "by the driver's count" in run.variant["rules"]["VCP902"]["received"]
     else:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from fixtures.references import PCA_50
-from pytest_vcp.trial.figures import Figures, ScalingStep
+from pytest_vcp.evaluation.figures import Figures, ScalingStep
 from tests.docs.pages import DOCS, commands
 from tests.runs import run_vcp
 

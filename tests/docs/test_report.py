@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import jsonschema_rs
 
+from pytest_vcp.evaluation.figures import Figures, ScalingStep
 from pytest_vcp.report import document
 from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.report.outcomes import Kind
 from pytest_vcp.report.verdict import WORDS
-from pytest_vcp.trial.figures import Figures, ScalingStep
 from tests.docs.pages import DOCS
 from tests.schema import FILE, SCHEMA
 

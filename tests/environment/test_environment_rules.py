@@ -15,11 +15,11 @@ from pytest_vcp.environment.inspection import Installed, MlflowFacts
 from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind, Refused
 from pytest_vcp.environment.resolution import applying
+from pytest_vcp.evaluation.prediction import Attempt
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.settings.policy import load_policy
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.worker.failure import WorkerFailure
 
 SOUND = Environment(

@@ -13,8 +13,8 @@ import pytest
 from fixtures.mutants import replace_text
 from fixtures.mutants.forward import both, declared, returning
 from fixtures.references import PCA_50
+from pytest_vcp.evaluation.expected import FOLDER, Recording
 from pytest_vcp.options import RECORD
-from pytest_vcp.trial.expected import FOLDER, Recording
 from pytest_vcp.worker.server.expected import sampling, spread
 from tests.plugin.conftest import Configure
 from tests.runs import Run, run_vcp

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.references import PCA_50
-from pytest_vcp.trial.spec import Field
+from pytest_vcp.evaluation.spec import Field
 from tests.runs import run_vcp
 
 DATA = Path(__file__).parents[2] / "fixtures" / "data"
@@ -17,7 +17,7 @@ import os
 
 import pytest
 
-from pytest_vcp.trial.model import WorkerFailure
+from pytest_vcp.evaluation.model import WorkerFailure
 
 CELLS = "example_data/pbmc_48_cells.h5ad"
 OTHERS = "tests/data/pbmc_20_cells.h5ad"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.evaluation.loader import Loader
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.requests import Attempts
+from pytest_vcp.evaluation.worker_factory import Workplaces
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload
-from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.loader import Loader
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import WorkerFailure
 

@@ -9,7 +9,7 @@ from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.source.payload import inputs
 
 if TYPE_CHECKING:
-    from pytest_vcp.trial.trial import Trial
+    from pytest_vcp.evaluation.artifact_session import Trial
 
 # What judges nothing is not waited for: by then the process of the model is of no more use.
 _MOST_SECONDS = 60.0

@@ -23,16 +23,16 @@ from pytest_vcp.artifact.artifact import (
 )
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment import interpreters
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.figures import Figures
+from pytest_vcp.evaluation.packaging_session import request_for
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.requests import Attempts
+from pytest_vcp.evaluation.worker_factory import Workplaces
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.source.temporary_paths import names_a_temporary_path
-from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.figures import Figures
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.trial import Trial
-from pytest_vcp.trial.workplaces import Workplaces
-from pytest_vcp.trial.workshop import request_for
 from pytest_vcp.util import yaml_text
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vcp.trial import driver
-from pytest_vcp.trial.elsewhere import DeviceRun, Elsewhere, Kept, wants_a_gpu
-from pytest_vcp.trial.gpu_use import GpuUse, GpuWatch
-from pytest_vcp.trial.prediction import DeviceUse
+from pytest_vcp.evaluation import nvml
+from pytest_vcp.evaluation.device_runs import DeviceRun, Elsewhere, Kept, wants_a_gpu
+from pytest_vcp.evaluation.gpu_memory import GpuUse, GpuWatch
+from pytest_vcp.evaluation.prediction import DeviceUse
 from pytest_vcp.worker.client import WorkerFailure
 
 if TYPE_CHECKING:
-    from pytest_vcp.trial.trial import Trial
+    from pytest_vcp.evaluation.artifact_session import Trial
 
 
 class TrialDevices:
@@ -41,7 +41,7 @@ class TrialDevices:
         if failure is None or not wants_a_gpu(failure):
             return None
         seen = self._trial.ask("device.seen", {}, "looking for a GPU").reply
-        is_here = seen is None or seen["gpu"] or driver.visible_with(self._device)
+        is_here = seen is None or seen["gpu"] or nvml.visible_with(self._device)
         return None if is_here else failure
 
     def use(self, device: DeviceUse) -> GpuUse | None:

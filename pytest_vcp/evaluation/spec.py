@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.evaluation.prediction import Attempt
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.worker.failure import WorkerFailure
 
 FILE = "model_spec.py"
@@ -199,3 +201,98 @@ def _assignments(path: Path) -> dict[str, int]:
             if isinstance(target, ast.Name):
                 lines[target.id] = node.lineno
     return lines
+
+
+# ------------------------------------------------------------------------------------- precision
+#
+# The precision in which a model computes, by the param that says so.
+
+PARAM = "precision"
+# What trainers and models call them.
+_NAMES = {
+    FULL: (FULL, "32", "32-true", "fp32"),
+    "tf32": ("tf32",),
+    "16-mixed": ("16-mixed", "16", "16-true", "fp16", "float16"),
+    "bf16-mixed": ("bf16-mixed", "bf16", "bf16-true", "bfloat16"),
+}
+PRECISIONS = tuple(_NAMES)
+
+
+def precision_of(params: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> str:
+    """One of PRECISIONS: that of a request with `params`, where others are at their `defaults`.
+
+    Without such a param, or with a value that none of them goes by, it is float32.
+    """
+    given = {**defaults, **(params or {})}.get(PARAM)
+    name = str(given).strip().lower()
+    return next((known for known, names in _NAMES.items() if name in names), FULL)
+
+
+def defaults_of(signature: Signature) -> dict[str, Any]:
+    """The defaults of the declared params as values; those that can't be read are left out."""
+    found = {}
+    for param in signature.params:
+        try:
+            found[param.name] = ast.literal_eval(param.default)
+        except (ValueError, SyntaxError):
+            continue
+    return found
+
+
+# -------------------------------------------------------------------------------- example inputs
+#
+# The inputs that the example names: where they lie, how large they are, whether they open.
+
+
+@dataclass(frozen=True)
+class ExampleInput:
+    """One input: its URI as given, its place, and the bytes of all its files."""
+
+    uri: str
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What became of opening an input in the model's environment.
+
+    `problem` says why it is not what its name says, None where it is; `too_old` is the library,
+    with its version, that can't read it for that. `lacking` is the library that would have told
+    and is not there. `failure` is the end of the process that tried.
+    """
+
+    uri: str
+    problem: str | None = None
+    lacking: str | None = None
+    too_old: str | None = None
+    failure: WorkerFailure | None = None
+
+
+def read_inputs(example: Example, column: str, root: Path) -> tuple[ExampleInput, ...] | None:
+    """The inputs, each once, relative ones below `root`; None where one is not there."""
+    uris = dict.fromkeys(record.get(column) for record in example.records)
+    paths = {uri: root / uri for uri in uris if uri and os.path.exists(root / uri)}
+    if len(paths) < len(uris):
+        return None
+    return tuple(ExampleInput(uri, path, sum(_sizes(path))) for uri, path in paths.items())
+
+
+def read_openings(
+    inputs: Iterable[ExampleInput], reply: Mapping[str, Any] | None, failure: WorkerFailure | None
+) -> tuple[Opening, ...]:
+    """Type the reply of the worker's ``inputs.open_all``."""
+    if reply is None:
+        return tuple(Opening(entry.uri, failure=failure) for entry in inputs)
+    return tuple(
+        Opening(entry.uri, **found) for entry, found in zip(inputs, reply["openings"], strict=True)
+    )
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    """Bytes of the file, or of each file in the directory."""
+    if path.is_file():
+        yield path.stat().st_size
+    for parent, _, names in os.walk(path):
+        for name in names:
+            yield os.lstat(os.path.join(parent, name)).st_size

@@ -9,14 +9,14 @@ from typing import Any
 
 from pytest_vcp.artifact.artifact import missing_files
 from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.figures import seconds_of
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.requests import Attempts
+from pytest_vcp.evaluation.worker_factory import Workplaces
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, read_payload, resolved
-from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.figures import seconds_of
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.trial import Trial
-from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.util.progress import Progress
 
 SECOND = "packaging.save_again"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_vcp.rulebook.violations import ToolError
-from pytest_vcp.trial.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.rulebook.violations import ToolError, Violation
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Call, Worker, WorkerFailure
 
@@ -66,3 +66,21 @@ class Attempts:
                         "free space where the artifact goes, and in the temporary directory",
                     ) from None
                 return Attempt(None, failure)
+
+
+# --------------------------------------------------------------------------------------- answers
+#
+# The answer of a worker, for conformance tests that need one.
+
+
+def answer(attempt: Attempt, expected: str) -> Mapping[str, Any]:
+    """The reply of the worker; a violation where the model ended or hung the process."""
+    if attempt.reply is None:
+        assert attempt.failure is not None
+        raise Violation(
+            expected=expected,
+            received=attempt.failure.summary,
+            remedy=attempt.failure.remedy or "make predict end with a result or with an exception",
+            where=attempt.failure.where,
+        ) from attempt.failure
+    return attempt.reply

@@ -6,13 +6,21 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.relaxation import (
+    Condition,
+    Needs,
+    Run,
+    Trace,
+    explain,
+    read_trace,
+    unmet,
+)
+from pytest_vcp.evaluation.requests import Attempts
+from pytest_vcp.evaluation.worker_factory import Workplaces
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.source.preimports import guessed_inputs, source_tree
-from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.lifting import Condition, Needs, Run, Trace, explain, read_trace, unmet
-from pytest_vcp.trial.prediction import Attempt
-from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
 from pytest_vcp.worker.conditions import TEMPORARY

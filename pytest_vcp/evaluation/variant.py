@@ -13,18 +13,18 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.staging import Staging
 from pytest_vcp.artifact.weights import Code, Weights, code_snapshot, snapshot
 from pytest_vcp.environment.build import Environment
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.device_runs import WITHOUT_GPU
+from pytest_vcp.evaluation.expected import Recording
+from pytest_vcp.evaluation.figures import Figures
+from pytest_vcp.evaluation.packaging_session import Workshop
+from pytest_vcp.evaluation.worker_factory import Workplaces
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.preimports import preimports
 from pytest_vcp.source.temporary_paths import names_a_temporary_path
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
-from pytest_vcp.trial.elsewhere import WITHOUT_GPU
-from pytest_vcp.trial.expected import Recording
-from pytest_vcp.trial.figures import Figures
-from pytest_vcp.trial.trial import Trial
-from pytest_vcp.trial.workplaces import Workplaces
-from pytest_vcp.trial.workshop import Workshop
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher
 

@@ -12,19 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.evaluation import figures
+from pytest_vcp.evaluation.device_runs import Elsewhere
+from pytest_vcp.evaluation.devices import TrialDevices
+from pytest_vcp.evaluation.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
+from pytest_vcp.evaluation.loader import Loader
+from pytest_vcp.evaluation.prediction import Attempt, Observations
+from pytest_vcp.evaluation.relaxation import Needs
+from pytest_vcp.evaluation.requests import Attempts
+from pytest_vcp.evaluation.worker_factory import Workplaces
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
-from pytest_vcp.trial import scaling
-from pytest_vcp.trial.attempts import Attempts
-from pytest_vcp.trial.devices import TrialDevices
-from pytest_vcp.trial.elsewhere import Elsewhere
-from pytest_vcp.trial.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
-from pytest_vcp.trial.lifting import Needs
-from pytest_vcp.trial.loader import Loader
-from pytest_vcp.trial.prediction import Attempt, Observations
-from pytest_vcp.trial.workplaces import Workplaces
 from pytest_vcp.util.files import file_states
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
@@ -285,7 +285,7 @@ class Trial:
             steps: tuple[ScalingStep, ...] = ()
             problem: str | None = "there is no prediction on the example"
             if first is not None and first.reply is not None:
-                steps, problem = scaling.measure(self.ask, self._request(), self.observations())
+                steps, problem = figures.measure(self.ask, self._request(), self.observations())
             self._scaled = replace(measured, scaling=steps, scaling_problem=problem)
 
     def _request(self) -> dict[str, Any]:

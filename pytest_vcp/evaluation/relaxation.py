@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_vcp.evaluation.prediction import Attempt
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.trial.prediction import Attempt
 from pytest_vcp.worker.failure import WorkerFailure
 
 Condition = Literal["home", "network", "elsewhere"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.prediction import Prediction, read_prediction
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import resolve_uri
 from pytest_vcp.source.preimports import source_tree
-from pytest_vcp.trial.prediction import Prediction, read_prediction
-from pytest_vcp.trial.trial import Trial
 from pytest_vcp.worker.failure import WorkerFailure
 
 __all__ = ["LoadedModel", "WorkerFailure"]

@@ -18,14 +18,14 @@ from typing import Any
 
 from pytest_vcp import __version__
 from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.prediction import Attempt, DeviceUse
+from pytest_vcp.evaluation.spec import Signature
 from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.metadata import read_metadata
 from pytest_vcp.source.packager_arguments import VariantArguments
 from pytest_vcp.source.payload import Payload, inputs
-from pytest_vcp.trial.prediction import Attempt, DeviceUse
-from pytest_vcp.trial.spec import Signature
-from pytest_vcp.trial.trial import Trial
 from pytest_vcp.util.files import write_atomic
 
 FOLDER = "expected_outputs"

@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_vcp.evaluation.relaxation import Condition
 from pytest_vcp.settings.devices import variables
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.preimports import source_tree
-from pytest_vcp.trial.lifting import Condition
 from pytest_vcp.worker.client import Conditions, Worker
 from pytest_vcp.worker.conditions import TEMPORARY
 from pytest_vcp.worker.launching import Launcher

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from pytest_vcp.evaluation import nvml
+from pytest_vcp.evaluation.prediction import Attempt, DeviceUse
 from pytest_vcp.rulebook.violations import Unverified
-from pytest_vcp.trial import driver
-from pytest_vcp.trial.prediction import Attempt, DeviceUse
 from pytest_vcp.util import processes
 
 if TYPE_CHECKING:
-    from pytest_vcp.trial.trial import Trial
+    from pytest_vcp.evaluation.artifact_session import Trial
 
 BY_TORCH = "by torch's count"
 BY_PROCESS = "by the driver's count of its processes"
@@ -56,7 +56,7 @@ class GpuWatch:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._before = driver.used_bytes()
+        self._before = nvml.used_bytes()
 
     def are_seen(self, load: Attempt, predict: Attempt) -> bool:
         """Whether the process that loaded and predicted had a GPU, and a library to use it by."""
@@ -65,21 +65,21 @@ class GpuWatch:
             return True
         return bool(
             (loaded.get("libraries") or predicted.get("libraries"))
-            and driver.visible_with(self._device)
+            and nvml.visible_with(self._device)
         )
 
     def use(self, device: DeviceUse, pid: int) -> GpuUse | None:
         """What the forward pass of the process `pid` took; None where nobody can tell."""
-        by_torch, visible = of_torch(device), driver.visible_with(self._device)
+        by_torch, visible = of_torch(device), nvml.visible_with(self._device)
         # Of a process that has ended the driver knows nothing any more.
-        if not visible or not driver.is_here(pid):
+        if not visible or not nvml.is_here(pid):
             return by_torch
         if by_torch is not None:
             others = _descendants(pid) if device.is_used else {pid, *_descendants(pid)}
             # torch counts in its own process alone, and beside it another library may be at work.
-            own = None if by_torch.bytes else driver.used_by(others)
+            own = None if by_torch.bytes else nvml.used_by(others)
             return of_driver(visible[0].name, own, None) if own else by_torch
-        now, before = driver.used_bytes(), self._before
+        now, before = nvml.used_bytes(), self._before
         growth = None if now is None or before is None else now - before
         return of_driver(visible[0].name, _used_by(pid), growth)
 
@@ -129,11 +129,11 @@ def of_driver(gpu: str, own: int | None, growth: int | None) -> GpuUse | None:
 
 
 def _counted_by_driver(counted: str, pid: int) -> int | None:
-    return _used_by(pid) if counted == BY_PROCESS else driver.used_bytes()
+    return _used_by(pid) if counted == BY_PROCESS else nvml.used_bytes()
 
 
 def _used_by(pid: int) -> int | None:
-    return driver.used_by({pid, *_descendants(pid)})
+    return nvml.used_by({pid, *_descendants(pid)})
 
 
 def _descendants(pid: int) -> set[int]:
