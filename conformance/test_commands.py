@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import BadRequest, Visit
@@ -22,7 +22,7 @@ _SERVER = "keep nothing that belongs to a thread or a process: open it where it 
 
 @rule("VCP803")
 def test_vcp803_predict_command_gives_the_predictions(
-    vcp_predicted: Predicted, vcp_predicted_difference: Attempt
+    vcp_predicted: Predicted, vcp_predicted_difference: Reply
 ) -> None:
     """mlflow models predict, in an environment of its own making, gives the same predictions."""
     if vcp_predicted.problem is not None:
@@ -44,7 +44,7 @@ def test_vcp803_predict_command_gives_the_predictions(
 
 @rule("VCP804")
 def test_vcp804_server_answers_refuses_and_ends(
-    vcp_visit: Visit, vcp_visit_difference: Attempt
+    vcp_visit: Visit, vcp_visit_difference: Reply
 ) -> None:
     """mlflow models serve gives the same predictions, refuses what is no request, and ends."""
     if vcp_visit.down is not None:
@@ -76,7 +76,7 @@ def test_vcp804_server_answers_refuses_and_ends(
 
 @rule("VCP805")
 def test_vcp805_requests_do_not_disturb_each_other(
-    vcp_visit: Visit, vcp_visit_difference: Attempt
+    vcp_visit: Visit, vcp_visit_difference: Reply
 ) -> None:
     """Requests that come again, or at the same time, get the same predictions."""
     if vcp_visit.down is not None or not vcp_visit.answers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_vcp.evaluation.gpu_kernels import Kernels, written
 from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held
-from pytest_vcp.evaluation.prediction import Attempt, read_device
+from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.rulebook.violations import Unverified, Violation
@@ -20,7 +20,7 @@ WITHOUT_INDEX = 'use "cuda" without an index, which is the visible GPU'
 
 
 @rule("VCP901")
-def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Attempt | None, vcp_spec: ModelSpec) -> None:
+def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Reply | None, vcp_spec: ModelSpec) -> None:
     """With no GPU visible, the artifact loads and predicts, unless it says that it needs one."""
     if vcp_without_gpu is None:
         return
@@ -64,7 +64,7 @@ def test_vcp902_forward_pass_runs_on_the_gpu(vcp_gpu_use: GpuUse) -> None:
 
 
 @rule("VCP903")
-def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Attempt, vcp_spec: ModelSpec) -> None:
+def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Reply, vcp_spec: ModelSpec) -> None:
     """The output computed on a GPU is on the host, of the declared rank, shape and dtype."""
     problem = unlike_declared(vcp_gpu_pass, vcp_spec)
     if problem is not None:
@@ -80,7 +80,7 @@ def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Attempt, vcp_spec: Model
 
 
 @rule("VCP904")
-def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Attempt) -> None:
+def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Reply) -> None:
     """A GPU and a CPU compute the same output, within the tolerance of the precision in use."""
     failure = vcp_device_comparison.failure
     if failure is not None:
@@ -114,7 +114,7 @@ def test_vcp905_gpu_memory_does_not_grow(vcp_gpu_held: Held, vcp_settings: Setti
 
 @rule("VCP906")
 def test_vcp906_the_visible_gpu_is_used(
-    vcp_second_gpu: tuple[str, Attempt], vcp_spec: ModelSpec
+    vcp_second_gpu: tuple[str, Reply], vcp_spec: ModelSpec
 ) -> None:
     """Where another GPU alone is visible, the forward pass runs on that one."""
     name, attempt = vcp_second_gpu
@@ -161,7 +161,7 @@ def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
 
 @rule("VCP908")
 def test_vcp908_precision_keeps_the_dtype(
-    vcp_precisions: tuple[tuple[str, Attempt], ...], vcp_spec: ModelSpec
+    vcp_precisions: tuple[tuple[str, Reply], ...], vcp_spec: ModelSpec
 ) -> None:
     """In each precision that the model takes, the output has the declared dtype."""
     for precision, attempt in vcp_precisions:

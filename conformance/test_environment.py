@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.inspection import Installed
 from pytest_vcp.environment.pip_messages import BuildFailure
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.requirements.lock import Lock
 from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
@@ -142,7 +142,7 @@ def test_vcp305_mlflow_is_the_platforms_and_whole(
 
 
 @rule("VCP306")
-def test_vcp306_code_imports_in_the_environment(vcp_imports: Attempt) -> None:
+def test_vcp306_code_imports_in_the_environment(vcp_imports: Reply) -> None:
     """model_code and model_spec MUST import with the package directory alone on the path."""
     failure = vcp_imports.failure
     if failure is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_vcp.evaluation.figures import Figures
-from pytest_vcp.evaluation.prediction import Attempt, Loading, Observations, Output, Prediction
+from pytest_vcp.evaluation.prediction import Loading, Observations, Output, Prediction, Reply
 from pytest_vcp.evaluation.spec import Field, ModelSpec
 from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
 from pytest_vcp.rules import rule
@@ -37,7 +37,7 @@ def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
 
 
 @rule("VCP704")
-def test_vcp704_predict_returns_arrays(vcp_first_pass: Attempt, vcp_spec: ModelSpec) -> None:
+def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpec) -> None:
     """predict returns one numpy array, or a dict of numpy arrays for several outputs."""
     names = [entry.name for entry in vcp_spec.signature.outputs]
     expected = (
@@ -152,7 +152,7 @@ def test_vcp709_one_row_for_each_observation(
 
 @rule("VCP710")
 def test_vcp710_prediction_repeats(
-    vcp_prediction: Prediction, vcp_repeats: tuple[Attempt, Attempt]
+    vcp_prediction: Prediction, vcp_repeats: tuple[Reply, Reply]
 ) -> None:
     """The same input gives the same output: again, after other params, in another process."""
     again, elsewhere = vcp_repeats
@@ -222,7 +222,7 @@ def returned_instead(
     return None
 
 
-def turned(attempt: Attempt) -> bool:
+def turned(attempt: Reply) -> bool:
     """Whether the model took a call with other params in between."""
     return bool(attempt.reply and attempt.reply["other_params"])
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.rulebook.violations import Unverified, Violation
 from pytest_vcp.rules import rule
 
 
 @rule("VCP715")
-def test_vcp715_bad_inputs_are_refused(vcp_refusals: Attempt) -> None:
+def test_vcp715_bad_inputs_are_refused(vcp_refusals: Reply) -> None:
     """A missing input raises an error that names it, and an unreadable one raises an error."""
     cases = answer(vcp_refusals, "an error for an input that is not there")["cases"]
     for case, reply in cases.items():
@@ -28,7 +28,7 @@ def test_vcp715_bad_inputs_are_refused(vcp_refusals: Attempt) -> None:
 
 
 @rule("VCP717")
-def test_vcp717_observations_are_independent(vcp_halved: Attempt | None) -> None:
+def test_vcp717_observations_are_independent(vcp_halved: Reply | None) -> None:
     """Dropping half of the observations changes the output of no other."""
     if vcp_halved is None:
         return
@@ -45,7 +45,7 @@ def test_vcp717_observations_are_independent(vcp_halved: Attempt | None) -> None
 
 
 @rule("VCP719")
-def test_vcp719_unknown_features_are_refused(vcp_unknown_features: Attempt | None) -> None:
+def test_vcp719_unknown_features_are_refused(vcp_unknown_features: Reply | None) -> None:
     """An AnnData input none of whose features the model knows is refused."""
     if vcp_unknown_features is None:
         return

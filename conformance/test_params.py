@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.rulebook.violations import Blocked, Violation
@@ -16,9 +16,7 @@ from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 
 
 @rule("VCP711")
-def test_vcp711_no_params_means_the_defaults(
-    vcp_params_effect: Attempt, vcp_spec: ModelSpec
-) -> None:
+def test_vcp711_no_params_means_the_defaults(vcp_params_effect: Reply, vcp_spec: ModelSpec) -> None:
     """Without params, the model predicts as with every param at its declared default."""
     found = _taken(vcp_params_effect)
     if found["refused"]:
@@ -33,7 +31,7 @@ def test_vcp711_no_params_means_the_defaults(
 
 
 @rule("VCP712")
-def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Attempt) -> None:
+def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Reply) -> None:
     """Every declared param is taken at its default, and a value of another type is refused."""
     found = answer(vcp_params_effect, "params at their defaults are taken")
     if found["refused"]:
@@ -52,7 +50,7 @@ def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Attempt) -> None
 
 
 @rule("VCP713")
-def test_vcp713_batches_change_nothing(vcp_other_batches: Attempt) -> None:
+def test_vcp713_batches_change_nothing(vcp_other_batches: Reply) -> None:
     """Where batch_size is declared, another one gives the same output within tolerance."""
     found = answer(vcp_other_batches, "a prediction in other batches")
     expected = f"the same output with batch_size={found['size']}"
@@ -72,7 +70,7 @@ def test_vcp713_batches_change_nothing(vcp_other_batches: Attempt) -> None:
 
 @rule("VCP718")
 def test_vcp718_params_reach_the_model(
-    vcp_params_effect: Attempt, vcp_wrapper: WrapperFacts | NotFound
+    vcp_params_effect: Reply, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """Where params are declared, predict takes them, and does something with them."""
     found = _taken(vcp_params_effect)
@@ -92,7 +90,7 @@ def test_vcp718_params_reach_the_model(
         )
 
 
-def _taken(attempt: Attempt) -> Mapping[str, Any]:
+def _taken(attempt: Reply) -> Mapping[str, Any]:
     """What came of the params; where the process ended over them, one rule says so."""
     if attempt.reply is None:
         raise Blocked("VCP712")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.rulebook.violations import Unverified, Violation
 from pytest_vcp.rules import rule
 
 
 @rule("VCP801")
-def test_vcp801_serving_example_is_accepted(vcp_serving: Attempt) -> None:
+def test_vcp801_serving_example_is_accepted(vcp_serving: Reply) -> None:
     """The shipped serving example passes MLflow's own validate_serving_input."""
     failure = vcp_serving.failure
     if failure is not None:
@@ -22,7 +22,7 @@ def test_vcp801_serving_example_is_accepted(vcp_serving: Attempt) -> None:
 
 
 @rule("VCP802")
-def test_vcp802_predictions_travel_as_json(vcp_json: Attempt) -> None:
+def test_vcp802_predictions_travel_as_json(vcp_json: Reply) -> None:
     """The prediction as JSON is strict JSON and equals the array within float tolerance."""
     expected = '{"predictions": ...} in strict JSON, equal to the array'
     problem = answer(vcp_json, expected)["problem"]
@@ -48,7 +48,7 @@ def test_vcp806_nothing_is_printed(vcp_printed: tuple[str, ...]) -> None:
 
 @rule("VCP808")
 def test_vcp808_the_platforms_packager_can_save_it(
-    vcp_without_arguments: str | None, vcp_pickled: Attempt
+    vcp_without_arguments: str | None, vcp_pickled: Reply
 ) -> None:
     """The class can be called without its config, and the loaded object can be pickled."""
     if vcp_without_arguments is not None:

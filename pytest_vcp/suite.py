@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.evaluation.prediction import Attempt, read_prediction
+from pytest_vcp.evaluation.prediction import Reply, read_prediction
 from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.rulebook.violations import Violation
 
@@ -41,7 +41,7 @@ def judges() -> dict[str, Judge]:
     return found
 
 
-def unlike_declared(attempt: Attempt, spec: ModelSpec) -> Violation | None:
+def unlike_declared(attempt: Reply, spec: ModelSpec) -> Violation | None:
     """What the tests on the kind, shape and dtype of the output say of a forward pass."""
     tests = judges()
     try:

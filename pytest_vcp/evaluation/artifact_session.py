@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vcp.evaluation import figures
-from pytest_vcp.evaluation.device_runs import Elsewhere
-from pytest_vcp.evaluation.devices import TrialDevices
+from pytest_vcp.evaluation.device_runs import DeviceRunner
+from pytest_vcp.evaluation.devices import SessionDevices
 from pytest_vcp.evaluation.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
 from pytest_vcp.evaluation.loader import Loader
-from pytest_vcp.evaluation.prediction import Attempt, Observations
+from pytest_vcp.evaluation.prediction import Observations, Reply
 from pytest_vcp.evaluation.relaxation import Needs
-from pytest_vcp.evaluation.requests import Attempts
-from pytest_vcp.evaluation.worker_factory import Workplaces
+from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.settings.resolved import Settings
@@ -34,14 +34,14 @@ _EXIT_SECONDS = 15.0
 _REPEATING = "repeating the forward pass"
 
 
-class Trial:
+class ArtifactSession:
     """Owns the worker that loads the artifact; borrows the one that tests it."""
 
     def __init__(
         self,
         settings: Settings,
         artifact: Path,
-        workplaces: Workplaces,
+        workplaces: WorkerFactory,
         tester: Worker,
         progress: Progress,
     ) -> None:
@@ -53,15 +53,15 @@ class Trial:
         self._progress = progress
         self._workplaces = workplaces
         self._tester = tester
-        self._attempts = Attempts(progress)
+        self._attempts = RequestCache(progress)
         self._loader = Loader(settings, artifact, workplaces, progress)
         self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
         self._commands: MlflowCommands | None = None
         self._scaled: Figures | None = None
-        elsewhere = Elsewhere(settings, artifact, workplaces, progress)
-        self.devices = TrialDevices(self, elsewhere)
+        elsewhere = DeviceRunner(settings, artifact, workplaces, progress)
+        self.devices = SessionDevices(self, elsewhere)
 
     @property
     def scratch(self) -> Path:
@@ -104,13 +104,13 @@ class Trial:
 
     # Steps, each asked for once; the reply is kept.
 
-    def load(self) -> Attempt:
+    def load(self) -> Reply:
         """Load the artifact where nothing but the artifact is to be had."""
         if self._loader.load_failed():
             self.needs()
         return self._loader.load()
 
-    def predict(self) -> Attempt:
+    def predict(self) -> Reply:
         """The first forward pass."""
         self.needs()
         return self._loader.predict()
@@ -134,7 +134,7 @@ class Trial:
         attempt = self.ask("probe.observed", {}, "looking at what was written")
         return tuple((attempt.reply or {}).get("shared", ()))
 
-    def validate(self) -> Attempt:
+    def validate(self) -> Reply:
         """The serving payload through MLflow's validate_serving_input, in the testing worker."""
         if self._attempts.answered("validate") is None:
             self._loads += 1
@@ -146,7 +146,7 @@ class Trial:
         self._attempts.send(method, self._tester, method, params, doing)
         self._errands.append(method)
 
-    def done(self, method: str) -> Attempt:
+    def done(self, method: str) -> Reply:
         """What came of it."""
         return self._attempts.finish(method)
 
@@ -167,7 +167,7 @@ class Trial:
             self._leftovers = tuple(self._tester.close(grace=_EXIT_SECONDS))
         return self._leftovers
 
-    def repeat(self) -> Attempt:
+    def repeat(self) -> Reply:
         """The forward pass again, after one with other params."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
@@ -177,7 +177,7 @@ class Trial:
             _REPEATING,
         )
 
-    def compare_processes(self) -> Attempt:
+    def compare_processes(self) -> Reply:
         """The result here against the one of the testing worker."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
@@ -187,7 +187,7 @@ class Trial:
             "comparing two processes",
         )
 
-    def as_json(self) -> Attempt:
+    def as_json(self) -> Reply:
         """The result through MLflow's JSON and back."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.json_tolerance)
@@ -205,7 +205,7 @@ class Trial:
         counts = attempt.reply["counts"]
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
-    def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Attempt:
+    def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Reply:
         """Compare answers in JSON, each by when it was, with the result here; once for `asked`."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
@@ -215,7 +215,7 @@ class Trial:
 
     def ask(
         self, method: str, params: Mapping[str, Any], doing: str, timeout: float | None = None
-    ) -> Attempt:
+    ) -> Reply:
         """Ask the worker that loaded the artifact, once for each thing to do, and keep the answer.
 
         A reply that tells its number of `passes` has them counted.
@@ -233,7 +233,7 @@ class Trial:
         doing: str,
         tolerance: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
-    ) -> Attempt:
+    ) -> Reply:
         """Ask how the model takes another request than the example; `more` are further params.
 
         Raises Unverified where the process ended under an earlier request.
@@ -297,7 +297,7 @@ class Trial:
         """The commands of MLflow that were run on the artifact."""
         return self._commands.told() if self._commands else []
 
-    def first_pass(self) -> Attempt | None:
+    def first_pass(self) -> Reply | None:
         """The first forward pass, where somebody has waited for it."""
         return self._loader.answered()[1]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vcp.evaluation.loader import Loader
-from pytest_vcp.evaluation.prediction import Attempt
-from pytest_vcp.evaluation.requests import Attempts
-from pytest_vcp.evaluation.worker_factory import Workplaces
+from pytest_vcp.evaluation.prediction import Reply
+from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload
 from pytest_vcp.util.progress import Progress
@@ -48,17 +48,17 @@ class DeviceRun:
     `comparison` is its result against the one that was kept; None where none was.
     """
 
-    attempt: Attempt
-    comparison: Attempt | None = None
+    attempt: Reply
+    comparison: Reply | None = None
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class DeviceRunner:
     """Starts such processes: each loads the artifact, predicts and ends."""
 
     settings: Settings
     artifact: Path
-    workplaces: Workplaces
+    workplaces: WorkerFactory
     progress: Progress
 
     def run(self, payload: Payload, device: str, name: str, kept: Kept | None = None) -> DeviceRun:
@@ -84,11 +84,11 @@ class Elsewhere:
         finally:
             loader.close()
 
-    def _compared(self, loader: Loader, kept: Kept, scratch: Path) -> Attempt:
+    def _compared(self, loader: Loader, kept: Kept, scratch: Path) -> Reply:
         path = shutil.move(kept.path, scratch / "first.npz")
         params = {"path": str(path), "tolerance": kept.tolerance}
         doing = "comparing the devices"
-        asked = Attempts(self.progress)
+        asked = RequestCache(self.progress)
         return asked.ask(doing, loader.worker, "forward.compare_kept", params, doing)
 
 

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.evaluation import nvml
-from pytest_vcp.evaluation.device_runs import DeviceRun, Elsewhere, Kept, wants_a_gpu
+from pytest_vcp.evaluation.device_runs import DeviceRun, DeviceRunner, Kept, wants_a_gpu
 from pytest_vcp.evaluation.gpu_memory import GpuUse, GpuWatch
 from pytest_vcp.evaluation.prediction import DeviceUse
 from pytest_vcp.worker.client import WorkerFailure
 
 if TYPE_CHECKING:
-    from pytest_vcp.evaluation.artifact_session import Trial
+    from pytest_vcp.evaluation.artifact_session import ArtifactSession
 
 
-class TrialDevices:
+class SessionDevices:
     """Asks the trial about devices, and runs its artifact on others.
 
     `loads` and `passes` count what the model was made to do for it.
     """
 
-    def __init__(self, trial: Trial, elsewhere: Elsewhere) -> None:
+    def __init__(self, trial: ArtifactSession, elsewhere: DeviceRunner) -> None:
         self.loads = 0
         self.passes = 0
         self._trial = trial

@@ -18,8 +18,8 @@ from typing import Any
 
 from pytest_vcp import __version__
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.evaluation.artifact_session import Trial
-from pytest_vcp.evaluation.prediction import Attempt, DeviceUse
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
+from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.evaluation.spec import Signature
 from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.settings.resolved import Settings
@@ -136,7 +136,7 @@ def _declared(signature: Signature) -> list[Any]:
 
 
 def record(
-    trial: Trial,
+    trial: ArtifactSession,
     belongs_to: Mapping[str, Any],
     device: DeviceUse,
     tolerance: Mapping[str, Any],
@@ -163,7 +163,9 @@ def record(
         written.unlink(missing_ok=True)
 
 
-def replay(trial: Trial, belongs_to: Mapping[str, Any], tolerance: Mapping[str, Any]) -> Expected:
+def replay(
+    trial: ArtifactSession, belongs_to: Mapping[str, Any], tolerance: Mapping[str, Any]
+) -> Expected:
     """Compare the first prediction with the recorded one, where that belongs to it."""
     settings = trial.settings
     path = place(settings)
@@ -190,7 +192,7 @@ def replay(trial: Trial, belongs_to: Mapping[str, Any], tolerance: Mapping[str, 
     return Expected(file, origin, refused, reply["difference"])
 
 
-def _answer(attempt: Attempt) -> Mapping[str, Any]:
+def _answer(attempt: Reply) -> Mapping[str, Any]:
     if attempt.reply is not None:
         return attempt.reply
     failure = attempt.failure

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_vcp.evaluation.prediction import Attempt, Observations
+from pytest_vcp.evaluation.prediction import Observations, Reply
 from pytest_vcp.rulebook.violations import ToolError
 
 
@@ -56,12 +56,12 @@ class Figures:
     scaling_problem: str | None = None
 
 
-def seconds_of(attempt: Attempt | None) -> float | None:
+def seconds_of(attempt: Reply | None) -> float | None:
     """What a step took, where it was waited for and ended well."""
     return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
 
 
-def device_peak_of(attempt: Attempt | None) -> int | None:
+def device_peak_of(attempt: Reply | None) -> int | None:
     """The most memory on GPUs during a forward pass; None where it saw none."""
     if attempt is None or attempt.reply is None or not attempt.reply["device"]["gpus"]:
         return None
@@ -80,7 +80,7 @@ def rate(rows: int | None, seconds: float | None) -> float | None:
     return rows / seconds if rows is not None and seconds else None
 
 
-def rate_of(first: Attempt | None, second: Attempt | None) -> float | None:
+def rate_of(first: Reply | None, second: Reply | None) -> float | None:
     """Rows per second of the second forward pass on the example, else of the first."""
     if first is None or first.reply is None:
         return None
@@ -96,7 +96,7 @@ def rate_of(first: Attempt | None, second: Attempt | None) -> float | None:
 
 FACTORS = (1, 4, 16)
 
-Ask = Callable[[str, Mapping[str, Any], str], Attempt]
+Ask = Callable[[str, Mapping[str, Any], str], Reply]
 
 
 def measure(
@@ -123,7 +123,7 @@ def measure(
     return tuple(steps), None
 
 
-def _tried(ask: Ask, params: Mapping[str, Any]) -> Attempt | str:
+def _tried(ask: Ask, params: Mapping[str, Any]) -> Reply | str:
     """One pass, or what went wrong with it."""
     doing = f"predicting on {params['factor']} times the observations"
     try:
@@ -137,7 +137,7 @@ def _tried(ask: Ask, params: Mapping[str, Any]) -> Attempt | str:
     return attempt.failure.summary
 
 
-def _step(factor: int, observations: int, attempt: Attempt) -> ScalingStep:
+def _step(factor: int, observations: int, attempt: Reply) -> ScalingStep:
     assert attempt.reply is not None
     rows, seconds = rows_of(attempt.reply["summary"]), seconds_of(attempt)
     assert seconds is not None

@@ -23,12 +23,12 @@ from pytest_vcp.artifact.artifact import (
 )
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment import interpreters
-from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.figures import Figures
 from pytest_vcp.evaluation.packaging_session import request_for
-from pytest_vcp.evaluation.prediction import Attempt
-from pytest_vcp.evaluation.requests import Attempts
-from pytest_vcp.evaluation.worker_factory import Workplaces
+from pytest_vcp.evaluation.prediction import Reply
+from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import Payload, inputs
@@ -49,12 +49,12 @@ class Finished:
         assert settings.artifact_only is not None
         self.settings = settings
         self.path = settings.artifact_only
-        self.trial: Trial | None = None
+        self.trial: ArtifactSession | None = None
         self._digests = digests
         self._progress = progress
         self._launcher = launcher
-        self._places: Workplaces | None = None
-        self._attempts = Attempts(progress)
+        self._places: WorkerFactory | None = None
+        self._attempts = RequestCache(progress)
 
     @property
     def name(self) -> str:
@@ -84,11 +84,11 @@ class Finished:
         uris = inputs(request, self.settings.policy.input_column)
         return request if all(":" in uri or os.path.exists(uri) for uri in uris) else None
 
-    def open_trial(self, python: Path) -> Trial:
+    def open_trial(self, python: Path) -> ArtifactSession:
         """Start the workers."""
         if self.trial is None:
             code = read_package(self.path / "code", self.settings.target_python)
-            self._places = Workplaces(
+            self._places = WorkerFactory(
                 self.settings,
                 self.path,
                 self.path,
@@ -98,7 +98,9 @@ class Finished:
             )
             self._tester = self._places.packager()
             self._tester.start()
-            self.trial = Trial(self.settings, self.path, self._places, self._tester, self._progress)
+            self.trial = ArtifactSession(
+                self.settings, self.path, self._places, self._tester, self._progress
+            )
             if not self.settings.skip_inference:
                 self.trial.warm_up()
         return self.trial
@@ -107,7 +109,7 @@ class Finished:
         """What the trial cost; None where no worker was started."""
         return None if self.trial is None else self.trial.figures()
 
-    def describe_spec(self) -> Attempt:
+    def describe_spec(self) -> Reply:
         """Describe the signature and the example as the artifact has them.
 
         MLflow alone reads them: where it can't, the artifact is at fault.
@@ -116,7 +118,7 @@ class Finished:
         params = {"artifact": str(self.path)}
         return self._attempts.ask(doing, self._tester, "spec.describe_artifact", params, doing)
 
-    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask for something that rests on that description."""
         described = self.describe_spec()
         if described.failure is not None:

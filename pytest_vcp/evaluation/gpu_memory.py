@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pytest_vcp.evaluation import nvml
-from pytest_vcp.evaluation.prediction import Attempt, DeviceUse
+from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.rulebook.violations import Unverified
 from pytest_vcp.util import processes
 
 if TYPE_CHECKING:
-    from pytest_vcp.evaluation.artifact_session import Trial
+    from pytest_vcp.evaluation.artifact_session import ArtifactSession
 
 BY_TORCH = "by torch's count"
 BY_PROCESS = "by the driver's count of its processes"
@@ -42,7 +42,7 @@ class Held:
 
     bytes: tuple[int, ...]
     counted: str
-    last: Attempt
+    last: Reply
 
     @property
     def growth(self) -> int:
@@ -58,7 +58,7 @@ class GpuWatch:
         self._device = device
         self._before = nvml.used_bytes()
 
-    def are_seen(self, load: Attempt, predict: Attempt) -> bool:
+    def are_seen(self, load: Reply, predict: Reply) -> bool:
         """Whether the process that loaded and predicted had a GPU, and a library to use it by."""
         loaded, predicted = load.reply or {}, (predict.reply or {}).get("device", {})
         if loaded.get("gpu") or predicted.get("gpus"):
@@ -84,7 +84,7 @@ class GpuWatch:
         return of_driver(visible[0].name, _used_by(pid), growth)
 
 
-def held_over_passes(trial: Trial, passes: int, counted: str) -> Held:
+def held_over_passes(trial: ArtifactSession, passes: int, counted: str) -> Held:
     """Predict once to warm up and then `passes` times, and see after each what is held.
 
     Raises Unverified where it can't be counted any more.

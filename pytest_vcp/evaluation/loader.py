@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.relaxation import (
     Condition,
     Needs,
@@ -16,8 +16,8 @@ from pytest_vcp.evaluation.relaxation import (
     read_trace,
     unmet,
 )
-from pytest_vcp.evaluation.requests import Attempts
-from pytest_vcp.evaluation.worker_factory import Workplaces
+from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.source.preimports import guessed_inputs, source_tree
@@ -36,7 +36,7 @@ class Loader:
     """
 
     def __init__(
-        self, settings: Settings, artifact: Path, workplaces: Workplaces, progress: Progress
+        self, settings: Settings, artifact: Path, workplaces: WorkerFactory, progress: Progress
     ) -> None:
         self.loads = 0
         self.passes = 0
@@ -49,7 +49,7 @@ class Loader:
         self._peaks: list[int] = []
         self._number = 0
         self._payload: Payload | None = None
-        self._sent = Attempts(progress)
+        self._sent = RequestCache(progress)
         self._online: WorkerFailure | None = None
         self._settled: tuple[Run, Needs] | None = None
 
@@ -87,16 +87,16 @@ class Loader:
         """Wait for the first loading, and tell whether it failed."""
         return self._sent.finish("load").failure is not None
 
-    def load(self) -> Attempt:
+    def load(self) -> Reply:
         """The loading; where it failed, and has been explained, that of the last process."""
         return self._sent.finish("load") if self._settled is None else self._settled[0].load
 
-    def predict(self) -> Attempt:
+    def predict(self) -> Reply:
         """The first forward pass, once settled; neither reply nor failure without a payload."""
         assert self._settled is not None
-        return self._settled[0].predict or Attempt(None)
+        return self._settled[0].predict or Reply(None)
 
-    def settle(self, free: Callable[[], Attempt] | None) -> Needs:
+    def settle(self, free: Callable[[], Reply] | None) -> Needs:
         """Wait for loading and predicting, and find out what the model needs where they fail.
 
         `free` tells what became of the same request under no condition at all.
@@ -109,7 +109,7 @@ class Loader:
                 self._settled = self._explained(first, failure)
         return self._settled[1]
 
-    def answered(self) -> tuple[Attempt | None, Attempt | None]:
+    def answered(self) -> tuple[Reply | None, Reply | None]:
         """Loading and the first forward pass, as far as somebody has waited for them."""
         if self._settled is not None:
             return self._settled[0].load, self._settled[0].predict
@@ -148,7 +148,7 @@ class Loader:
             self._start(NOTHING)
 
     def _send(self) -> None:
-        self._sent = Attempts(self._progress)
+        self._sent = RequestCache(self._progress)
         artifact = {"artifact": str(self._artifact)}
         self._sent.send("load", self.worker, "forward.load", artifact, "loading the artifact")
         if self._payload is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.prediction import Prediction, read_prediction
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import resolve_uri
@@ -30,7 +30,7 @@ class LoadedModel:
     directory, and with the source tree out of reach. One load serves all tests of a run.
     """
 
-    _trial: Trial = field(repr=False)
+    _trial: ArtifactSession = field(repr=False)
     _settings: Settings = field(repr=False)
 
     def predict(

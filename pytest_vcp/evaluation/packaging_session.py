@@ -9,11 +9,11 @@ from typing import Any
 
 from pytest_vcp.artifact.artifact import missing_files
 from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
-from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.figures import seconds_of
-from pytest_vcp.evaluation.prediction import Attempt
-from pytest_vcp.evaluation.requests import Attempts
-from pytest_vcp.evaluation.worker_factory import Workplaces
+from pytest_vcp.evaluation.prediction import Reply
+from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, read_payload, resolved
@@ -22,19 +22,19 @@ from pytest_vcp.util.progress import Progress
 SECOND = "packaging.save_again"
 
 
-class Workshop:
+class PackagingSession:
     """Owns the workers and the scratch directory of one variant.
 
     The packaging worker goes on as the tester of the trial: it has imported the sources by then.
     """
 
-    def __init__(self, settings: Settings, workplaces: Workplaces, progress: Progress) -> None:
+    def __init__(self, settings: Settings, workplaces: WorkerFactory, progress: Progress) -> None:
         self.settings = settings
         self.artifact = workplaces.artifact
         self._workplaces = workplaces
         self._packager = workplaces.packager()
-        self._attempts = Attempts(progress)
-        self.trial = Trial(settings, self.artifact, workplaces, self._packager, progress)
+        self._attempts = RequestCache(progress)
+        self.trial = ArtifactSession(settings, self.artifact, workplaces, self._packager, progress)
 
     def start(self) -> None:
         """Start the workers; the one that loads begins with the imports it will need."""
@@ -42,7 +42,7 @@ class Workshop:
         if not self.settings.skip_inference:
             self.trial.warm_up()
 
-    def import_sources(self) -> Attempt:
+    def import_sources(self) -> Reply:
         """Import model_code's wrapper module and model_spec where the model is packaged."""
         for name in self._modules:
             attempt = self._once(f"importing {name}", "probe.import_module", {"name": name})
@@ -60,19 +60,19 @@ class Workshop:
     def _modules(self) -> tuple[str, str]:
         return self.settings.model_class.module, "model_spec"
 
-    def describe_spec(self) -> Attempt:
+    def describe_spec(self) -> Reply:
         """Describe model_spec.py, which was imported before.
 
         Raises ToolError for an exception that didn't come through the author's code.
         """
         return described(self._once("reading model_spec.py", "spec.describe", {}))
 
-    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+    def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask for something that rests on the description of model_spec.py."""
         described = self.describe_spec()
         return described if described.failure else self._once(doing, method, params)
 
-    def package(self) -> Attempt:
+    def package(self) -> Reply:
         """Save the model, and begin its trial where that succeeds."""
         settings = self.settings
         # With several variants, the spec may have been judged in the workshop of another.
@@ -95,7 +95,7 @@ class Workshop:
             self.trial.also(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
         return attempt
 
-    def package_again(self) -> Attempt:
+    def package_again(self) -> Reply:
         """What came of packaging a second time."""
         return self.trial.done(SECOND)
 
@@ -111,11 +111,11 @@ class Workshop:
         finally:
             shutil.rmtree(self._workplaces.scratch, ignore_errors=True)
 
-    def _once(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+    def _once(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         return self._attempts.ask(doing, self._packager, method, params, doing)
 
 
-def described(attempt: Attempt) -> Attempt:
+def described(attempt: Reply) -> Reply:
     """A description of a spec; ToolError for a failure that is not the author's."""
     failure = attempt.failure
     if failure is not None and failure.kind == "raised" and failure.where is None:

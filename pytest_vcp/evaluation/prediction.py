@@ -82,7 +82,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Reply:
     """A step in a worker: its reply, or why there is none."""
 
     reply: Mapping[str, Any] | None
@@ -157,7 +157,7 @@ def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     )
 
 
-def told_outputs(attempt: Attempt | None) -> dict[str, dict[str, object]] | None:
+def told_outputs(attempt: Reply | None) -> dict[str, dict[str, object]] | None:
     """What a forward pass returned, for the report: each array's shape, dtype, digest and range."""
     if attempt is None or attempt.reply is None:
         return None
@@ -205,7 +205,7 @@ class Repackaging:
     failure: WorkerFailure | None = None
 
 
-def read_repackaging(attempt: Attempt) -> Repackaging:
+def read_repackaging(attempt: Reply) -> Repackaging:
     """Type the reply of the worker's ``again.save_again``."""
     if attempt.reply is None:
         return Repackaging(failure=attempt.failure)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.worker.failure import WorkerFailure
 
@@ -68,8 +68,8 @@ class Run:
     to what an author would call them.
     """
 
-    load: Attempt
-    predict: Attempt | None
+    load: Reply
+    predict: Reply | None
     trace: Trace | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.rulebook.violations import ToolError, Violation
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Call, Worker, WorkerFailure
 
 
-class Attempts:
+class RequestCache:
     """What was asked so far, by a key of the asker's choice."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._calls: dict[str, Call] = {}
-        self._answers: dict[str, Attempt] = {}
+        self._answers: dict[str, Reply] = {}
 
     def send(
         self,
@@ -32,7 +32,7 @@ class Attempts:
         if key not in self._calls:
             self._calls[key] = worker.submit(method, dict(params), doing=doing, timeout=timeout)
 
-    def finish(self, key: str) -> Attempt:
+    def finish(self, key: str) -> Reply:
         """Wait for a request that was sent. Raises ToolError for a full disk."""
         if key not in self._answers:
             self._answers[key] = self._waited(self._calls[key])
@@ -46,26 +46,26 @@ class Attempts:
         params: Mapping[str, Any],
         doing: str,
         timeout: float | None = None,
-    ) -> Attempt:
+    ) -> Reply:
         """Send a request and wait for it."""
         self.send(key, worker, method, params, doing, timeout)
         return self.finish(key)
 
-    def answered(self, key: str) -> Attempt | None:
+    def answered(self, key: str) -> Reply | None:
         """The answer, where somebody has waited for it."""
         return self._answers.get(key)
 
-    def _waited(self, call: Call) -> Attempt:
+    def _waited(self, call: Call) -> Reply:
         with self._progress.step(call.doing):
             try:
-                return Attempt(call.result())
+                return Reply(call.result())
             except WorkerFailure as failure:
                 if failure.disk_problem is not None:
                     raise ToolError(
                         f"{failure.disk_problem} while {call.doing}",
                         "free space where the artifact goes, and in the temporary directory",
                     ) from None
-                return Attempt(None, failure)
+                return Reply(None, failure)
 
 
 # --------------------------------------------------------------------------------------- answers
@@ -73,7 +73,7 @@ class Attempts:
 # The answer of a worker, for conformance tests that need one.
 
 
-def answer(attempt: Attempt, expected: str) -> Mapping[str, Any]:
+def answer(attempt: Reply, expected: str) -> Mapping[str, Any]:
     """The reply of the worker; a violation where the model ended or hung the process."""
     if attempt.reply is None:
         assert attempt.failure is not None

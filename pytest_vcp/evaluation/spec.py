@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.settings.tolerance import FULL
 from pytest_vcp.worker.failure import WorkerFailure
@@ -168,7 +168,7 @@ def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
     return Enforcement(reply["frame"], reply["params"], tuple(reply["unknown_params"]))
 
 
-def typed(attempt: Attempt, declared_in: Path) -> Description:
+def typed(attempt: Reply, declared_in: Path) -> Description:
     """Type the answer to the request for a description."""
     if attempt.reply is None:
         return Description(None, attempt.failure, declared_in.name)

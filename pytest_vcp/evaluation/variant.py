@@ -13,12 +13,12 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.staging import Staging
 from pytest_vcp.artifact.weights import Code, Weights, code_snapshot, snapshot
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.device_runs import WITHOUT_GPU
 from pytest_vcp.evaluation.expected import Recording
 from pytest_vcp.evaluation.figures import Figures
-from pytest_vcp.evaluation.packaging_session import Workshop
-from pytest_vcp.evaluation.worker_factory import Workplaces
+from pytest_vcp.evaluation.packaging_session import PackagingSession
+from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
 from pytest_vcp.source.package import ModelPackage
@@ -41,8 +41,8 @@ class Variant:
         launcher: Launcher,
     ) -> None:
         self.settings = settings
-        self.workshop: Workshop | None = None
-        self.spare: Workshop | None = None
+        self.workshop: PackagingSession | None = None
+        self.spare: PackagingSession | None = None
         self.recording: Recording | None = None
         self._staging = Staging(settings.artifact_dir)
         self._spare_staging = Staging(settings.artifact_dir)
@@ -56,7 +56,7 @@ class Variant:
         return self.settings.variant
 
     @property
-    def trial(self) -> Trial | None:
+    def trial(self) -> ArtifactSession | None:
         """The trial of what was packaged, once the workers have been started."""
         return self.workshop.trial if self.workshop else None
 
@@ -86,7 +86,7 @@ class Variant:
         """Make the place where the artifact grows. Raises ToolError where that can't be."""
         self._staging.create()
 
-    def open_workshop(self, environment: Environment) -> Workshop:
+    def open_workshop(self, environment: Environment) -> PackagingSession:
         """Start the workers, and digest the weights while they do their imports."""
         if self.workshop is None:
             if not self._staging.root.exists():
@@ -97,7 +97,7 @@ class Variant:
             self._digests.read_ahead(self.weights.paths)
         return self.workshop
 
-    def package_without_gpu(self, environment: Environment) -> Workshop | None:
+    def package_without_gpu(self, environment: Environment) -> PackagingSession | None:
         """The model packaged and loaded once more, with no GPU visible; None where that fails.
 
         It tells whether a forward pass fails on the GPU alone. Nothing of it is published.
@@ -111,8 +111,8 @@ class Variant:
         steps = (self.spare.import_sources, self.spare.describe_spec, self.spare.package)
         return self.spare if all(step().failure is None for step in steps) else None
 
-    def _new_workshop(self, settings: Settings, staging: Staging, python: Path) -> Workshop:
-        workplaces = Workplaces(
+    def _new_workshop(self, settings: Settings, staging: Staging, python: Path) -> PackagingSession:
+        workplaces = WorkerFactory(
             settings=settings,
             artifact=staging.artifact,
             protected=staging.root,
@@ -122,7 +122,7 @@ class Variant:
             takes_turns=names_a_temporary_path(self._package()),
             tmp=staging.tmp,
         )
-        return Workshop(settings, workplaces, self._progress)
+        return PackagingSession(settings, workplaces, self._progress)
 
     @cached_property
     def artifact(self) -> ModelArtifact:

@@ -20,7 +20,7 @@ def _scratch() -> Path:
 
 
 @dataclass(frozen=True)
-class Workplaces:
+class WorkerFactory:
     """Makes the workers of one variant, in the environment of the interpreter `python`.
 
     `artifact` is what is tried, `protected` the directory around it that nobody may write to

@@ -6,11 +6,11 @@ import os
 
 from pytest_vcp.environment.resolution import pins_by_name
 from pytest_vcp.evaluation import nvml
-from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU, DeviceRun
 from pytest_vcp.evaluation.gpu_kernels import Kernels, Target, read_kernels
 from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held, held_over_passes
-from pytest_vcp.evaluation.prediction import Attempt, read_device
+from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
@@ -23,7 +23,7 @@ class DeviceFacts(ServingFacts):
     """The same, and what the model makes of devices and precisions."""
 
     @fact
-    def without_gpu(self) -> Attempt | None:
+    def without_gpu(self) -> Reply | None:
         """The first forward pass where no GPU is visible; None where nothing can be held to it:
         the package may need a GPU, or what it predicts is not as declared anywhere."""
         self._want_inference()
@@ -32,14 +32,14 @@ class DeviceFacts(ServingFacts):
             return None
         trial = self._run_on_example()
         failure = trial.devices.missing_gpu()
-        attempt = self._without_gpu(trial) if failure is None else Attempt(None, failure)
+        attempt = self._without_gpu(trial) if failure is None else Reply(None, failure)
         if attempt.failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
         if attempt.failure is None and unlike_declared(self.first_pass, self.spec) is not None:
             return None  # What is wrong everywhere has been judged, and is waived.
         return attempt
 
-    def _without_gpu(self, trial: Trial) -> Attempt:
+    def _without_gpu(self, trial: ArtifactSession) -> Reply:
         self._gates.require(self, "VCP701", "VCP704")
         self._gates.hold(self, "VCP705", "VCP706")
         if not trial.devices.has_gpu():
@@ -49,7 +49,7 @@ class DeviceFacts(ServingFacts):
         return self._cpu_run.attempt
 
     @fact
-    def gpu_pass(self) -> Attempt:
+    def gpu_pass(self) -> Reply:
         """The first forward pass, where a GPU was visible to it."""
         self._want_inference()
         if self.settings.device == "cpu":
@@ -81,7 +81,7 @@ class DeviceFacts(ServingFacts):
         return held_over_passes(self._run_on_example(), passes, use.counted)
 
     @fact
-    def device_comparison(self) -> Attempt:
+    def device_comparison(self) -> Reply:
         """The output computed on a GPU against the one that a CPU computes."""
         _ = self._used_gpu
         if self.needs_gpu:
@@ -95,7 +95,7 @@ class DeviceFacts(ServingFacts):
         return comparison
 
     @fact
-    def second_gpu(self) -> tuple[str, Attempt]:
+    def second_gpu(self) -> tuple[str, Reply]:
         """The name of another GPU, and the first forward pass where it alone is visible."""
         attempt = self._used_gpu
         assert attempt.reply is not None
@@ -125,19 +125,19 @@ class DeviceFacts(ServingFacts):
         return read_kernels(attempt.reply, here, named, pin.where if pin else None)
 
     @fact
-    def precisions(self) -> tuple[tuple[str, Attempt], ...]:
+    def precisions(self) -> tuple[tuple[str, Reply], ...]:
         """The forward pass in each precision that the policy names, where there is such a param."""
         _ = self.prediction
         self._gates.enter(self, "device")
         names = self.settings.policy.precisions
         return tuple((name, self._in_precision(name)) for name in names)
 
-    def _in_precision(self, name: str) -> Attempt:
+    def _in_precision(self, name: str) -> Reply:
         more = {"precision": name}
         return self.judged.vary("variations.try_one", f"predicting in {name}", more=more)
 
     @property
-    def _used_gpu(self) -> Attempt:
+    def _used_gpu(self) -> Reply:
         """The forward pass on a GPU, once it is known to be one, and as declared."""
         attempt = self.gpu_pass
         self._gates.require(self, "VCP902", "VCP903")
@@ -149,7 +149,7 @@ class DeviceFacts(ServingFacts):
         tolerance = policy.in_force(policy.device_tolerances[FULL], self.precision)
         return trial.devices.run("cpu", WITHOUT_GPU, tolerance)
 
-    def _kernels_of_torch(self, *, wanted: bool) -> Attempt:
+    def _kernels_of_torch(self, *, wanted: bool) -> Reply:
         """Ask a process that has loaded the model, or its code, and so may have loaded torch."""
         method, doing = "device.describe_kernels", "asking torch for its kernels"
         if self.settings.skip_inference:

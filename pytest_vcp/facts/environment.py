@@ -9,8 +9,8 @@ from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.environment.resolution import Chosen, choices, pins_here
 from pytest_vcp.evaluation import nvml
 from pytest_vcp.evaluation.device_runs import wants_a_gpu
-from pytest_vcp.evaluation.packaging_session import Workshop
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.packaging_session import PackagingSession
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import FileFacts
 from pytest_vcp.requirements.lock import RequirementLine
@@ -81,7 +81,7 @@ class EnvironmentFacts(FileFacts):
         return imported_by(self.package)
 
     @fact
-    def imports(self) -> Attempt:
+    def imports(self) -> Reply:
         """The import of model_code and model_spec in the environment."""
         workshop = self._open_workshop()
         self._gates.hold(self, "VCP303", "VCP304", "VCP305", "VCP213")
@@ -91,7 +91,7 @@ class EnvironmentFacts(FileFacts):
         return attempt
 
     @fact
-    def workshop(self) -> Workshop:
+    def workshop(self) -> PackagingSession:
         self._gates.enter(self, "spec")
         _ = self.imports  # What can't be imported without a GPU stays open from here on.
         return self._open_workshop()
@@ -133,5 +133,5 @@ class EnvironmentFacts(FileFacts):
             return f"no library that the model has loaded can use the {there[0].name} that is here"
         return "no GPU is visible to a GPU library of the model"
 
-    def _open_workshop(self) -> Workshop:
+    def _open_workshop(self) -> PackagingSession:
         return self._variant.open_workshop(self.environment)

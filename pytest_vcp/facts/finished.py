@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.evaluation.artifact_session import Trial
-from pytest_vcp.evaluation.prediction import Attempt, Packaging
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
+from pytest_vcp.evaluation.prediction import Packaging, Reply
 from pytest_vcp.evaluation.spec import Description, ExampleInput, typed
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.variant import Facts
@@ -95,7 +95,7 @@ class ArtifactFacts(Facts):
         self._gates.enter(self, "spec")
         return typed(self._finished.describe_spec(), self._finished.path / "MLmodel")
 
-    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         return self._finished.examine(doing, method, params)
 
     @fact
@@ -108,17 +108,17 @@ class ArtifactFacts(Facts):
             raise Unverified("the inputs of the example are not part of an artifact") from None
 
     @fact
-    def trial(self) -> Trial:
+    def trial(self) -> ArtifactSession:
         trial = super().trial
         trial.begin(self._finished.payload)
         return trial
 
-    def _tried(self) -> Trial:
+    def _tried(self) -> ArtifactSession:
         if self._finished.trial is None:
             raise Blocked("VCP302")
         return self._finished.trial
 
-    def _run_on_example(self) -> Trial:
+    def _run_on_example(self) -> ArtifactSession:
         if self._finished.payload is None:
             raise Unverified(
                 "the input of the example is not here; start pytest where it lies, "
@@ -132,6 +132,6 @@ class ArtifactFacts(Facts):
         return known.get(self.settings.policy.gpu_only)
 
     @fact
-    def judged(self) -> Trial:
+    def judged(self) -> ArtifactSession:
         _ = self.loaded
         return self._run_on_example()

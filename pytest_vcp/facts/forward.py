@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_vcp.evaluation.artifact_session import Trial
+from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.figures import Figures
 from pytest_vcp.evaluation.prediction import (
-    Attempt,
     Loading,
     Observations,
     Prediction,
     ProcessChange,
+    Reply,
     read_device,
     read_prediction,
 )
@@ -29,15 +29,15 @@ class ForwardFacts(PackagingFacts):
     """The same, and what the artifact predicts."""
 
     @fact
-    def trial(self) -> Trial:
+    def trial(self) -> ArtifactSession:
         self._want_inference()
         self._gates.enter(self, "forward")
         return self._tried()
 
-    def _tried(self) -> Trial:
+    def _tried(self) -> ArtifactSession:
         return self.workshop.trial
 
-    def _run_on_example(self) -> Trial:
+    def _run_on_example(self) -> ArtifactSession:
         """The trial, where there is an input for the forward pass."""
         return self._tried()
 
@@ -78,13 +78,13 @@ class ForwardFacts(PackagingFacts):
         return Loading(attempt.failure, () if attempt.failure else trial.leftovers())
 
     @fact
-    def loaded(self) -> Trial:
+    def loaded(self) -> ArtifactSession:
         _ = self.loading
         self._gates.require(self, "VCP701")
         return self.trial
 
     @fact
-    def judged(self) -> Trial:
+    def judged(self) -> ArtifactSession:
         """The trial whose forward pass is judged.
 
         A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
@@ -99,7 +99,7 @@ class ForwardFacts(PackagingFacts):
         return without.trial
 
     @fact
-    def first_pass(self) -> Attempt:
+    def first_pass(self) -> Reply:
         """The first forward pass, or why it failed."""
         attempt = self.judged.predict()
         self._want_surroundings(attempt)
@@ -146,35 +146,35 @@ class ForwardFacts(PackagingFacts):
         return self.judged.observations()
 
     @fact
-    def repeats(self) -> tuple[Attempt, Attempt]:
+    def repeats(self) -> tuple[Reply, Reply]:
         """The forward pass again: in the same process, and compared with another one."""
         _ = self.prediction
         again = self.judged.repeat()
         elsewhere = self.judged.validate()
         kept = elsewhere.reply is not None and elsewhere.reply["kept"]
-        return again, self.judged.compare_processes() if kept else Attempt(None)
+        return again, self.judged.compare_processes() if kept else Reply(None)
 
     @fact
-    def params_effect(self) -> Attempt:
+    def params_effect(self) -> Reply:
         """What the declared params do: at their defaults, left out, of another type."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         return self._varied("params.examine", "trying the params", tolerance)
 
     @fact
-    def other_batches(self) -> Attempt:
+    def other_batches(self) -> Reply:
         """The forward pass in batches of another size, where there is such a param."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("params.other_batches", "predicting in other batches", tolerance)
 
     @fact
-    def refusals(self) -> Attempt:
+    def refusals(self) -> Reply:
         """What the model says to inputs that are missing or can't be read."""
         return self._varied("variations.refusals", "asking for inputs that are not there")
 
     @fact
-    def halved(self) -> Attempt | None:
+    def halved(self) -> Reply | None:
         """The forward pass on half of the observations; None where the input is not AnnData."""
         if not self._is_anndata():
             return None
@@ -183,7 +183,7 @@ class ForwardFacts(PackagingFacts):
         return self._varied("variations.halved", "predicting on half of the cells", tolerance)
 
     @fact
-    def unknown_features(self) -> Attempt | None:
+    def unknown_features(self) -> Reply | None:
         """The forward pass on features that no model knows; None where the input is not AnnData."""
         if not self._is_anndata():
             return None
@@ -195,9 +195,7 @@ class ForwardFacts(PackagingFacts):
         _ = self.prediction
         return self.judged.figures()
 
-    def _varied(
-        self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None
-    ) -> Attempt:
+    def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:
         _ = self.prediction
         if tolerance is not None:
             # What is another each time can't be told from what the variation did.
@@ -208,7 +206,7 @@ class ForwardFacts(PackagingFacts):
         """Whether the first input of the example is AnnData, which can be varied."""
         return any(entry.is_anndata for entry in self.observations[:1])
 
-    def _want_surroundings(self, attempt: Attempt) -> None:
+    def _want_surroundings(self, attempt: Reply) -> None:
         """Raise Blocked or Unverified where a step failed for want of what can't be had here."""
         rules = {"network": "VCP702", "elsewhere": "VCP703", "home": "VCP720"}
         if attempt.failure is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.facts.expected import ExpectedFacts
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
@@ -17,7 +17,7 @@ class ServingFacts(ExpectedFacts):
     """The same, and what comes of it behind MLflow's commands."""
 
     @fact
-    def serving(self) -> Attempt:
+    def serving(self) -> Reply:
         """The serving example through MLflow's validate_serving_input."""
         self._want_inference()
         self._gates.enter(self, "serving")
@@ -33,7 +33,7 @@ class ServingFacts(ExpectedFacts):
         return tuple(again.reply["printed"]) if again.reply else ()
 
     @fact
-    def pickled(self) -> Attempt:
+    def pickled(self) -> Reply:
         """Whether the object can be pickled as load_context has left it."""
         self._want_inference()
         self._gates.enter(self, "serving")
@@ -42,7 +42,7 @@ class ServingFacts(ExpectedFacts):
         return self.judged.vary("platform_packager.pickled", doing)
 
     @fact
-    def json(self) -> Attempt:
+    def json(self) -> Reply:
         """The prediction through MLflow's JSON and back."""
         self._want_inference()
         self._gates.enter(self, "serving")
@@ -81,11 +81,11 @@ class ServingFacts(ExpectedFacts):
         return self.commands.predicted()
 
     @fact
-    def predicted_difference(self) -> Attempt:
+    def predicted_difference(self) -> Reply:
         """Its answer against the prediction."""
         predicted = self.predicted
         if predicted.problem is not None:
-            return Attempt(None)
+            return Reply(None)
         return self.judged.compare_answers("the command", [("", predicted.answer)])
 
     @fact
@@ -94,7 +94,7 @@ class ServingFacts(ExpectedFacts):
         return self.commands.visit()
 
     @fact
-    def visit_difference(self) -> Attempt:
+    def visit_difference(self) -> Reply:
         """The answers of the server against the prediction."""
         return self.judged.compare_answers("the server", self.visit.answers)
 

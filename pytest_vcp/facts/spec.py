@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.spec import (
     FILE,
     Description,
@@ -42,7 +42,7 @@ class SpecFacts(EnvironmentFacts):
         """The spec, for those who hold the artifact against model_spec.py itself."""
         return self.spec
 
-    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Attempt:
+    def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask the process that has described the signature and the example."""
         return self.workshop.examine(doing, method, params)
 

@@ -9,13 +9,13 @@ from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.source.payload import inputs
 
 if TYPE_CHECKING:
-    from pytest_vcp.evaluation.artifact_session import Trial
+    from pytest_vcp.evaluation.artifact_session import ArtifactSession
 
 # What judges nothing is not waited for: by then the process of the model is of no more use.
 _MOST_SECONDS = 60.0
 
 
-def drawn(trial: Trial) -> Mapping[str, Any] | None:
+def drawn(trial: ArtifactSession) -> Mapping[str, Any] | None:
     """The pictures, as plain values, and remarks on what is missing; None without a prediction.
 
     They cost memory: whoever wants figures of the example takes them down before.

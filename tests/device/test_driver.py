@@ -17,7 +17,7 @@ from pytest_vcp.evaluation.gpu_memory import (
     of_torch,
 )
 from pytest_vcp.evaluation.nvml import Gpu, share_of, visible
-from pytest_vcp.evaluation.prediction import Attempt, DeviceUse
+from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.rulebook.violations import Violation
 from pytest_vcp.suite import judges
 
@@ -25,7 +25,7 @@ GPUS = tuple(
     Gpu(index, f"GPU number {index}", (9, 0), uuid)
     for index, uuid in enumerate(("GPU-0a1b", "GPU-2c3d", "GPU-0a9f"))
 )
-DONE = Attempt({})
+DONE = Reply({})
 
 
 def test_the_driver_answers_or_there_is_none() -> None:

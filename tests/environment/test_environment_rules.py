@@ -15,7 +15,7 @@ from pytest_vcp.environment.inspection import Installed, MlflowFacts
 from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind, Refused
 from pytest_vcp.environment.resolution import applying
-from pytest_vcp.evaluation.prediction import Attempt
+from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
 from pytest_vcp.settings.policy import load_policy
@@ -70,7 +70,7 @@ def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
     suite.test_vcp303_pip_check_is_clean(SOUND)
     suite.test_vcp304_what_is_pinned_is_installed(SOUND, pins)
     suite.test_vcp305_mlflow_is_the_platforms_and_whole(SOUND, settings())
-    suite.test_vcp306_code_imports_in_the_environment(Attempt(None))
+    suite.test_vcp306_code_imports_in_the_environment(Reply(None))
 
 
 @pytest.mark.parametrize("kind", ["resolver", "unavailable"])
@@ -298,7 +298,7 @@ def test_an_import_that_fails_fails_306(exception: str | None, remedy: str) -> N
         kind="raised", method="import", summary="it broke", where=where, exception=exception
     )
     with pytest.raises(Violation) as caught:
-        suite.test_vcp306_code_imports_in_the_environment(Attempt(None, failure))
+        suite.test_vcp306_code_imports_in_the_environment(Reply(None, failure))
     assert received(caught) == "it broke"
     assert caught.value.where == where
     assert remedy in caught.value.remedy

@@ -25,7 +25,7 @@ THERE = f'python_version == "{OTHER}"'
 
 
 @dataclasses.dataclass
-class Elsewhere:
+class DeviceRunner:
     """Builds a lock here, and judges it for the other Python."""
 
     build: Builder
@@ -45,8 +45,8 @@ class Elsewhere:
 
 
 @pytest.fixture
-def elsewhere(build: Builder) -> Elsewhere:
-    return Elsewhere(build)
+def elsewhere(build: Builder) -> DeviceRunner:
+    return DeviceRunner(build)
 
 
 def lacking(other: OtherPython, lock: Lock) -> list[tuple[str, str]]:
@@ -55,7 +55,7 @@ def lacking(other: OtherPython, lock: Lock) -> list[tuple[str, str]]:
     return [(name, str(requirement)) for name, requirement in found]
 
 
-def test_pins_that_serve_both(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_pins_that_serve_both(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("plain", "1.0", python=">=3.10")
     other = elsewhere("plain==1.0\n")
     assert (other.refused, other.missing, other.unjudged) == (None, None, ())
@@ -63,19 +63,19 @@ def test_pins_that_serve_both(elsewhere: Elsewhere, shelf: Shelf) -> None:
     assert (plain.name, plain.version, plain.requires_python) == ("plain", "1.0", ">=3.10")
 
 
-def test_a_pin_with_an_upper_bound(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_pin_with_an_upper_bound(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("plain", "1.0")
     shelf.wheel("bounded", "1.0", python="<3.20,>=3.8")
     other = elsewhere("plain==1.0\nbounded==1.0\n")
     assert other.refused == Refused("bounded", "<3.20,>=3.8")
 
 
-def test_the_latest_release_of_that_python_counts(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_the_latest_release_of_that_python_counts(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("careful", "1.0", python=">=3.10,!=3.20.0")
     assert elsewhere("careful==1.0\n").refused is None
 
 
-def test_a_line_counts_where_its_marker_holds(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_line_counts_where_its_marker_holds(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("bounded", "1.0", python="<3.20")
     shelf.wheel("bounded", "2.0", python=">=3.20")
     shelf.wheel("plain", "1.0")
@@ -85,7 +85,7 @@ def test_a_line_counts_where_its_marker_holds(elsewhere: Elsewhere, shelf: Shelf
     assert [entry.version for entry in other.environment.installed] == ["1.0", "2.0"]
 
 
-def test_needs_count_where_their_markers_hold(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_needs_count_where_their_markers_hold(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     """pip itself evaluates them for the Python that it runs on."""
     shelf.wheel("backport", "1.0", python="<3.20")
     shelf.wheel("upper", "1.0", requires='backport; python_version < "3.20"')
@@ -95,14 +95,14 @@ def test_needs_count_where_their_markers_hold(elsewhere: Elsewhere, shelf: Shelf
     assert lacking(other, lock) == []
 
 
-def test_what_is_needed_there_alone(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_what_is_needed_there_alone(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("upper", "1.0", requires=f"novelty>=1; {THERE}")
     built, lock = elsewhere.environment("upper==1.0\n")
     other = elsewhere.judge(built, lock)
     assert lacking(other, lock) == [("upper", f"novelty>=1; {THERE}")]
 
 
-def test_a_pin_that_does_not_do_there(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_pin_that_does_not_do_there(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("upper", "1.0", requires=f"lower>=2; {THERE}")
     shelf.wheel("lower", "1.5")
     built, lock = elsewhere.environment("upper==1.0\nlower==1.5\n")
@@ -110,13 +110,13 @@ def test_a_pin_that_does_not_do_there(elsewhere: Elsewhere, shelf: Shelf) -> Non
     assert lacking(other, lock) == [("upper", f"lower>=2; {THERE}")]
 
 
-def test_a_release_without_a_file_for_it(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_release_without_a_file_for_it(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("compiled", "1.0", tag=HERE)
     shelf.wheel("compiled", "2.0")
     assert elsewhere("compiled==1.0\n").missing == "compiled"
 
 
-def test_a_source_archive_is_judged_by_its_copy(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_source_archive_is_judged_by_its_copy(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("plain", "1.0")
     shelf.sdist("sources", "1.0")
     built, lock = elsewhere.environment("sources==1.0\nplain==1.0\n")
@@ -132,7 +132,7 @@ def test_a_source_archive_is_judged_by_its_copy(elsewhere: Elsewhere, shelf: She
     assert len(shelf.builders()) == builds, "a source archive was built to be judged"
 
 
-def test_a_source_archive_for_it_alone_is_not_judged(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_source_archive_for_it_alone_is_not_judged(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("plain", "1.0")
     shelf.sdist("sources", "1.0")
     other = elsewhere(f"plain==1.0\nsources==1.0 ; {THERE}\n")
@@ -142,7 +142,7 @@ def test_a_source_archive_for_it_alone_is_not_judged(elsewhere: Elsewhere, shelf
 
 @pytest.mark.parametrize("python", ["<3.20", ">=3.10"])
 def test_what_an_index_says_of_a_source_archive(
-    elsewhere: Elsewhere, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, python: str
+    elsewhere: DeviceRunner, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
     shelf.wheel("plain", "1.0")
     shelf.sdist("sources", "1.0")
@@ -166,7 +166,7 @@ def test_what_an_index_says_of_a_source_archive(
 
 
 def test_the_places_that_the_lock_names(
-    elsewhere: Elsewhere, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    elsewhere: DeviceRunner, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.wheel("plain", "1.0")
     shelf.folder.rename(elsewhere.build.package / "wheels")
@@ -176,7 +176,7 @@ def test_the_places_that_the_lock_names(
     assert [entry.name for entry in other.environment.installed] == ["plain"]
 
 
-def test_an_answer_is_kept_and_a_refusal_is_not(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_an_answer_is_kept_and_a_refusal_is_not(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("plain", "1.0")
     bounded = shelf.wheel("bounded", "1.0", python="<3.21")
     built, lock = elsewhere.environment("plain==1.0\nbounded==1.0\n")
@@ -189,7 +189,7 @@ def test_an_answer_is_kept_and_a_refusal_is_not(elsewhere: Elsewhere, shelf: She
     assert kept == [f"python-{OTHER}.json"]
 
 
-def test_a_record_of_another_lock_is_not_used(elsewhere: Elsewhere, shelf: Shelf) -> None:
+def test_a_record_of_another_lock_is_not_used(elsewhere: DeviceRunner, shelf: Shelf) -> None:
     shelf.wheel("plain", "1.0")
     built, lock = elsewhere.environment("plain==1.0\n")
     elsewhere.judge(built, lock)
@@ -202,7 +202,7 @@ def test_a_record_of_another_lock_is_not_used(elsewhere: Elsewhere, shelf: Shelf
 
 @pytest.mark.parametrize("found", ["wheel", "nothing"])
 def test_an_index_out_of_reach_says_nothing(
-    elsewhere: Elsewhere, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, found: str
+    elsewhere: DeviceRunner, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, found: str
 ) -> None:
     shelf.wheel("plain", "1.0", tag="py3" if found == "wheel" else HERE)
     built, lock = elsewhere.environment("plain==1.0\n")
@@ -217,7 +217,7 @@ def test_an_index_out_of_reach_says_nothing(
 
 
 def test_nothing_is_left_behind(
-    elsewhere: Elsewhere, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: DeviceRunner, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.wheel("plain", "1.0")
     built, lock = elsewhere.environment("plain==1.0\n")
