@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from pytest_vcp.evaluation.prediction import ProcessChange
-from pytest_vcp.evaluation.relaxation import Need, Writing
+from pytest_vcp.evaluation.relaxation import Requirement, Writing
 from pytest_vcp.rulebook.violations import Violation
 from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
 
 
 @rule("VCP702")
-def test_vcp702_model_needs_no_network(vcp_network_need: Need | None) -> None:
+def test_vcp702_model_needs_no_network(vcp_network_requirement: Requirement | None) -> None:
     """The artifact loads and predicts with the network off."""
-    if vcp_network_need is not None:
+    if vcp_network_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with the network off",
-            received=told(vcp_network_need, "asked for"),
+            received=told(vcp_network_requirement, "asked for"),
             remedy="put what is downloaded into model_data/ and declare it as an artifact",
-            where=vcp_network_need.where,
+            where=vcp_network_requirement.where,
         )
 
 
 @rule("VCP703")
 def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> None:
     """The artifact loads and predicts from files that it can't change, and leaves them alone."""
-    need, changed, shared = vcp_writing.need, vcp_writing.changed, vcp_writing.shared
-    if need is not None:
+    requirement, changed, shared = vcp_writing.requirement, vcp_writing.changed, vcp_writing.shared
+    if requirement is not None:
         raise Violation(
             expected="loading and predicting where only temporary directories can be written to",
-            received=told(need, "tried to write"),
+            received=told(requirement, "tried to write"),
             remedy="write into a directory from the tempfile module",
-            where=need.where,
+            where=requirement.where,
         )
     if changed:
         raise Violation(
@@ -48,15 +48,15 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
 
 
 @rule("VCP720")
-def test_vcp720_model_needs_no_home(vcp_home_need: Need | None) -> None:
+def test_vcp720_model_needs_no_home(vcp_home_requirement: Requirement | None) -> None:
     """The artifact loads and predicts where there is no home directory to write to."""
-    if vcp_home_need is not None:
+    if vcp_home_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with a home directory that is read-only",
-            received=told(vcp_home_need, "tried to write"),
+            received=told(vcp_home_requirement, "tried to write"),
             remedy="set the library's cache to tempfile.mkdtemp() at the top of "
             "model_code/__init__.py",
-            where=vcp_home_need.where,
+            where=vcp_home_requirement.where,
         )
 
 
@@ -79,8 +79,10 @@ def test_vcp721_the_process_is_left_as_it_was(
         )
 
 
-def told(need: Need, did: str) -> str:
+def told(requirement: Requirement, did: str) -> str:
     """What the model said, and what it wanted where that does not tell."""
-    if not need.wanted or any(name in need.said for name in need.wanted):
-        return need.said
-    return f"{need.said}; it {did} {need.wanted[0]}{and_others(len(need.wanted))}"
+    if not requirement.wanted or any(name in requirement.said for name in requirement.wanted):
+        return requirement.said
+    return (
+        f"{requirement.said}; it {did} {requirement.wanted[0]}{and_others(len(requirement.wanted))}"
+    )

@@ -35,8 +35,8 @@ def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Reply | None, vcp_spec: Mode
             'map_location="cpu"; or say compute_requirement: "GPU" in the model card',
             where=problem.where,
         )
-    assert vcp_without_gpu.reply is not None
-    device = read_device(vcp_without_gpu.reply)
+    assert vcp_without_gpu.content is not None
+    device = read_device(vcp_without_gpu.content)
     if device.gpus:
         raise Violation(
             expected="no GPU is visible where none is to be (CUDA_VISIBLE_DEVICES is empty)",
@@ -85,8 +85,8 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Reply) -> None:
     failure = vcp_device_comparison.failure
     if failure is not None:
         raise Unverified(f"the two could not be compared: {failure.summary}")
-    assert vcp_device_comparison.reply is not None
-    difference = vcp_device_comparison.reply["difference"]
+    assert vcp_device_comparison.content is not None
+    difference = vcp_device_comparison.content["difference"]
     if difference:
         raise Violation(
             expected="the output of the CPU on a GPU too, within tolerance",
@@ -117,19 +117,19 @@ def test_vcp906_the_visible_gpu_is_used(
     vcp_second_gpu: tuple[str, Reply], vcp_spec: ModelSpec
 ) -> None:
     """Where another GPU alone is visible, the forward pass runs on that one."""
-    name, attempt = vcp_second_gpu
+    name, reply = vcp_second_gpu
     expected = f"the forward pass runs on the only visible GPU (CUDA_VISIBLE_DEVICES={name})"
-    problem = unlike_declared(attempt, vcp_spec)
+    problem = unlike_declared(reply, vcp_spec)
     if problem is not None:
-        failure = attempt.failure
+        failure = reply.failure
         raise Violation(
             expected=expected,
             received=problem.received,
             remedy=(failure and failure.remedy) or WITHOUT_INDEX,
             where=failure.where if failure else None,
         )
-    assert attempt.reply is not None
-    device = read_device(attempt.reply)
+    assert reply.content is not None
+    device = read_device(reply.content)
     if device.shown != name:
         raise Violation(
             expected=expected,
@@ -164,8 +164,8 @@ def test_vcp908_precision_keeps_the_dtype(
     vcp_precisions: tuple[tuple[str, Reply], ...], vcp_spec: ModelSpec
 ) -> None:
     """In each precision that the model takes, the output has the declared dtype."""
-    for precision, attempt in vcp_precisions:
-        dtypes = answer(attempt, f"a prediction with precision={precision!r}")["dtypes"]
+    for precision, reply in vcp_precisions:
+        dtypes = answer(reply, f"a prediction with precision={precision!r}")["dtypes"]
         if dtypes is None:
             continue
         for declared in vcp_spec.signature.outputs:

@@ -53,8 +53,8 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpe
             remedy=failure.remedy or told_by_type(failure),
             where=failure.where,
         ) from failure
-    assert vcp_first_pass.reply is not None
-    problem = returned_instead(vcp_first_pass.reply["summary"], names)
+    assert vcp_first_pass.content is not None
+    problem = returned_instead(vcp_first_pass.content["summary"], names)
     if problem:
         received, remedy = problem
         raise Violation(expected=expected, received=received, remedy=remedy)
@@ -157,15 +157,15 @@ def test_vcp710_prediction_repeats(
     """The same input gives the same output: again, after other params, in another process."""
     again, elsewhere = vcp_repeats
     told = "again, after a call with other params" if turned(again) else "a second time"
-    for attempt, when in ((again, told), (elsewhere, "in another process")):
-        if attempt.failure is not None:
+    for reply, when in ((again, told), (elsewhere, "in another process")):
+        if reply.failure is not None:
             raise Violation(
                 expected="the same output for the same input",
-                received=f"{attempt.failure.summary} ({when})",
-                remedy=attempt.failure.remedy or "keep no state from call to call in the wrapper",
-                where=attempt.failure.where,
-            ) from attempt.failure
-        difference = attempt.reply and attempt.reply["difference"]
+                received=f"{reply.failure.summary} ({when})",
+                remedy=reply.failure.remedy or "keep no state from call to call in the wrapper",
+                where=reply.failure.where,
+            ) from reply.failure
+        difference = reply.content and reply.content["difference"]
         if difference:
             raise Violation(
                 expected="the same output for the same input, within tolerance",
@@ -222,9 +222,9 @@ def returned_instead(
     return None
 
 
-def turned(attempt: Reply) -> bool:
+def turned(reply: Reply) -> bool:
     """Whether the model took a call with other params in between."""
-    return bool(attempt.reply and attempt.reply["other_params"])
+    return bool(reply.content and reply.content["other_params"])
 
 
 def outputs(prediction: Prediction, spec: ModelSpec) -> Iterator[tuple[Field, Output]]:

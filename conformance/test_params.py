@@ -90,11 +90,11 @@ def test_vcp718_params_reach_the_model(
         )
 
 
-def _taken(attempt: Reply) -> Mapping[str, Any]:
+def _taken(reply: Reply) -> Mapping[str, Any]:
     """What came of the params; where the process ended over them, one rule says so."""
-    if attempt.reply is None:
+    if reply.content is None:
         raise Blocked("VCP712")
-    return attempt.reply
+    return reply.content
 
 
 def reads_params(method: Method) -> bool:

@@ -57,9 +57,9 @@ def test_vcp808_the_platforms_packager_can_save_it(
             received=f"{vcp_without_arguments} from its constructor",
             remedy="take what the model config says from context.model_config in load_context",
         )
-    if vcp_pickled.reply is None:
+    if vcp_pickled.content is None:
         raise Unverified(f"this could not be tried: {vcp_pickled.failure}")
-    problem, attribute = vcp_pickled.reply["problem"], vcp_pickled.reply["attribute"]
+    problem, attribute = vcp_pickled.content["problem"], vcp_pickled.content["attribute"]
     if problem is not None:
         held = f" because of self.{attribute}" if attribute else ""
         raise Violation(

@@ -12,7 +12,7 @@ import pytest
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
 from pytest_vcp.environment.interpreters import Interpreter
-from pytest_vcp.environment.other_pythons import OtherPython, judge_elsewhere
+from pytest_vcp.environment.other_pythons import OtherPython, judge_other_python
 from pytest_vcp.environment.platform import platform_environment
 from pytest_vcp.evaluation.finished import Finished
 from pytest_vcp.evaluation.variant import Variant
@@ -93,7 +93,7 @@ class Run:
         return tuple(self.variants)
 
     @cached_property
-    def lead(self) -> str:
+    def primary_variant(self) -> str:
         """The variant with which the rules are judged that do not depend on one.
 
         The first whose files are sound, so that a fault in one leaves the others to be judged.
@@ -166,7 +166,7 @@ class Run:
         """
         for version in self.settings.policy.pythons:
             if version != self.settings.target_python:
-                yield judge_elsewhere(
+                yield judge_other_python(
                     ".".join(map(str, version)),
                     build,
                     lock,

@@ -43,7 +43,7 @@ def vcp_run(pytestconfig: pytest.Config) -> Run:
 @pytest.fixture(scope="session")
 def vcp_variant(request: pytest.FixtureRequest, vcp_run: Run) -> str:
     """The name of the variant that the other fixtures are about."""
-    name: str = getattr(request, "param", None) or vcp_run.lead
+    name: str = getattr(request, "param", None) or vcp_run.primary_variant
     return name
 
 

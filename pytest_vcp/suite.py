@@ -41,13 +41,13 @@ def judges() -> dict[str, Judge]:
     return found
 
 
-def unlike_declared(attempt: Reply, spec: ModelSpec) -> Violation | None:
+def unlike_declared(reply: Reply, spec: ModelSpec) -> Violation | None:
     """What the tests on the kind, shape and dtype of the output say of a forward pass."""
     tests = judges()
     try:
-        tests["VCP704"](vcp_first_pass=attempt, vcp_spec=spec)
-        assert attempt.reply is not None
-        prediction = read_prediction(attempt.reply)
+        tests["VCP704"](vcp_first_pass=reply, vcp_spec=spec)
+        assert reply.content is not None
+        prediction = read_prediction(reply.content)
         for rule in ("VCP705", "VCP706"):
             tests[rule](vcp_prediction=prediction, vcp_spec=spec)
     except Violation as problem:

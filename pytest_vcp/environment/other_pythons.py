@@ -61,7 +61,7 @@ class OtherPython:
     unjudged: tuple[str, ...] = ()
 
 
-def judge_elsewhere(
+def judge_other_python(
     python: str,
     environment: Environment,
     lock: Lock,

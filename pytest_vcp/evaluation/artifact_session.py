@@ -1,4 +1,4 @@
-"""The trial of a finished artifact: loaded where nothing but the artifact is to be had, and run.
+"""The session of an artifact: loaded where nothing but the artifact is to be had, and run.
 
 A second worker, the tester, sends the same request through MLflow's validate_serving_input at the
 same time, as the hub's packager does. A passing run loads the model twice.
@@ -18,7 +18,7 @@ from pytest_vcp.evaluation.devices import SessionDevices
 from pytest_vcp.evaluation.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
 from pytest_vcp.evaluation.loader import Loader
 from pytest_vcp.evaluation.prediction import Observations, Reply
-from pytest_vcp.evaluation.relaxation import Needs
+from pytest_vcp.evaluation.relaxation import Requirements
 from pytest_vcp.evaluation.requests import RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
@@ -41,7 +41,7 @@ class ArtifactSession:
         self,
         settings: Settings,
         artifact: Path,
-        workplaces: WorkerFactory,
+        factory: WorkerFactory,
         tester: Worker,
         progress: Progress,
     ) -> None:
@@ -51,22 +51,22 @@ class ArtifactSession:
         self._loads = 0
         self._passes = 0
         self._progress = progress
-        self._workplaces = workplaces
+        self._factory = factory
         self._tester = tester
-        self._attempts = RequestCache(progress)
-        self._loader = Loader(settings, artifact, workplaces, progress)
+        self._requests = RequestCache(progress)
+        self._loader = Loader(settings, artifact, factory, progress)
         self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
         self._errands: list[str] = []
         self._commands: MlflowCommands | None = None
         self._scaled: Figures | None = None
-        elsewhere = DeviceRunner(settings, artifact, workplaces, progress)
-        self.devices = SessionDevices(self, elsewhere)
+        runner = DeviceRunner(settings, artifact, factory, progress)
+        self.devices = SessionDevices(self, runner)
 
     @property
     def scratch(self) -> Path:
         """A temporary directory of the run, which the loading worker can read."""
-        return self._workplaces.scratch
+        return self._factory.scratch
 
     def warm_up(self) -> None:
         """Start the worker that will load; it begins with the imports that it will need."""
@@ -85,7 +85,7 @@ class ArtifactSession:
         self.payload = payload
         if self.takes_turns:
             self._loader.wait()
-        self._attempts.send(
+        self._requests.send(
             "validate",
             self._tester,
             "packaging.validate",
@@ -96,7 +96,7 @@ class ArtifactSession:
     @property
     def takes_turns(self) -> bool:
         """Whether no two processes may load the model at once, which would meet in /tmp."""
-        return self._workplaces.takes_turns and not self._loader.keeps_to_itself()
+        return self._factory.takes_turns and not self._loader.keeps_to_itself()
 
     @property
     def _kept(self) -> Path:
@@ -107,22 +107,22 @@ class ArtifactSession:
     def load(self) -> Reply:
         """Load the artifact where nothing but the artifact is to be had."""
         if self._loader.load_failed():
-            self.needs()
+            self.requirements()
         return self._loader.load()
 
     def predict(self) -> Reply:
         """The first forward pass."""
-        self.needs()
+        self.requirements()
         return self._loader.predict()
 
-    def needs(self) -> Needs:
-        """What the model can't do without; the trial goes on with what it needs."""
+    def requirements(self) -> Requirements:
+        """What the model can't do without; the session goes on with what it needs."""
         # A finished artifact is tested under conditions, too.
         is_free = self.payload and self.settings.artifact_only is None
         return self._loader.settle(self.validate if is_free else None)
 
     def changed_files(self) -> tuple[str, ...]:
-        """Files of the artifact that have come, gone or changed since its trial began."""
+        """Files of the artifact that have come, gone or changed since its session began."""
         if self.payload:
             self.validate()
         now = file_states(self.artifact)
@@ -131,24 +131,24 @@ class ArtifactSession:
 
     def shared_paths(self) -> tuple[str, ...]:
         """What loading and predicting wrote to a place that every process of the machine has."""
-        attempt = self.ask("probe.observed", {}, "looking at what was written")
-        return tuple((attempt.reply or {}).get("shared", ()))
+        reply = self.ask("probe.observed", {}, "looking at what was written")
+        return tuple((reply.content or {}).get("shared", ()))
 
     def validate(self) -> Reply:
         """The serving payload through MLflow's validate_serving_input, in the testing worker."""
-        if self._attempts.answered("validate") is None:
+        if self._requests.answered("validate") is None:
             self._loads += 1
             self._passes += 1
-        return self._attempts.finish("validate")
+        return self._requests.finish("validate")
 
     def also(self, method: str, params: Mapping[str, Any], doing: str) -> None:
         """Have the testing worker do something else after that, while the other one predicts."""
-        self._attempts.send(method, self._tester, method, params, doing)
+        self._requests.send(method, self._tester, method, params, doing)
         self._errands.append(method)
 
     def done(self, method: str) -> Reply:
         """What came of it."""
-        return self._attempts.finish(method)
+        return self._requests.finish(method)
 
     @property
     def pid(self) -> int:
@@ -198,11 +198,11 @@ class ArtifactSession:
     def observations(self) -> tuple[Observations, ...]:
         """The observations of each input."""
         uris = inputs(self.payload, self.settings.policy.input_column)
-        attempt = self.ask("forward.observations", {"inputs": uris}, "counting observations")
-        if attempt.reply is None:
-            problem = str(attempt.failure)
+        reply = self.ask("forward.observations", {"inputs": uris}, "counting observations")
+        if reply.content is None:
+            problem = str(reply.failure)
             return tuple(Observations(uri, True, None, problem) for uri in uris)
-        counts = attempt.reply["counts"]
+        counts = reply.content["counts"]
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
     def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Reply:
@@ -220,12 +220,12 @@ class ArtifactSession:
 
         A reply that tells its number of `passes` has them counted.
         """
-        known = self._attempts.answered(doing)
+        known = self._requests.answered(doing)
         if known is not None:
             return known
-        attempt = self._attempts.ask(doing, self._loader.worker, method, params, doing, timeout)
-        self._passes += (attempt.reply or {}).get("passes", 0)
-        return attempt
+        reply = self._requests.ask(doing, self._loader.worker, method, params, doing, timeout)
+        self._passes += (reply.content or {}).get("passes", 0)
+        return reply
 
     def vary(
         self,
@@ -241,10 +241,10 @@ class ArtifactSession:
         params = {**self._request(), **(more or {})}
         if tolerance is not None:
             params["tolerance"] = tolerance
-        attempt = self.ask(method, params, doing)
-        if attempt.failure is not None and not attempt.failure.reached:
+        reply = self.ask(method, params, doing)
+        if reply.failure is not None and not reply.failure.reached:
             raise Unverified("the model's process ended before this could be tried")
-        return attempt
+        return reply
 
     def ask_model(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """One more question to the loaded model. Raises WorkerFailure."""
@@ -254,12 +254,12 @@ class ArtifactSession:
             )
 
     def figures(self) -> Figures:
-        """What the trial cost so far; what the scaling costs does not count."""
+        """What the session cost so far; what the scaling costs does not count."""
         return self._measured() if self._scaled is None else self._scaled
 
     def _measured(self) -> Figures:
         load, first = self._loader.answered()
-        second = self._attempts.answered(_REPEATING)
+        second = self._requests.answered(_REPEATING)
         peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
         return Figures(
             import_seconds=None,
@@ -284,7 +284,7 @@ class ArtifactSession:
             measured, first = self._measured(), self.first_pass()
             steps: tuple[ScalingStep, ...] = ()
             problem: str | None = "there is no prediction on the example"
-            if first is not None and first.reply is not None:
+            if first is not None and first.content is not None:
                 steps, problem = figures.measure(self.ask, self._request(), self.observations())
             self._scaled = replace(measured, scaling=steps, scaling_problem=problem)
 
@@ -302,7 +302,7 @@ class ArtifactSession:
         return self._loader.answered()[1]
 
     def commanded(self, commands: MlflowCommands) -> MlflowCommands:
-        """Take over commands that were given this artifact: they end with the trial."""
+        """Take over commands that were given this artifact: they end with the session."""
         self._commands = commands
         return commands
 

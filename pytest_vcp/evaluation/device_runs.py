@@ -48,7 +48,7 @@ class DeviceRun:
     `comparison` is its result against the one that was kept; None where none was.
     """
 
-    attempt: Reply
+    reply: Reply
     comparison: Reply | None = None
 
 
@@ -58,7 +58,7 @@ class DeviceRunner:
 
     settings: Settings
     artifact: Path
-    workplaces: WorkerFactory
+    factory: WorkerFactory
     progress: Progress
 
     def run(self, payload: Payload, device: str, name: str, kept: Kept | None = None) -> DeviceRun:
@@ -67,20 +67,20 @@ class DeviceRunner:
         `name` is that of the directories for logs and scratch.
         """
         settings = replace(self.settings, device=device, report_dir=self.settings.report_dir / name)
-        scratch = self.workplaces.scratch / name
+        scratch = self.factory.scratch / name
         scratch.mkdir()
-        places = replace(self.workplaces, settings=settings, scratch=scratch)
+        places = replace(self.factory, settings=settings, scratch=scratch)
         loader = Loader(settings, self.artifact, places, self.progress)
         try:
             loader.warm_up()
             loader.begin(payload)
             loader.settle(None)
-            attempt = loader.load()
-            if attempt.failure is None:
-                attempt = loader.predict()
-            if kept is None or attempt.failure is not None:
-                return DeviceRun(attempt)
-            return DeviceRun(attempt, self._compared(loader, kept, scratch))
+            reply = loader.load()
+            if reply.failure is None:
+                reply = loader.predict()
+            if kept is None or reply.failure is not None:
+                return DeviceRun(reply)
+            return DeviceRun(reply, self._compared(loader, kept, scratch))
         finally:
             loader.close()
 

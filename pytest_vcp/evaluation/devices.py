@@ -1,4 +1,4 @@
-"""Devices, as the processes of one trial see them: a GPU, none, or another one."""
+"""Devices, as the processes of one session see them: a GPU, none, or another one."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
 
 
 class SessionDevices:
-    """Asks the trial about devices, and runs its artifact on others.
+    """Asks the session about devices, and runs its artifact on others.
 
     `loads` and `passes` count what the model was made to do for it.
     """
 
-    def __init__(self, trial: ArtifactSession, elsewhere: DeviceRunner) -> None:
+    def __init__(self, session: ArtifactSession, runner: DeviceRunner) -> None:
         self.loads = 0
         self.passes = 0
-        self._trial = trial
-        self._elsewhere = elsewhere
-        self._device = elsewhere.settings.device
+        self._session = session
+        self._runner = runner
+        self._device = runner.settings.device
         self._watch = GpuWatch(self._device)
 
     def has_gpu(self) -> bool:
         """Whether the process of the first forward pass had a GPU before or after it."""
-        return self._watch.are_seen(self._trial.load(), self._trial.predict())
+        return self._watch.are_seen(self._session.load(), self._session.predict())
 
     def missing_gpu(self) -> WorkerFailure | None:
-        """What the trial failed by for want of a GPU, where its process sees none; else None."""
-        load = self._trial.load()
-        failure = (load if load.failure is not None else self._trial.predict()).failure
+        """What the session failed by for want of a GPU, where its process sees none; else None."""
+        load = self._session.load()
+        failure = (load if load.failure is not None else self._session.predict()).failure
         if failure is None or not wants_a_gpu(failure):
             return None
-        seen = self._trial.ask("device.seen", {}, "looking for a GPU").reply
+        seen = self._session.ask("device.seen", {}, "looking for a GPU").content
         is_here = seen is None or seen["gpu"] or nvml.visible_with(self._device)
         return None if is_here else failure
 
     def use(self, device: DeviceUse) -> GpuUse | None:
         """What the first forward pass took on the GPU; None where nobody can tell."""
-        return self._watch.use(device, self._trial.pid)
+        return self._watch.use(device, self._session.pid)
 
     def run(self, device: str, name: str, tolerance: Mapping[str, Any] | None = None) -> DeviceRun:
         """The forward pass in a process that sees no device but this one.
@@ -55,9 +55,9 @@ class SessionDevices:
         """
         kept = None
         if tolerance is not None:
-            reply = self._trial.ask("forward.keep", {}, "keeping the prediction").reply
+            reply = self._session.ask("forward.keep", {}, "keeping the prediction").content
             kept = Kept(Path(reply["path"]), tolerance) if reply else None
-        run = self._elsewhere.run(self._trial.payload, device, name, kept)
+        run = self._runner.run(self._session.payload, device, name, kept)
         self.loads += 1
-        self.passes += run.attempt.failure is None
+        self.passes += run.reply.failure is None
         return run

@@ -136,13 +136,13 @@ def _declared(signature: Signature) -> list[Any]:
 
 
 def record(
-    trial: ArtifactSession,
+    session: ArtifactSession,
     belongs_to: Mapping[str, Any],
     device: DeviceUse,
     tolerance: Mapping[str, Any],
 ) -> Recording:
     """Have the first prediction written to a file, and take the file over."""
-    settings = trial.settings
+    settings = session.settings
     lock = (settings.pkg_dir / "requirements.txt").read_bytes()
     document = {
         "schema": SCHEMA,
@@ -155,7 +155,7 @@ def record(
         },
     }
     params = {"record": document, "bytes": settings.policy.expected_bytes}
-    reply = _answer(trial.ask("expected.record", params, "recording the expected output"))
+    reply = _answer(session.ask("expected.record", params, "recording the expected output"))
     written = Path(reply["path"])
     try:
         return Recording(place(settings), written.read_bytes())
@@ -164,10 +164,10 @@ def record(
 
 
 def replay(
-    trial: ArtifactSession, belongs_to: Mapping[str, Any], tolerance: Mapping[str, Any]
+    session: ArtifactSession, belongs_to: Mapping[str, Any], tolerance: Mapping[str, Any]
 ) -> Expected:
     """Compare the first prediction with the recorded one, where that belongs to it."""
-    settings = trial.settings
+    settings = session.settings
     path = place(settings)
     file = path.relative_to(settings.pkg_dir).as_posix()
     try:
@@ -184,18 +184,18 @@ def replay(
             raise Unverified("the request that was given is not the one whose output was recorded")
         return Expected(file, origin, refused=next(iter(foreign.values())))
     # The worker that predicted sees nothing of the package.
-    copy = trial.scratch / "expected.npz"
+    copy = session.scratch / "expected.npz"
     shutil.copyfile(path, copy)
     params = {"path": str(copy), "outputs": outputs, "tolerance": tolerance}
-    reply = _answer(trial.ask("expected.replay", params, "replaying the recorded output"))
+    reply = _answer(session.ask("expected.replay", params, "replaying the recorded output"))
     refused = reply["unreadable"] and f"a file that can't be read: {reply['unreadable']}"
     return Expected(file, origin, refused, reply["difference"])
 
 
-def _answer(attempt: Reply) -> Mapping[str, Any]:
-    if attempt.reply is not None:
-        return attempt.reply
-    failure = attempt.failure
+def _answer(reply: Reply) -> Mapping[str, Any]:
+    if reply.content is not None:
+        return reply.content
+    failure = reply.failure
     if failure is None or not failure.reached:
         raise Unverified("the model's process ended before this could be tried")
     raise ToolError(

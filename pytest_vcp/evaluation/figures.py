@@ -56,16 +56,16 @@ class Figures:
     scaling_problem: str | None = None
 
 
-def seconds_of(attempt: Reply | None) -> float | None:
+def seconds_of(reply: Reply | None) -> float | None:
     """What a step took, where it was waited for and ended well."""
-    return None if attempt is None or attempt.reply is None else float(attempt.reply["seconds"])
+    return None if reply is None or reply.content is None else float(reply.content["seconds"])
 
 
-def device_peak_of(attempt: Reply | None) -> int | None:
+def device_peak_of(reply: Reply | None) -> int | None:
     """The most memory on GPUs during a forward pass; None where it saw none."""
-    if attempt is None or attempt.reply is None or not attempt.reply["device"]["gpus"]:
+    if reply is None or reply.content is None or not reply.content["device"]["gpus"]:
         return None
-    return int(attempt.reply["device"]["peak_bytes"])
+    return int(reply.content["device"]["peak_bytes"])
 
 
 def rows_of(summary: Mapping[str, Any]) -> int | None:
@@ -82,10 +82,10 @@ def rate(rows: int | None, seconds: float | None) -> float | None:
 
 def rate_of(first: Reply | None, second: Reply | None) -> float | None:
     """Rows per second of the second forward pass on the example, else of the first."""
-    if first is None or first.reply is None:
+    if first is None or first.content is None:
         return None
     again = seconds_of(second)
-    return rate(rows_of(first.reply["summary"]), seconds_of(first) if again is None else again)
+    return rate(rows_of(first.content["summary"]), seconds_of(first) if again is None else again)
 
 
 # --------------------------------------------------------------------------------------- scaling
@@ -116,10 +116,10 @@ def measure(
         return (), "the observations of the example could not be counted"
     for factor in FACTORS:
         observations = factor * sum(known)
-        attempt = _tried(ask, {**request, "factor": factor})
-        if isinstance(attempt, str):
-            return tuple(steps), f"×{factor} ({observations} observations): {attempt}"
-        steps.append(_step(factor, observations, attempt))
+        reply = _tried(ask, {**request, "factor": factor})
+        if isinstance(reply, str):
+            return tuple(steps), f"×{factor} ({observations} observations): {reply}"
+        steps.append(_step(factor, observations, reply))
     return tuple(steps), None
 
 
@@ -127,19 +127,19 @@ def _tried(ask: Ask, params: Mapping[str, Any]) -> Reply | str:
     """One pass, or what went wrong with it."""
     doing = f"predicting on {params['factor']} times the observations"
     try:
-        attempt = ask("variations.predict_scaled", params, doing)
+        reply = ask("variations.predict_scaled", params, doing)
     except ToolError as problem:
         return problem.problem
-    if attempt.failure is None:
-        return attempt
-    if not attempt.failure.reached:
+    if reply.failure is None:
+        return reply
+    if not reply.failure.reached:
         return "the model's process had ended before"
-    return attempt.failure.summary
+    return reply.failure.summary
 
 
-def _step(factor: int, observations: int, attempt: Reply) -> ScalingStep:
-    assert attempt.reply is not None
-    rows, seconds = rows_of(attempt.reply["summary"]), seconds_of(attempt)
+def _step(factor: int, observations: int, reply: Reply) -> ScalingStep:
+    assert reply.content is not None
+    rows, seconds = rows_of(reply.content["summary"]), seconds_of(reply)
     assert seconds is not None
     return ScalingStep(
         factor=factor,
@@ -147,6 +147,6 @@ def _step(factor: int, observations: int, attempt: Reply) -> ScalingStep:
         rows=rows,
         seconds=seconds,
         rows_per_second=rate(rows, seconds),
-        peak_rss_bytes=attempt.reply["peak_rss_bytes"],
-        peak_device_bytes=device_peak_of(attempt),
+        peak_rss_bytes=reply.content["peak_rss_bytes"],
+        peak_device_bytes=device_peak_of(reply),
     )

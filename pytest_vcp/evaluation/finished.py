@@ -49,12 +49,12 @@ class Finished:
         assert settings.artifact_only is not None
         self.settings = settings
         self.path = settings.artifact_only
-        self.trial: ArtifactSession | None = None
+        self.session: ArtifactSession | None = None
         self._digests = digests
         self._progress = progress
         self._launcher = launcher
         self._places: WorkerFactory | None = None
-        self._attempts = RequestCache(progress)
+        self._requests = RequestCache(progress)
 
     @property
     def name(self) -> str:
@@ -84,9 +84,9 @@ class Finished:
         uris = inputs(request, self.settings.policy.input_column)
         return request if all(":" in uri or os.path.exists(uri) for uri in uris) else None
 
-    def open_trial(self, python: Path) -> ArtifactSession:
+    def open_session(self, python: Path) -> ArtifactSession:
         """Start the workers."""
-        if self.trial is None:
+        if self.session is None:
             code = read_package(self.path / "code", self.settings.target_python)
             self._places = WorkerFactory(
                 self.settings,
@@ -98,16 +98,16 @@ class Finished:
             )
             self._tester = self._places.packager()
             self._tester.start()
-            self.trial = ArtifactSession(
+            self.session = ArtifactSession(
                 self.settings, self.path, self._places, self._tester, self._progress
             )
             if not self.settings.skip_inference:
-                self.trial.warm_up()
-        return self.trial
+                self.session.warm_up()
+        return self.session
 
     def figures(self) -> Figures | None:
-        """What the trial cost; None where no worker was started."""
-        return None if self.trial is None else self.trial.figures()
+        """What the session cost; None where no worker was started."""
+        return None if self.session is None else self.session.figures()
 
     def describe_spec(self) -> Reply:
         """Describe the signature and the example as the artifact has them.
@@ -116,22 +116,22 @@ class Finished:
         """
         doing = "reading the signature and the example"
         params = {"artifact": str(self.path)}
-        return self._attempts.ask(doing, self._tester, "spec.describe_artifact", params, doing)
+        return self._requests.ask(doing, self._tester, "spec.describe_artifact", params, doing)
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask for something that rests on that description."""
         described = self.describe_spec()
         if described.failure is not None:
             return described
-        return self._attempts.ask(doing, self._tester, method, params, doing)
+        return self._requests.ask(doing, self._tester, method, params, doing)
 
     def end_processes(self) -> None:
         """End the workers, and remove the scratch directory."""
-        if self.trial is None or self._places is None:
+        if self.session is None or self._places is None:
             return
         with contextlib.ExitStack() as ends:
             ends.callback(shutil.rmtree, self._places.scratch, ignore_errors=True)
-            ends.callback(self.trial.close)
+            ends.callback(self.session.close)
             ends.callback(self._tester.close)
 
     close = end_processes

@@ -60,7 +60,7 @@ class GpuWatch:
 
     def are_seen(self, load: Reply, predict: Reply) -> bool:
         """Whether the process that loaded and predicted had a GPU, and a library to use it by."""
-        loaded, predicted = load.reply or {}, (predict.reply or {}).get("device", {})
+        loaded, predicted = load.content or {}, (predict.content or {}).get("device", {})
         if loaded.get("gpu") or predicted.get("gpus"):
             return True
         return bool(
@@ -84,28 +84,28 @@ class GpuWatch:
         return of_driver(visible[0].name, _used_by(pid), growth)
 
 
-def held_over_passes(trial: ArtifactSession, passes: int, counted: str) -> Held:
+def held_over_passes(session: ArtifactSession, passes: int, counted: str) -> Held:
     """Predict once to warm up and then `passes` times, and see after each what is held.
 
     Raises Unverified where it can't be counted any more.
     """
     held = []
     for number in range(passes + 1):
-        attempt = trial.ask(
+        reply = session.ask(
             "forward.after_a_pass",
-            {"payload": trial.payload},
+            {"payload": session.payload},
             f"repeating the forward pass on the GPU ({number} of {passes})",
         )
-        if attempt.reply is None:
+        if reply.content is None:
             break
-        by_torch: int | None = attempt.reply["held_bytes"]
-        now = by_torch if counted == BY_TORCH else _counted_by_driver(counted, trial.pid)
+        by_torch: int | None = reply.content["held_bytes"]
+        now = by_torch if counted == BY_TORCH else _counted_by_driver(counted, session.pid)
         if now is None:
             raise Unverified(f"the memory that is held can't be told {counted} any more")
         held.append(now)
-    if attempt.failure is not None and not attempt.failure.reached:
+    if reply.failure is not None and not reply.failure.reached:
         raise Unverified("the model's process ended before this could be tried")
-    return Held(tuple(held[1:]), counted, attempt)
+    return Held(tuple(held[1:]), counted, reply)
 
 
 def of_torch(device: DeviceUse) -> GpuUse | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.relaxation import (
     Condition,
-    Needs,
-    Run,
+    LoadAttempt,
+    Requirements,
     Trace,
     explain,
     read_trace,
@@ -36,13 +36,13 @@ class Loader:
     """
 
     def __init__(
-        self, settings: Settings, artifact: Path, workplaces: WorkerFactory, progress: Progress
+        self, settings: Settings, artifact: Path, factory: WorkerFactory, progress: Progress
     ) -> None:
         self.loads = 0
         self.passes = 0
         self._settings = settings
         self._artifact = artifact
-        self._workplaces = workplaces
+        self._factory = factory
         self._progress = progress
         self._visible = guessed_inputs(settings)
         self._worker: Worker | None = None
@@ -51,7 +51,7 @@ class Loader:
         self._payload: Payload | None = None
         self._sent = RequestCache(progress)
         self._online: WorkerFailure | None = None
-        self._settled: tuple[Run, Needs] | None = None
+        self._settled: tuple[LoadAttempt, Requirements] | None = None
 
     @property
     def worker(self) -> Worker:
@@ -96,14 +96,14 @@ class Loader:
         assert self._settled is not None
         return self._settled[0].predict or Reply(None)
 
-    def settle(self, free: Callable[[], Reply] | None) -> Needs:
+    def settle(self, free: Callable[[], Reply] | None) -> Requirements:
         """Wait for loading and predicting, and find out what the model needs where they fail.
 
         `free` tells what became of the same request under no condition at all.
         """
         if self._settled is None:
             first = self._finished()
-            self._settled = first, Needs()
+            self._settled = first, Requirements()
             if first.failure is not None:
                 failure = None if free is None else free().failure
                 self._settled = self._explained(first, failure)
@@ -125,9 +125,9 @@ class Loader:
         if self._worker is not None:
             self._worker.close()
 
-    def _start(self, lifted: frozenset[Condition]) -> None:
+    def _start(self, relaxed: frozenset[Condition]) -> None:
         self._number += 1
-        self._worker = self._workplaces.started_loader(self._visible, lifted, self._number)
+        self._worker = self._factory.started_loader(self._visible, relaxed, self._number)
 
     def _let_see(self, payload: Payload) -> None:
         """Start anew where the guess was wrong about what the process may see.
@@ -155,7 +155,7 @@ class Loader:
             payload = {"payload": self._payload}
             self._sent.send("predict", self.worker, "forward.predict", payload, "predicting")
 
-    def _finished(self) -> Run:
+    def _finished(self) -> LoadAttempt:
         """Wait for what was sent, and count it."""
         load = self._sent.finish("load")
         self.loads += 1
@@ -163,15 +163,15 @@ class Loader:
         if self._payload is not None:
             predict = self._sent.finish("predict")
             self.passes += load.failure is None
-        run = Run(load, predict)
+        run = LoadAttempt(load, predict)
         if run.failure is None:
             return run
         places = {str(self._artifact): self._settings.artifact_dir.name, self._home: "~"}
-        return Run(load, predict, self._trace(), places)
+        return LoadAttempt(load, predict, self._trace(), places)
 
     @property
     def _home(self) -> str:
-        return str(self._workplaces.home(self._number))
+        return str(self._factory.home(self._number))
 
     def _trace(self) -> Trace | None:
         try:
@@ -180,23 +180,25 @@ class Loader:
             return None
         return read_trace(reply, self._home)
 
-    def _explained(self, first: Run, free: WorkerFailure | None) -> tuple[Run, Needs]:
+    def _explained(
+        self, first: LoadAttempt, free: WorkerFailure | None
+    ) -> tuple[LoadAttempt, Requirements]:
         """What came of milder conditions; `free` is the failure of a process under none at all."""
         if free is not None:
             # The conditions are not what it fails by, or nobody has a network here.
-            return first, unmet(first, Needs(), free)
-        run, needs = explain(first, self._again)
-        return run, unmet(run, needs, self._online)
+            return first, unmet(first, Requirements(), free)
+        run, requirements = explain(first, self._again)
+        return run, unmet(run, requirements, self._online)
 
-    def _again(self, lifted: frozenset[Condition]) -> Run:
+    def _again(self, relaxed: frozenset[Condition]) -> LoadAttempt:
         """Load and predict in a fresh process; the one before gives its memory back first."""
         if self.worker.peak_rss_bytes:
             self._peaks.append(self.worker.peak_rss_bytes)
         self.worker.close(grace=0)
-        self._start(lifted)
+        self._start(relaxed)
         self._send()
         run = self._finished()
-        if "network" in lifted:
+        if "network" in relaxed:
             self._online = run.failure
         return run
 

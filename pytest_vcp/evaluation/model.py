@@ -30,7 +30,7 @@ class LoadedModel:
     directory, and with the source tree out of reach. One load serves all tests of a run.
     """
 
-    _trial: ArtifactSession = field(repr=False)
+    _session: ArtifactSession = field(repr=False)
     _settings: Settings = field(repr=False)
 
     def predict(
@@ -99,7 +99,7 @@ class LoadedModel:
         real = os.path.realpath(given)
         if not os.path.exists(real) or not self._is_hidden(os.path.normpath(given), real):
             return given
-        place = tempfile.mkdtemp(prefix="input-", dir=self._trial.scratch)
+        place = tempfile.mkdtemp(prefix="input-", dir=self._session.scratch)
         copy = os.path.join(place, os.path.basename(given))
         if not self._is_hidden(real):
             os.symlink(real, copy)
@@ -117,6 +117,6 @@ class LoadedModel:
     def _ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         __tracebackhide__ = True
         try:
-            return self._trial.ask_model(method, params)
+            return self._session.ask_model(method, params)
         except WorkerFailure as failure:
             raise failure.with_traceback(None) from None

@@ -25,34 +25,34 @@ SECOND = "packaging.save_again"
 class PackagingSession:
     """Owns the workers and the scratch directory of one variant.
 
-    The packaging worker goes on as the tester of the trial: it has imported the sources by then.
+    The packaging worker goes on as the tester of the session: it has imported the sources by then.
     """
 
-    def __init__(self, settings: Settings, workplaces: WorkerFactory, progress: Progress) -> None:
+    def __init__(self, settings: Settings, factory: WorkerFactory, progress: Progress) -> None:
         self.settings = settings
-        self.artifact = workplaces.artifact
-        self._workplaces = workplaces
-        self._packager = workplaces.packager()
-        self._attempts = RequestCache(progress)
-        self.trial = ArtifactSession(settings, self.artifact, workplaces, self._packager, progress)
+        self.artifact = factory.artifact
+        self._factory = factory
+        self._packager = factory.packager()
+        self._requests = RequestCache(progress)
+        self.session = ArtifactSession(settings, self.artifact, factory, self._packager, progress)
 
     def start(self) -> None:
         """Start the workers; the one that loads begins with the imports it will need."""
         self._packager.start()
         if not self.settings.skip_inference:
-            self.trial.warm_up()
+            self.session.warm_up()
 
     def import_sources(self) -> Reply:
         """Import model_code's wrapper module and model_spec where the model is packaged."""
         for name in self._modules:
-            attempt = self._once(f"importing {name}", "probe.import_module", {"name": name})
-            if attempt.failure is not None:
+            reply = self._once(f"importing {name}", "probe.import_module", {"name": name})
+            if reply.failure is not None:
                 break
-        return attempt
+        return reply
 
     def import_seconds(self) -> float | None:
         """What importing both took; None where one of them was not imported here."""
-        took = [seconds_of(self._attempts.answered(f"importing {name}")) for name in self._modules]
+        took = [seconds_of(self._requests.answered(f"importing {name}")) for name in self._modules]
         known = [seconds for seconds in took if seconds is not None]
         return sum(known) if len(known) == len(took) else None
 
@@ -73,13 +73,13 @@ class PackagingSession:
         return described if described.failure else self._once(doing, method, params)
 
     def package(self) -> Reply:
-        """Save the model, and begin its trial where that succeeds."""
+        """Save the model, and begin its session where that succeeds."""
         settings = self.settings
-        # With several variants, the spec may have been judged in the workshop of another.
+        # With several variants, the spec may have been judged in the session of another.
         for step in (self.import_sources, self.describe_spec):
-            attempt = step()
-            if attempt.failure is not None:
-                return attempt
+            reply = step()
+            if reply.failure is not None:
+                return reply
         saving = {
             "module": settings.model_class.module,
             "name": settings.model_class.name,
@@ -87,17 +87,17 @@ class PackagingSession:
             "metadata": {MADE_BY: SIGNATURE_OF_OURS, **_tags(settings)},
         }
         place = {"artifacts": dict(settings.artifacts), "destination": str(self.artifact)}
-        attempt = self._once("packaging the model", "packaging.save", {**saving, **place})
-        if attempt.failure is None and not self.missing_files():
+        reply = self._once("packaging the model", "packaging.save", {**saving, **place})
+        if reply.failure is None and not self.missing_files():
             if not settings.skip_inference:
-                self.trial.begin(request_for(settings, self.artifact, settings.pkg_dir))
+                self.session.begin(request_for(settings, self.artifact, settings.pkg_dir))
             doing = "packaging the model a second time"
-            self.trial.also(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
-        return attempt
+            self.session.also(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
+        return reply
 
     def package_again(self) -> Reply:
         """What came of packaging a second time."""
-        return self.trial.done(SECOND)
+        return self.session.done(SECOND)
 
     def missing_files(self) -> tuple[str, ...]:
         """What the staged artifact lacks."""
@@ -107,23 +107,23 @@ class PackagingSession:
         """End the workers, and remove the scratch directory."""
         try:
             self._packager.close()
-            self.trial.close()
+            self.session.close()
         finally:
-            shutil.rmtree(self._workplaces.scratch, ignore_errors=True)
+            shutil.rmtree(self._factory.scratch, ignore_errors=True)
 
     def _once(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
-        return self._attempts.ask(doing, self._packager, method, params, doing)
+        return self._requests.ask(doing, self._packager, method, params, doing)
 
 
-def described(attempt: Reply) -> Reply:
+def described(reply: Reply) -> Reply:
     """A description of a spec; ToolError for a failure that is not the author's."""
-    failure = attempt.failure
+    failure = reply.failure
     if failure is not None and failure.kind == "raised" and failure.where is None:
         raise ToolError(
             f"model_spec.py could not be described: {failure.summary}",
             "report this as a bug of pytest-vcp, with model_spec.py",
         )
-    return attempt
+    return reply
 
 
 def request_for(settings: Settings, artifact: Path, root: Path) -> Payload:

@@ -85,7 +85,7 @@ class Prediction:
 class Reply:
     """A step in a worker: its reply, or why there is none."""
 
-    reply: Mapping[str, Any] | None
+    content: Mapping[str, Any] | None
     failure: WorkerFailure | None = None
 
 
@@ -157,9 +157,9 @@ def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     )
 
 
-def told_outputs(attempt: Reply | None) -> dict[str, dict[str, object]] | None:
+def told_outputs(reply: Reply | None) -> dict[str, dict[str, object]] | None:
     """What a forward pass returned, for the report: each array's shape, dtype, digest and range."""
-    if attempt is None or attempt.reply is None:
+    if reply is None or reply.content is None:
         return None
     return {
         name: {
@@ -168,7 +168,7 @@ def told_outputs(attempt: Reply | None) -> dict[str, dict[str, object]] | None:
             "sha256": entry["digest"],
             "range": entry["range"],
         }
-        for name, entry in attempt.reply["summary"]["entries"].items()
+        for name, entry in reply.content["summary"]["entries"].items()
         if entry["is_array"]
     }
 
@@ -205,10 +205,10 @@ class Repackaging:
     failure: WorkerFailure | None = None
 
 
-def read_repackaging(attempt: Reply) -> Repackaging:
-    """Type the reply of the worker's ``again.save_again``."""
-    if attempt.reply is None:
-        return Repackaging(failure=attempt.failure)
-    reply = attempt.reply
-    differing = tuple(reply["differing"])
-    return Repackaging(differing, reply["attribute"], reply["without_arguments"])
+def read_repackaging(reply: Reply) -> Repackaging:
+    """Type the reply of the worker's ``packaging.save_again``."""
+    if reply.content is None:
+        return Repackaging(failure=reply.failure)
+    found = reply.content
+    differing = tuple(found["differing"])
+    return Repackaging(differing, found["attribute"], found["without_arguments"])

@@ -1,7 +1,7 @@
 """Which condition a failing model can't live under: they are lifted one at a time.
 
 The loading worker runs under all conditions from the start, so a conforming package pays nothing.
-Only what fails is tried again, with what its failure points at lifted.
+Only what fails is tried again, with what its failure points at relaxed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.worker.failure import WorkerFailure
 
-Condition = Literal["home", "network", "elsewhere"]
+Condition = Literal["home", "network", "outside"]
 
 # The mildest first: what helps without the others is what is named.
-CONDITIONS: tuple[Condition, ...] = ("home", "network", "elsewhere")
+CONDITIONS: tuple[Condition, ...] = ("home", "network", "outside")
 
 # How libraries say that there is no network, and that they may not write.
 _OFFLINE = (
@@ -56,12 +56,12 @@ class Trace:
 
     connections: tuple[str, ...] = ()
     at_home: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Run:
+class LoadAttempt:
     """How far a process came: loading, and the first forward pass where there is one.
 
     `trace` is None where the process is gone and can't be asked. `places` maps directories of ours
@@ -89,7 +89,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """A condition that the model can't live under: what it said, where, and what it wanted."""
 
     said: str
@@ -103,63 +103,67 @@ class Writing:
     changed while the model was run where it might write. `shared` are paths that every process
     of the machine has in common."""
 
-    need: Need | None
+    requirement: Requirement | None
     changed: tuple[str, ...]
     shared: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Needs:
+class Requirements:
     """What the model can't do without; `lifted` are the conditions under which it was not run.
 
-    A need that is not among those lifted is known from what the model said, and could not be met
+    A need that is not among those relaxed is known from what the model said, and could not be met
     here.
     """
 
-    by_condition: Mapping[Condition, Need] = field(default_factory=dict)
-    lifted: frozenset[Condition] = frozenset()
+    by_condition: Mapping[Condition, Requirement] = field(default_factory=dict)
+    relaxed: frozenset[Condition] = frozenset()
 
     @property
     def unmet(self) -> tuple[Condition, ...]:
         """Those that could not be met."""
-        return tuple(name for name in self.by_condition if name not in self.lifted)
+        return tuple(name for name in self.by_condition if name not in self.relaxed)
 
 
-def explain(first: Run, retry: Callable[[frozenset[Condition]], Run]) -> tuple[Run, Needs]:
+def explain(
+    first: LoadAttempt, retry: Callable[[frozenset[Condition]], LoadAttempt]
+) -> tuple[LoadAttempt, Requirements]:
     """Lift what the failure of `first` points at until the model gets further, or nothing helps.
 
-    `retry` runs the model in a fresh process with these conditions lifted. Returns the run that
+    `retry` runs the model in a fresh process with these conditions relaxed. Returns the run that
     came furthest, and what it took.
     """
-    current, needs = first, Needs()
+    current, requirements = first, Requirements()
     while current.failure is not None:
-        found = _one_step(current, needs, retry)
+        found = _one_step(current, requirements, retry)
         if found is None:
             break
-        current, needs = found
-    return current, needs
+        current, requirements = found
+    return current, requirements
 
 
 def _one_step(
-    current: Run, needs: Needs, retry: Callable[[frozenset[Condition]], Run]
-) -> tuple[Run, Needs] | None:
+    current: LoadAttempt,
+    requirements: Requirements,
+    retry: Callable[[frozenset[Condition]], LoadAttempt],
+) -> tuple[LoadAttempt, Requirements] | None:
     """The next step made possible: by one condition lifted, else by all that are suspected."""
-    suspects = suspected(current) - needs.lifted
+    suspects = suspected(current) - requirements.relaxed
     tried = [frozenset({condition}) for condition in CONDITIONS if condition in suspects]
     position = 0
     while position < len(tried):
-        run = retry(needs.lifted | tried[position])
+        run = retry(requirements.relaxed | tried[position])
         if run.reached > current.reached:
-            return run, _with(needs, current, tried[position])
+            return run, _with(requirements, current, tried[position])
         # With one obstacle away, the next one may show itself.
-        suspects |= suspected(run) - needs.lifted - tried[position]
+        suspects |= suspected(run) - requirements.relaxed - tried[position]
         position += 1
         if position == len(tried) and suspects not in tried and len(suspects) > 1:
             tried.append(suspects)
     return None
 
 
-def suspected(run: Run) -> frozenset[Condition]:
+def suspected(run: LoadAttempt) -> frozenset[Condition]:
     """The conditions that may have made a run fail, by what it said and what it asked for."""
     failure, trace = run.failure, run.trace
     if failure is None:
@@ -170,11 +174,11 @@ def suspected(run: Run) -> frozenset[Condition]:
     if trace is None or not all(map(_only_looks, trace.started)):
         return frozenset(CONDITIONS)
     # A C library leaves no trace, only words.
-    unseen = _sounds_read_only(failure) and not (trace.at_home or trace.elsewhere)
+    unseen = _sounds_read_only(failure) and not (trace.at_home or trace.outside)
     signs: dict[Condition, bool] = {
         "home": bool(trace.at_home) or unseen,
         "network": bool(trace.connections) or _sounds_offline(failure),
-        "elsewhere": bool(trace.elsewhere) or unseen,
+        "outside": bool(trace.outside) or unseen,
     }
     return frozenset(condition for condition in CONDITIONS if signs[condition])
 
@@ -184,23 +188,25 @@ def _only_looks(command: str) -> bool:
     return " ".join((Path(program).name, argument)).strip().startswith(_LOOKING)
 
 
-def unmet(run: Run, needs: Needs, online: WorkerFailure | None) -> Needs:
+def unmet(
+    run: LoadAttempt, requirements: Requirements, online: WorkerFailure | None
+) -> Requirements:
     """The needs, and those that the words of a failure tell although nothing has helped.
 
-    Where the machine has no network, or the model comes to grief on the next thing, lifting a
+    Where the machine has no network, or the model comes to grief on the next thing, relaxing a
     condition shows nothing. `online` is the failure of a process that was free to use a network.
     """
     failure, trace = run.failure, run.trace or Trace()
     if failure is None:
-        return needs
+        return requirements
     told = _told(failure)
     refused = _sounds_read_only(failure)
     clear: dict[Condition, bool] = {
         "network": online is not None and _sounds_offline(failure) and _sounds_offline(online),
-        "elsewhere": refused and any(path in told for path in trace.elsewhere),
+        "outside": refused and any(path in told for path in trace.outside),
     }
-    added = {condition: _need_of(condition, run) for condition in clear if clear[condition]}
-    return Needs({**needs.by_condition, **added}, needs.lifted)
+    added = {condition: _requirement_of(condition, run) for condition in clear if clear[condition]}
+    return Requirements({**requirements.by_condition, **added}, requirements.relaxed)
 
 
 def _sounds_offline(failure: WorkerFailure) -> bool:
@@ -212,17 +218,17 @@ def _sounds_read_only(failure: WorkerFailure) -> bool:
     return any(sign in _told(failure) for sign in _READ_ONLY)
 
 
-def _need_of(condition: Condition, run: Run) -> Need:
+def _requirement_of(condition: Condition, run: LoadAttempt) -> Requirement:
     """What a failed run wanted of what the condition forbids."""
     assert run.failure is not None
     trace = run.trace or Trace()
     wanted: dict[Condition, tuple[str, ...]] = {
         "home": trace.at_home,
         "network": trace.connections,
-        "elsewhere": trace.elsewhere,
+        "outside": trace.outside,
     }
     shown = tuple(_plain(name, run.places) for name in wanted[condition])
-    return Need(_plain(run.failure.summary, run.places), run.failure.where, shown)
+    return Requirement(_plain(run.failure.summary, run.places), run.failure.where, shown)
 
 
 def _plain(text: str, places: Mapping[str, str]) -> str:
@@ -234,18 +240,20 @@ def _plain(text: str, places: Mapping[str, str]) -> str:
 def read_trace(reply: Mapping[str, Any], home: str) -> Trace:
     """Type the reply of the worker's ``probe.observed``."""
     at_home = tuple(path for path in reply["outside"] if _is_below(path, home))
-    elsewhere = tuple(path for path in reply["outside"] if not _is_below(path, home))
+    outside = tuple(path for path in reply["outside"] if not _is_below(path, home))
     connections, started = tuple(reply["connections"]), tuple(reply["started"])
-    return Trace(connections, at_home, elsewhere, started)
+    return Trace(connections, at_home, outside, started)
 
 
 def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(f"{root}/")
 
 
-def _with(needs: Needs, run: Run, conditions: frozenset[Condition]) -> Needs:
-    added = {condition: _need_of(condition, run) for condition in conditions}
-    return Needs({**needs.by_condition, **added}, needs.lifted | conditions)
+def _with(
+    requirements: Requirements, run: LoadAttempt, conditions: frozenset[Condition]
+) -> Requirements:
+    added = {condition: _requirement_of(condition, run) for condition in conditions}
+    return Requirements({**requirements.by_condition, **added}, requirements.relaxed | conditions)
 
 
 def _told(failure: WorkerFailure) -> str:

@@ -73,14 +73,14 @@ class RequestCache:
 # The answer of a worker, for conformance tests that need one.
 
 
-def answer(attempt: Reply, expected: str) -> Mapping[str, Any]:
+def answer(reply: Reply, expected: str) -> Mapping[str, Any]:
     """The reply of the worker; a violation where the model ended or hung the process."""
-    if attempt.reply is None:
-        assert attempt.failure is not None
+    if reply.content is None:
+        assert reply.failure is not None
         raise Violation(
             expected=expected,
-            received=attempt.failure.summary,
-            remedy=attempt.failure.remedy or "make predict end with a result or with an exception",
-            where=attempt.failure.where,
-        ) from attempt.failure
-    return attempt.reply
+            received=reply.failure.summary,
+            remedy=reply.failure.remedy or "make predict end with a result or with an exception",
+            where=reply.failure.where,
+        ) from reply.failure
+    return reply.content

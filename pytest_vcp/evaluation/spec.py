@@ -168,11 +168,11 @@ def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
     return Enforcement(reply["frame"], reply["params"], tuple(reply["unknown_params"]))
 
 
-def typed(attempt: Reply, declared_in: Path) -> Description:
+def typed(reply: Reply, declared_in: Path) -> Description:
     """Type the answer to the request for a description."""
-    if attempt.reply is None:
-        return Description(None, attempt.failure, declared_in.name)
-    return Description(read_spec(attempt.reply, declared_in), file=declared_in.name)
+    if reply.content is None:
+        return Description(None, reply.failure, declared_in.name)
+    return Description(read_spec(reply.content, declared_in), file=declared_in.name)
 
 
 def _field(entry: Mapping[str, Any]) -> Field:

@@ -41,7 +41,7 @@ class Variant:
         launcher: Launcher,
     ) -> None:
         self.settings = settings
-        self.workshop: PackagingSession | None = None
+        self.packaging_session: PackagingSession | None = None
         self.spare: PackagingSession | None = None
         self.recording: Recording | None = None
         self._staging = Staging(settings.artifact_dir)
@@ -56,15 +56,18 @@ class Variant:
         return self.settings.variant
 
     @property
-    def trial(self) -> ArtifactSession | None:
-        """The trial of what was packaged, once the workers have been started."""
-        return self.workshop.trial if self.workshop else None
+    def session(self) -> ArtifactSession | None:
+        """The session of what was packaged, once the workers have been started."""
+        return self.packaging_session.session if self.packaging_session else None
 
     def figures(self) -> Figures | None:
-        """What packaging and the trial cost; None where no worker was started."""
-        if self.workshop is None:
+        """What packaging and the session cost; None where no worker was started."""
+        if self.packaging_session is None:
             return None
-        return replace(self.workshop.trial.figures(), import_seconds=self.workshop.import_seconds())
+        return replace(
+            self.packaging_session.session.figures(),
+            import_seconds=self.packaging_session.import_seconds(),
+        )
 
     @cached_property
     def sources(self) -> tuple[ArtifactSource, ...]:
@@ -86,16 +89,18 @@ class Variant:
         """Make the place where the artifact grows. Raises ToolError where that can't be."""
         self._staging.create()
 
-    def open_workshop(self, environment: Environment) -> PackagingSession:
+    def open_packaging_session(self, environment: Environment) -> PackagingSession:
         """Start the workers, and digest the weights while they do their imports."""
-        if self.workshop is None:
+        if self.packaging_session is None:
             if not self._staging.root.exists():
                 self._staging.create()
             _ = self.weights, self.code  # As they are before any of the author's code has run.
-            self.workshop = self._new_workshop(self.settings, self._staging, environment.python)
-            self.workshop.start()
+            self.packaging_session = self._new_packaging_session(
+                self.settings, self._staging, environment.python
+            )
+            self.packaging_session.start()
             self._digests.read_ahead(self.weights.paths)
-        return self.workshop
+        return self.packaging_session
 
     def package_without_gpu(self, environment: Environment) -> PackagingSession | None:
         """The model packaged and loaded once more, with no GPU visible; None where that fails.
@@ -106,13 +111,15 @@ class Variant:
         logs = self.settings.report_dir / WITHOUT_GPU
         settings = replace(self.settings, device="cpu", report_dir=logs)
         self._spare_staging.create()
-        self.spare = self._new_workshop(settings, self._spare_staging, environment.python)
+        self.spare = self._new_packaging_session(settings, self._spare_staging, environment.python)
         self.spare.start()
         steps = (self.spare.import_sources, self.spare.describe_spec, self.spare.package)
         return self.spare if all(step().failure is None for step in steps) else None
 
-    def _new_workshop(self, settings: Settings, staging: Staging, python: Path) -> PackagingSession:
-        workplaces = WorkerFactory(
+    def _new_packaging_session(
+        self, settings: Settings, staging: Staging, python: Path
+    ) -> PackagingSession:
+        factory = WorkerFactory(
             settings=settings,
             artifact=staging.artifact,
             protected=staging.root,
@@ -122,7 +129,7 @@ class Variant:
             takes_turns=names_a_temporary_path(self._package()),
             tmp=staging.tmp,
         )
-        return PackagingSession(settings, workplaces, self._progress)
+        return PackagingSession(settings, factory, self._progress)
 
     @cached_property
     def artifact(self) -> ModelArtifact:
@@ -138,9 +145,9 @@ class Variant:
         """End the workers; the artifact stays staged."""
         with contextlib.ExitStack() as ends:
             # Each whatever becomes of the other.
-            for workshop in (self.workshop, self.spare):
-                if workshop is not None:
-                    ends.callback(workshop.close)
+            for packaging_session in (self.packaging_session, self.spare):
+                if packaging_session is not None:
+                    ends.callback(packaging_session.close)
 
     def close(self) -> None:
         """End the workers, and remove everything that is not to stay."""

@@ -57,32 +57,32 @@ class WorkerFactory:
         return self._worker("packager", conditions)
 
     def started_loader(
-        self, visible: tuple[Path, ...], lifted: frozenset[Condition], number: int
+        self, visible: tuple[Path, ...], relaxed: frozenset[Condition], number: int
     ) -> Worker:
         """The worker that sees the artifact and, inside the package, only what is `visible`.
 
-        `lifted` are the conditions that it is spared; `number` tells the processes of one variant
+        `relaxed` are the conditions that it is spared; `number` tells the processes of one variant
         apart, each of which has empty directories of its own.
         """
         place, home = self.scratch / f"loader-{number}", self.home(number)
         own = (place / "elsewhere", place / "tmp", *TEMPORARY)
-        at_home = (home,) if "home" in lifted else ()
+        at_home = (home,) if "home" in relaxed else ()
         conditions = Conditions(
             cwd=place / "elsewhere",
             home=home,
             tmp=place / "tmp",
-            network="on" if "network" in lifted else "off",
+            network="on" if "network" in relaxed else "off",
             read_only=(
                 *(self.protected,) * (self.settings.artifact_only is not None),
-                *(() if "elsewhere" in lifted else (self.protected,)),
-                *(() if "home" in lifted else (home,)),
+                *(() if "outside" in relaxed else (self.protected,)),
+                *(() if "home" in relaxed else (home,)),
             ),
-            writable=None if "elsewhere" in lifted else (*own, *at_home),
+            writable=None if "outside" in relaxed else (*own, *at_home),
             hidden=source_tree(self.settings),
             # The scratch too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
             shared=TEMPORARY,
-            private=() if "elsewhere" in lifted else TEMPORARY,
+            private=() if "outside" in relaxed else TEMPORARY,
             environ=variables(self.settings.device),
         )
         loader = self._worker("loader", conditions)

@@ -30,23 +30,23 @@ class DeviceFacts(ServingFacts):
         self._gates.enter(self, "forward")
         if self.needs_gpu:
             return None
-        trial = self._run_on_example()
-        failure = trial.devices.missing_gpu()
-        attempt = self._without_gpu(trial) if failure is None else Reply(None, failure)
-        if attempt.failure is not None and self.needs_gpu is None:
+        session = self._run_on_example()
+        failure = session.devices.missing_gpu()
+        reply = self._without_gpu(session) if failure is None else Reply(None, failure)
+        if reply.failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
-        if attempt.failure is None and unlike_declared(self.first_pass, self.spec) is not None:
+        if reply.failure is None and unlike_declared(self.first_pass, self.spec) is not None:
             return None  # What is wrong everywhere has been judged, and is waived.
-        return attempt
+        return reply
 
-    def _without_gpu(self, trial: ArtifactSession) -> Reply:
+    def _without_gpu(self, session: ArtifactSession) -> Reply:
         self._gates.require(self, "VCP701", "VCP704")
         self._gates.hold(self, "VCP705", "VCP706")
-        if not trial.devices.has_gpu():
-            return trial.predict()
-        if self.judged is not trial:
-            return self.judged.predict()
-        return self._cpu_run.attempt
+        if not session.devices.has_gpu():
+            return session.predict()
+        if self.evaluated_session is not session:
+            return self.evaluated_session.predict()
+        return self._cpu_run.reply
 
     @fact
     def gpu_pass(self) -> Reply:
@@ -55,16 +55,16 @@ class DeviceFacts(ServingFacts):
         if self.settings.device == "cpu":
             raise Unverified("the CPU was asked for (--vcp-device cpu)")
         self._gates.enter(self, "device")
-        trial = self._run_on_example()
-        if not trial.devices.has_gpu():
+        session = self._run_on_example()
+        if not session.devices.has_gpu():
             self._want_gpu()
             raise Unverified(self._no_gpu)
-        return trial.predict()
+        return session.predict()
 
     @fact
     def gpu_use(self) -> GpuUse:
         """What the first forward pass took on the GPU."""
-        reply = self.gpu_pass.reply
+        reply = self.gpu_pass.content
         if reply is None:
             raise Blocked("VCP903")
         use = self._run_on_example().devices.use(read_device(reply))
@@ -97,9 +97,9 @@ class DeviceFacts(ServingFacts):
     @fact
     def second_gpu(self) -> tuple[str, Reply]:
         """The name of another GPU, and the first forward pass where it alone is visible."""
-        attempt = self._used_gpu
-        assert attempt.reply is not None
-        seen = read_device(attempt.reply).gpus
+        reply = self._used_gpu
+        assert reply.content is not None
+        seen = read_device(reply.content).gpus
         if self.gpu_use.counted != BY_TORCH:
             raise Unverified("only of torch it is known which GPU it uses")
         # By the driver's count also where the model's own code hides the others.
@@ -108,7 +108,7 @@ class DeviceFacts(ServingFacts):
         if number < 2 or (shown is not None and len(shown) < 2):
             raise Unverified("only one GPU is visible")
         run = self._run_on_example().devices.run("cuda:1", SECOND_GPU)
-        return devices.nth(1), run.attempt
+        return devices.nth(1), run.reply
 
     @fact
     def kernels(self) -> Kernels:
@@ -118,11 +118,11 @@ class DeviceFacts(ServingFacts):
         named = tuple(Target(capability, "named by the policy") for capability in policy)
         visible = nvml.visible_with(self.settings.device)
         here = tuple(Target(gpu.capability, gpu.name) for gpu in visible)
-        attempt = self._kernels_of_torch(wanted=bool(named or here))
-        if attempt.reply is None:
-            raise Unverified(f"torch could not be asked: {attempt.failure}")
+        reply = self._kernels_of_torch(wanted=bool(named or here))
+        if reply.content is None:
+            raise Unverified(f"torch could not be asked: {reply.failure}")
         pin = pins_by_name(self.lock, self.environment).get("torch")
-        return read_kernels(attempt.reply, here, named, pin.where if pin else None)
+        return read_kernels(reply.content, here, named, pin.where if pin else None)
 
     @fact
     def precisions(self) -> tuple[tuple[str, Reply], ...]:
@@ -134,24 +134,24 @@ class DeviceFacts(ServingFacts):
 
     def _in_precision(self, name: str) -> Reply:
         more = {"precision": name}
-        return self.judged.vary("variations.try_one", f"predicting in {name}", more=more)
+        return self.evaluated_session.vary("variations.try_one", f"predicting in {name}", more=more)
 
     @property
     def _used_gpu(self) -> Reply:
         """The forward pass on a GPU, once it is known to be one, and as declared."""
-        attempt = self.gpu_pass
+        reply = self.gpu_pass
         self._gates.require(self, "VCP902", "VCP903")
-        return attempt
+        return reply
 
     @fact
     def _cpu_run(self) -> DeviceRun:
-        trial, policy = self._run_on_example(), self.settings.policy
+        session, policy = self._run_on_example(), self.settings.policy
         tolerance = policy.in_force(policy.device_tolerances[FULL], self.precision)
-        return trial.devices.run("cpu", WITHOUT_GPU, tolerance)
+        return session.devices.run("cpu", WITHOUT_GPU, tolerance)
 
     def _kernels_of_torch(self, *, wanted: bool) -> Reply:
         """Ask a process that has loaded the model, or its code, and so may have loaded torch."""
         method, doing = "device.describe_kernels", "asking torch for its kernels"
         if self.settings.skip_inference:
             return self._examine(doing, method, {"wanted": wanted})
-        return self.trial.ask(method, {"wanted": wanted}, doing)
+        return self.session.ask(method, {"wanted": wanted}, doing)

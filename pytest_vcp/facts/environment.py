@@ -44,7 +44,7 @@ class EnvironmentFacts(FileFacts):
     def environment(self) -> Environment:
         build = self.environment_build
         self._gates.require(self, "VCP208", "VCP302")
-        self._variant.open_workshop(build)
+        self._variant.open_packaging_session(build)
         return build
 
     @fact
@@ -83,18 +83,18 @@ class EnvironmentFacts(FileFacts):
     @fact
     def imports(self) -> Reply:
         """The import of model_code and model_spec in the environment."""
-        workshop = self._open_workshop()
+        packaging_session = self._open_packaging_session()
         self._gates.hold(self, "VCP303", "VCP304", "VCP305", "VCP213")
-        attempt = workshop.import_sources()
-        if attempt.failure is not None and wants_a_gpu(attempt.failure):
+        reply = packaging_session.import_sources()
+        if reply.failure is not None and wants_a_gpu(reply.failure):
             self._excuse_without_gpu()
-        return attempt
+        return reply
 
     @fact
-    def workshop(self) -> PackagingSession:
+    def packaging_session(self) -> PackagingSession:
         self._gates.enter(self, "spec")
         _ = self.imports  # What can't be imported without a GPU stays open from here on.
-        return self._open_workshop()
+        return self._open_packaging_session()
 
     def _excuse_without_gpu(self) -> None:
         """Raise Unverified where importing failed for want of a GPU that the package may need."""
@@ -133,5 +133,5 @@ class EnvironmentFacts(FileFacts):
             return f"no library that the model has loaded can use the {there[0].name} that is here"
         return "no GPU is visible to a GPU library of the model"
 
-    def _open_workshop(self) -> PackagingSession:
-        return self._variant.open_workshop(self.environment)
+    def _open_packaging_session(self) -> PackagingSession:
+        return self._variant.open_packaging_session(self.environment)

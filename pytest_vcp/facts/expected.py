@@ -25,16 +25,16 @@ class ExpectedFacts(ForwardFacts):
         if not recording and not os.path.lexists(expected.place(self.settings)):
             raise Unverified("no expected output was recorded; --vcp-record-expected records it")
         self._gates.hold(self, *_FIRST)
-        trial, policy = self.judged, self.settings.policy
+        session, policy = self.evaluated_session, self.settings.policy
         tolerance = policy.in_force(policy.expected_tolerance, self.precision)
         belongs_to = expected.owner(
             self.settings,
             self.spec.signature,
-            request_as_given(self.settings, trial.artifact),
+            request_as_given(self.settings, session.artifact),
             self.digests,
         )
         if recording:
             device = prediction.device
-            self._variant.recording = expected.record(trial, belongs_to, device, tolerance)
+            self._variant.recording = expected.record(session, belongs_to, device, tolerance)
             raise Unverified("the output is recorded by this run; the next one has to reproduce it")
-        return expected.replay(trial, belongs_to, tolerance)
+        return expected.replay(session, belongs_to, tolerance)

@@ -37,7 +37,7 @@ class ArtifactFacts(Facts):
     def package(self) -> NoReturn:
         raise Unverified(_NO_SOURCE)
 
-    model_config = sources = wrapper = weights = workshop = imports = source_spec = package
+    model_config = sources = wrapper = weights = packaging_session = imports = source_spec = package
     # It lies in the package directory, not in the artifact.
     expected = package
 
@@ -86,7 +86,7 @@ class ArtifactFacts(Facts):
     def environment(self) -> Environment:
         build = self.environment_build
         self._gates.require(self, "VCP208", "VCP302")
-        self._finished.open_trial(build.python)
+        self._finished.open_session(build.python)
         return build
 
     @fact
@@ -108,15 +108,15 @@ class ArtifactFacts(Facts):
             raise Unverified("the inputs of the example are not part of an artifact") from None
 
     @fact
-    def trial(self) -> ArtifactSession:
-        trial = super().trial
-        trial.begin(self._finished.payload)
-        return trial
+    def session(self) -> ArtifactSession:
+        session = super().session
+        session.begin(self._finished.payload)
+        return session
 
     def _tried(self) -> ArtifactSession:
-        if self._finished.trial is None:
+        if self._finished.session is None:
             raise Blocked("VCP302")
-        return self._finished.trial
+        return self._finished.session
 
     def _run_on_example(self) -> ArtifactSession:
         if self._finished.payload is None:
@@ -132,6 +132,6 @@ class ArtifactFacts(Facts):
         return known.get(self.settings.policy.gpu_only)
 
     @fact
-    def judged(self) -> ArtifactSession:
+    def evaluated_session(self) -> ArtifactSession:
         _ = self.loaded
         return self._run_on_example()

@@ -16,7 +16,7 @@ from pytest_vcp.evaluation.prediction import (
     read_device,
     read_prediction,
 )
-from pytest_vcp.evaluation.relaxation import Condition, Need, Writing
+from pytest_vcp.evaluation.relaxation import Condition, Requirement, Writing
 from pytest_vcp.evaluation.spec import defaults_of, precision_of
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
@@ -29,92 +29,94 @@ class ForwardFacts(PackagingFacts):
     """The same, and what the artifact predicts."""
 
     @fact
-    def trial(self) -> ArtifactSession:
+    def session(self) -> ArtifactSession:
         self._want_inference()
         self._gates.enter(self, "forward")
         return self._tried()
 
     def _tried(self) -> ArtifactSession:
-        return self.workshop.trial
+        return self.packaging_session.session
 
     def _run_on_example(self) -> ArtifactSession:
-        """The trial, where there is an input for the forward pass."""
+        """The session, where there is an input for the forward pass."""
         return self._tried()
 
     @fact
-    def network_need(self) -> Need | None:
+    def network_requirement(self) -> Requirement | None:
         """Why the model can't do without a network; None where it can."""
-        return self._need("network")
+        return self._requirement("network")
 
     @fact
     def writing(self) -> Writing:
         """What the model writes to other than temporary places."""
-        need = self._need("elsewhere")
-        if need:
-            return Writing(need, (), ())
-        return Writing(need, self.trial.changed_files(), self.judged.shared_paths())
+        requirement = self._requirement("outside")
+        if requirement:
+            return Writing(requirement, (), ())
+        return Writing(
+            requirement, self.session.changed_files(), self.evaluated_session.shared_paths()
+        )
 
     @fact
-    def home_need(self) -> Need | None:
+    def home_requirement(self) -> Requirement | None:
         """Why the model can't do without a writable home directory; None where it can."""
-        return self._need("home")
+        return self._requirement("home")
 
-    def _need(self, condition: Condition) -> Need | None:
+    def _requirement(self, condition: Condition) -> Requirement | None:
         """Why the model can't do without it; None where it can."""
-        known = self.trial.needs().by_condition
+        known = self.session.requirements().by_condition
         if condition in known:
             return known[condition]
         _ = self.loaded
         if self.first_pass.failure is not None:
             raise Blocked("VCP704")
-        return self.judged.needs().by_condition.get(condition)
+        return self.evaluated_session.requirements().by_condition.get(condition)
 
     @fact
     def loading(self) -> Loading:
         """The artifact loaded where nothing but the artifact is to be had."""
-        trial = self.trial
-        attempt = trial.load()
-        self._want_surroundings(attempt)
-        return Loading(attempt.failure, () if attempt.failure else trial.leftovers())
+        session = self.session
+        reply = session.load()
+        self._want_surroundings(reply)
+        return Loading(reply.failure, () if reply.failure else session.leftovers())
 
     @fact
     def loaded(self) -> ArtifactSession:
         _ = self.loading
         self._gates.require(self, "VCP701")
-        return self.trial
+        return self.session
 
     @fact
-    def judged(self) -> ArtifactSession:
-        """The trial whose forward pass is judged.
+    def evaluated_session(self) -> ArtifactSession:
+        """The session whose forward pass is judged.
 
         A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
         the GPU is then told by the rules on devices.
         """
-        trial = self.loaded
-        if unlike_declared(trial.predict(), self.spec) is None or not trial.devices.has_gpu():
-            return trial
+        session = self.loaded
+        if unlike_declared(session.predict(), self.spec) is None or not session.devices.has_gpu():
+            return session
         without = self._variant.package_without_gpu(self.environment)
-        if without is None or unlike_declared(without.trial.predict(), self.spec) is not None:
-            return trial
-        return without.trial
+        if without is None or unlike_declared(without.session.predict(), self.spec) is not None:
+            return session
+        return without.session
 
     @fact
     def first_pass(self) -> Reply:
         """The first forward pass, or why it failed."""
-        attempt = self.judged.predict()
-        self._want_surroundings(attempt)
-        return attempt
+        reply = self.evaluated_session.predict()
+        self._want_surroundings(reply)
+        return reply
 
     @fact
     def process_changes(self) -> tuple[ProcessChange, ...]:
         """What of the process is another after loading and predicting, each thing once."""
         first = self.first_pass
         self._gates.require(self, "VCP704")
-        loaded = self.judged.load()
+        loaded = self.evaluated_session.load()
         found = {
             entry["what"]: ProcessChange(step=step, **entry)
-            for step, attempt in (("predict", first), ("load_context", loaded))
-            for entry in (attempt.reply or {}).get("changes", ())
+            for step, reply in (("predict", first), ("load_context", loaded))
+            for entry in (reply.content or {}).get("changes", ())
         }
         # What binds comes first.
         return tuple(sorted(found.values(), key=lambda change: not change.binds))
@@ -124,16 +126,16 @@ class ForwardFacts(PackagingFacts):
         """The prediction on the input example: numpy arrays, described."""
         first = self.first_pass
         self._gates.require(self, "VCP704")
-        assert first.reply is not None
-        return read_prediction(first.reply)
+        assert first.content is not None
+        return read_prediction(first.content)
 
     @fact
     def precision(self) -> str:
         """The precision in which the example is predicted: as its param says, or the GPU rounds."""
         _ = self.prediction
-        params = self.judged.payload.get("params")
+        params = self.evaluated_session.payload.get("params")
         said = precision_of(params, defaults_of(self.spec.signature))
-        reply = self.judged.predict().reply
+        reply = self.evaluated_session.predict().content
         rounds = reply is not None and read_device(reply).tf32
         return "tf32" if said == FULL and rounds else said
 
@@ -143,16 +145,16 @@ class ForwardFacts(PackagingFacts):
         _ = self.prediction
         # In an output of another rank the first dimension need not be the rows.
         self._gates.hold(self, "VCP705")
-        return self.judged.observations()
+        return self.evaluated_session.observations()
 
     @fact
     def repeats(self) -> tuple[Reply, Reply]:
         """The forward pass again: in the same process, and compared with another one."""
         _ = self.prediction
-        again = self.judged.repeat()
-        elsewhere = self.judged.validate()
-        kept = elsewhere.reply is not None and elsewhere.reply["kept"]
-        return again, self.judged.compare_processes() if kept else Reply(None)
+        again = self.evaluated_session.repeat()
+        validated = self.evaluated_session.validate()
+        kept = validated.content is not None and validated.content["kept"]
+        return again, self.evaluated_session.compare_processes() if kept else Reply(None)
 
     @fact
     def params_effect(self) -> Reply:
@@ -193,27 +195,27 @@ class ForwardFacts(PackagingFacts):
     def figures(self) -> Figures:
         """Seconds and bytes that the example took."""
         _ = self.prediction
-        return self.judged.figures()
+        return self.evaluated_session.figures()
 
     def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:
         _ = self.prediction
         if tolerance is not None:
             # What is another each time can't be told from what the variation did.
             self._gates.hold(self, "VCP710")
-        return self.judged.vary(method, doing, tolerance)
+        return self.evaluated_session.vary(method, doing, tolerance)
 
     def _is_anndata(self) -> bool:
         """Whether the first input of the example is AnnData, which can be varied."""
         return any(entry.is_anndata for entry in self.observations[:1])
 
-    def _want_surroundings(self, attempt: Reply) -> None:
+    def _want_surroundings(self, reply: Reply) -> None:
         """Raise Blocked or Unverified where a step failed for want of what can't be had here."""
-        rules = {"network": "VCP702", "elsewhere": "VCP703", "home": "VCP720"}
-        if attempt.failure is None:
+        rules = {"network": "VCP702", "outside": "VCP703", "home": "VCP720"}
+        if reply.failure is None:
             return
-        for condition in self.trial.needs().unmet:
+        for condition in self.session.requirements().unmet:
             raise Blocked(rules[condition])
-        if self.trial.devices.missing_gpu() is None:
+        if self.session.devices.missing_gpu() is None:
             return
         if self.needs_gpu is False:
             raise Blocked("VCP901")

@@ -16,17 +16,17 @@ class PackagingFacts(SpecFacts):
     @fact
     def packaging(self) -> Packaging:
         """The packaging of the model: what failed, what is missing in what it left."""
-        workshop = self.workshop
+        packaging_session = self.packaging_session
         self._gates.enter(self, "artifact")
-        attempt = workshop.package()
-        missing = workshop.missing_files() if attempt.failure is None else ()
+        reply = packaging_session.package()
+        missing = packaging_session.missing_files() if reply.failure is None else ()
         problem = None
-        if attempt.failure is None and not missing:
+        if reply.failure is None and not missing:
             try:
                 _ = self._variant.artifact
             except (OSError, ValueError) as unreadable:
                 problem = str(unreadable)
-        return Packaging(attempt.failure, missing, problem)
+        return Packaging(reply.failure, missing, problem)
 
     @fact
     def artifact(self) -> ModelArtifact:
@@ -49,12 +49,12 @@ class PackagingFacts(SpecFacts):
     @fact
     def repackaging(self) -> Repackaging:
         """What came of packaging a second time."""
-        workshop = self.workshop
+        packaging_session = self.packaging_session
         # It is asked for early, and waited for late.
         self._gates.enter(self, "serving")
         # What should not be in the pickle at all need not be the same twice.
         self._gates.hold(self, "VCP608")
-        return read_repackaging(workshop.package_again())
+        return read_repackaging(packaging_session.package_again())
 
     @fact
     def without_arguments(self) -> str | None:

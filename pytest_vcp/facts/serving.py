@@ -22,7 +22,7 @@ class ServingFacts(ExpectedFacts):
         self._want_inference()
         self._gates.enter(self, "serving")
         _ = self.first_pass
-        return self.judged.validate()
+        return self.evaluated_session.validate()
 
     @fact
     def printed(self) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ class ServingFacts(ExpectedFacts):
         self._want_inference()
         self._gates.enter(self, "serving")
         again, _ = self.repeats
-        return tuple(again.reply["printed"]) if again.reply else ()
+        return tuple(again.content["printed"]) if again.content else ()
 
     @fact
     def pickled(self) -> Reply:
@@ -39,7 +39,7 @@ class ServingFacts(ExpectedFacts):
         self._gates.enter(self, "serving")
         _ = self.repeats
         doing = "pickling what was loaded"
-        return self.judged.vary("platform_packager.pickled", doing)
+        return self.evaluated_session.vary("platform_packager.pickled", doing)
 
     @fact
     def json(self) -> Reply:
@@ -47,7 +47,7 @@ class ServingFacts(ExpectedFacts):
         self._want_inference()
         self._gates.enter(self, "serving")
         _ = self.first_pass
-        return self.judged.as_json()
+        return self.evaluated_session.as_json()
 
     @fact
     def commands(self) -> MlflowCommands:
@@ -55,25 +55,26 @@ class ServingFacts(ExpectedFacts):
         _ = self.json
         # What is no JSON here comes as none from anywhere.
         self._gates.hold(self, "VCP802")
-        trial = self.judged
+        session = self.evaluated_session
         assert self._run.interpreter is not None
         place = CommandPlace(
-            settings=trial.settings,
+            settings=session.settings,
             environment=self.environment,
             platform=self._run.platform,
             interpreter=self._run.interpreter.executable,
-            artifact=trial.artifact,
-            request=trial.payload,
-            scratch=trial.scratch / "commands",
+            artifact=session.artifact,
+            request=session.payload,
+            scratch=session.scratch / "commands",
         )
-        peak = trial.figures().peak_rss_bytes
+        peak = session.figures().peak_rss_bytes
         commands = MlflowCommands(
             place,
             self._run.selected,
             self._run.progress,
-            side_by_side=not (trial.devices.has_gpu() or trial.takes_turns) and _fits_twice(peak),
+            side_by_side=not (session.devices.has_gpu() or session.takes_turns)
+            and _fits_twice(peak),
         )
-        return trial.commanded(commands)
+        return session.commanded(commands)
 
     @fact
     def predicted(self) -> Predicted:
@@ -86,7 +87,7 @@ class ServingFacts(ExpectedFacts):
         predicted = self.predicted
         if predicted.problem is not None:
             return Reply(None)
-        return self.judged.compare_answers("the command", [("", predicted.answer)])
+        return self.evaluated_session.compare_answers("the command", [("", predicted.answer)])
 
     @fact
     def visit(self) -> Visit:
@@ -96,7 +97,7 @@ class ServingFacts(ExpectedFacts):
     @fact
     def visit_difference(self) -> Reply:
         """The answers of the server against the prediction."""
-        return self.judged.compare_answers("the server", self.visit.answers)
+        return self.evaluated_session.compare_answers("the server", self.visit.answers)
 
 
 def _fits_twice(peak: float | None) -> bool:

@@ -29,7 +29,7 @@ class SpecFacts(EnvironmentFacts):
     @fact
     def description(self) -> Description:
         """The description of model_spec.py, or why there is none."""
-        return typed(self.workshop.describe_spec(), self.settings.pkg_dir / FILE)
+        return typed(self.packaging_session.describe_spec(), self.settings.pkg_dir / FILE)
 
     @fact
     def spec(self) -> ModelSpec:
@@ -44,7 +44,7 @@ class SpecFacts(EnvironmentFacts):
 
     def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask the process that has described the signature and the example."""
-        return self.workshop.examine(doing, method, params)
+        return self.packaging_session.examine(doing, method, params)
 
     @fact
     def inputs(self) -> tuple[ExampleInput, ...]:
@@ -60,10 +60,10 @@ class SpecFacts(EnvironmentFacts):
     def openings(self) -> tuple[Opening, ...]:
         """What became of opening them in the model's environment."""
         paths = [str(entry.path) for entry in self.inputs]
-        attempt = self._examine(
+        reply = self._examine(
             "opening the inputs of the example", "inputs.open_all", {"paths": paths}
         )
-        return read_openings(self.inputs, attempt.reply, attempt.failure)
+        return read_openings(self.inputs, reply.content, reply.failure)
 
     @fact
     def payload(self) -> Enforcement | None:
@@ -72,7 +72,7 @@ class SpecFacts(EnvironmentFacts):
             return None
         self._gates.hold(self, "VCP401", "VCP402")
         params = {"payload": read_payload(self.settings.payload)}
-        attempt = self._examine("checking the payload", "spec.enforce_payload", params)
-        if attempt.reply is None:
-            raise Unverified(f"checking the payload failed: {attempt.failure}")
-        return read_enforcement(attempt.reply)
+        reply = self._examine("checking the payload", "spec.enforce_payload", params)
+        if reply.content is None:
+            raise Unverified(f"checking the payload failed: {reply.failure}")
+        return read_enforcement(reply.content)

@@ -17,6 +17,6 @@ class Facts(DeviceFacts):
 
     @fact
     def model(self) -> LoadedModel:
-        trial = self.judged
+        session = self.evaluated_session
         self._gates.require(self, "VCP704")
-        return LoadedModel(trial, self.settings)
+        return LoadedModel(session, self.settings)

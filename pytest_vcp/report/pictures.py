@@ -15,26 +15,28 @@ if TYPE_CHECKING:
 _MOST_SECONDS = 60.0
 
 
-def drawn(trial: ArtifactSession) -> Mapping[str, Any] | None:
+def drawn(artifact_session: ArtifactSession) -> Mapping[str, Any] | None:
     """The pictures, as plain values, and remarks on what is missing; None without a prediction.
 
     They cost memory: whoever wants figures of the example takes them down before.
     """
-    first = trial.first_pass()
-    if first is None or first.reply is None:
+    first = artifact_session.first_pass()
+    if first is None or first.content is None:
         return None
-    if not trial.settings.pictures:
+    if not artifact_session.settings.pictures:
         return _none("left out (--vcp-no-pictures)")
-    uris = inputs(trial.payload, trial.settings.policy.input_column)
+    uris = inputs(artifact_session.payload, artifact_session.settings.policy.input_column)
     try:
-        attempt = trial.ask("pictures.draw", {"inputs": uris}, "drawing the output", _MOST_SECONDS)
+        reply = artifact_session.ask(
+            "pictures.draw", {"inputs": uris}, "drawing the output", _MOST_SECONDS
+        )
     except ToolError as problem:
         return _none(problem.problem)
-    if attempt.failure is None:
-        return attempt.reply
-    if not attempt.failure.reached:
+    if reply.failure is None:
+        return reply.content
+    if not reply.failure.reached:
         return _none("the model's process had ended before")
-    return _none(attempt.failure.summary)
+    return _none(reply.failure.summary)
 
 
 def _none(problem: str) -> Mapping[str, Any]:

@@ -178,7 +178,7 @@ class Recorder:
         found = outcome_of(rule, owner, problem, self.run.settings.policy.level_of(rule))
         if found.kind in ("failed", "advice"):
             # What holds for the package as a whole is waived by any waiver of its rule.
-            waiver = self.run.settings.waivers.of(rule, owner or self.run.lead)
+            waiver = self.run.settings.waivers.of(rule, owner or self.run.primary_variant)
             return found if waiver is None else waived(found, waiver)
         return found
 
@@ -231,7 +231,7 @@ class Recorder:
             self.facts[variant]["python"] = on_python.of_the_run(self.run)
         if self._found and self.run.settings.artifact_only and not interrupted:
             attested.note(self.run, variant, self.facts[variant])
-        if self.run.variants[variant].trial is None:
+        if self.run.variants[variant].session is None:
             return
         self._note(variant)
         found = self.outcomes(variant).get("VCP601")
@@ -242,23 +242,23 @@ class Recorder:
 
     def _look_back(self, variant: str) -> None:
         """Measure larger inputs where that is asked for, take down the figures, draw the output."""
-        trial = self.run.variants[variant].trial
-        if trial is None:
+        artifact_session = self.run.variants[variant].session
+        if artifact_session is None:
             return
         if self.run.settings.scaling:
-            trial.scale()
+            artifact_session.scale()
         self._note(variant)
-        self.facts[variant].setdefault("pictures", pictures.drawn(trial))
+        self.facts[variant].setdefault("pictures", pictures.drawn(artifact_session))
 
     def _note(self, variant: str) -> None:
         """Take down the figures of a variant, as long as its workers can be asked."""
         place, facts = self.run.variants[variant], self.facts[variant]
         figures = place.figures()
         # What drawing cost is no figure of the example.
-        if place.trial is not None and figures is not None and "pictures" not in facts:
+        if place.session is not None and figures is not None and "pictures" not in facts:
             facts["figures"] = asdict(figures)
-            facts["outputs"] = told_outputs(place.trial.first_pass())
-            facts["commands"] = place.trial.commands_run()
+            facts["outputs"] = told_outputs(place.session.first_pass())
+            facts["commands"] = place.session.commands_run()
 
     def _conclude(self, cut_short: bool) -> None:
         """Complete the outcomes, so that nothing goes unsaid, and write reports and attestation."""

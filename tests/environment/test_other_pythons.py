@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.environment.build import Environment
-from pytest_vcp.environment.other_pythons import OtherPython, judge_elsewhere
+from pytest_vcp.environment.other_pythons import OtherPython, judge_other_python
 from pytest_vcp.environment.pip_messages import Refused
 from pytest_vcp.environment.resolution import pins_by_name, unmet
 from pytest_vcp.requirements.lock import Lock, read_lock
@@ -38,7 +38,7 @@ class DeviceRunner:
 
     def judge(self, built: Environment, lock: Lock, python: str = OTHER) -> OtherPython:
         place, cache = self.build.package, self.build.cache
-        return judge_elsewhere(python, built, lock, place, cache, self.progress)
+        return judge_other_python(python, built, lock, place, cache, self.progress)
 
     def __call__(self, text: str) -> OtherPython:
         return self.judge(*self.environment(text))
