@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 
 import pytest
 
-from pytest_vcp import session, suite, termination
+from pytest_vcp import session, suite
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
 from pytest_vcp.evaluation.finished import on_its_python
@@ -60,7 +63,7 @@ def switch_on(config: pytest.Config) -> None:
     run = Run(variants, interpreter, progress, config.stash.get(LAUNCHER, start))
     config.stash[RUN] = run
     config.add_cleanup(run.close)
-    termination.as_interrupt(config)
+    as_interrupt(config)
     config.pluginmanager.register(session, "vcp-session")
     config.pluginmanager.register(session.suite_fixtures(), "vcp-facts")
     config.pluginmanager.register(brief, "vcp-brief")
@@ -135,3 +138,29 @@ def _choose_tests(config: pytest.Config) -> None:
     # The user's own ini file may give tests other names; the suite's are tests none the less.
     config.addinivalue_line("python_files", f"{glob.escape(str(suite.directory()))}/test_*.py")
     config.addinivalue_line("python_functions", "test_vcp")
+
+
+# ----------------------------------------------------------------------------------- termination
+#
+# A request to end (SIGTERM, as schedulers and CI systems send it) ends a run as Ctrl-C does.
+
+
+def as_interrupt(config: pytest.Config) -> None:
+    """Clean up on SIGTERM, which would end Python on the spot; a second one still does.
+
+    Whoever has a handler of their own keeps it.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    config.add_cleanup(_restore)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _restore()
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _restore() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pytest_vcp import termination
+from pytest_vcp import activation
 from pytest_vcp.environment import interpreters
 from pytest_vcp.locking.companions import Companions
 from pytest_vcp.locking.make import Locked, make_lock
@@ -25,7 +25,7 @@ def lock(config: pytest.Config, asked: str) -> int:
     Raises pytest.UsageError for a wrong setting.
     """
     settings = resolve_lock(config, asked)
-    termination.as_interrupt(config)
+    activation.as_interrupt(config)
     progress = Progress(sys.stdout, quiet=config.getoption("verbose", 0) < 0)
     begun = time.monotonic()
     try:
