@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.settings.tolerance import FULL
+from pytest_vcp.settings.policy import FULL
 from pytest_vcp.worker.failure import WorkerFailure
 
 FILE = "model_spec.py"

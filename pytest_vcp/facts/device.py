@@ -15,7 +15,7 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.serving import ServingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
 from pytest_vcp.settings import devices
-from pytest_vcp.settings.tolerance import FULL
+from pytest_vcp.settings.policy import FULL
 from pytest_vcp.suite import unlike_declared
 
 

@@ -21,7 +21,7 @@ from pytest_vcp.evaluation.spec import defaults_of, precision_of
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
 from pytest_vcp.rulebook.violations import Blocked, Unverified
-from pytest_vcp.settings.tolerance import FULL
+from pytest_vcp.settings.policy import FULL
 from pytest_vcp.suite import unlike_declared
 
 

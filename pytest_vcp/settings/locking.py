@@ -10,10 +10,17 @@ import platformdirs
 import pytest
 
 from pytest_vcp.options import LOCK_FLAG
-from pytest_vcp.settings.places import absolute, package_dir, writable
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import Reader
-from pytest_vcp.settings.values import minor_of, nearest, python_version, refusal
+from pytest_vcp.settings.values import (
+    absolute,
+    minor_of,
+    nearest,
+    package_dir,
+    python_version,
+    refusal,
+    writable,
+)
 
 UPGRADE = "upgrade"
 

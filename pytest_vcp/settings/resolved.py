@@ -14,7 +14,6 @@ import pytest
 from pytest_vcp.options import RECORD
 from pytest_vcp.rules import BY_ID
 from pytest_vcp.settings.devices import read_device
-from pytest_vcp.settings.places import absolute, package_dir, writable
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME, Reader
 from pytest_vcp.settings.tracking import Tracking, read_tracking
@@ -22,15 +21,18 @@ from pytest_vcp.settings.values import (
     Given,
     ModelClass,
     Source,
+    absolute,
     artifact,
     choice,
     json_value,
     minor_of,
     model_class,
     nearest,
+    package_dir,
     pair,
     python_version,
     refusal,
+    writable,
 )
 from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 

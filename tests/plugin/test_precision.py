@@ -8,8 +8,7 @@ import pytest
 
 from pytest_vcp.evaluation.spec import PRECISIONS, Param, Signature, defaults_of, precision_of
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.settings.policy import load_policy
-from pytest_vcp.settings.tolerance import Tolerance
+from pytest_vcp.settings.policy import Tolerance, load_policy
 
 
 @pytest.mark.parametrize(
