@@ -9,7 +9,7 @@ from pytest_vcp.rulebook.wording import and_others
 from pytest_vcp.rules import rule
 from pytest_vcp.source.licence import Licence
 from pytest_vcp.source.metadata import Metadata, VariantEntry
-from pytest_vcp.source.shell_words import short
+from pytest_vcp.source.packager_arguments import short
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings

@@ -11,12 +11,23 @@ from pytest_vcp.rulebook.wording import and_others, did_you_mean, listed
 from pytest_vcp.rules import rule
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.artifact_use import artifact_reads, swapped
-from pytest_vcp.source.calls import load_context_problem, predict_problem
 from pytest_vcp.source.methods import Method
-from pytest_vcp.source.package import CODE, DATA, ModelPackage
-from pytest_vcp.source.readable import require_code, require_data, require_parsed
-from pytest_vcp.source.shell_words import short
-from pytest_vcp.source.wrapper import NotFound, OpenHook, WrapperFacts
+from pytest_vcp.source.package import (
+    CODE,
+    DATA,
+    ModelPackage,
+    require_code,
+    require_data,
+    require_parsed,
+)
+from pytest_vcp.source.packager_arguments import short
+from pytest_vcp.source.wrapper import (
+    NotFound,
+    OpenHook,
+    WrapperFacts,
+    load_context_problem,
+    predict_problem,
+)
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings

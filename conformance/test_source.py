@@ -13,10 +13,9 @@ from pytest_vcp.source.code_files import NoCode
 from pytest_vcp.source.config_use import ConfigUse
 from pytest_vcp.source.credentials import Credentials
 from pytest_vcp.source.fixed_devices import FixedDevice
-from pytest_vcp.source.package import ModelPackage
-from pytest_vcp.source.readable import require_code, require_parsed
+from pytest_vcp.source.package import ModelPackage, require_code, require_parsed
+from pytest_vcp.source.packager_arguments import short
 from pytest_vcp.source.shadows import Shadow
-from pytest_vcp.source.shell_words import short
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.author_paths import names_a_temporary_path
 from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import Payload, inputs
-from pytest_vcp.source.temporary_paths import names_a_temporary_path
 from pytest_vcp.util import yaml_text
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher

@@ -21,9 +21,9 @@ from pytest_vcp.evaluation.packaging_session import PackagingSession
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource, read_artifacts
+from pytest_vcp.source.author_paths import names_a_temporary_path
 from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.preimports import preimports
-from pytest_vcp.source.temporary_paths import names_a_temporary_path
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.launching import Launcher

@@ -17,7 +17,7 @@ from pytest_vcp.requirements.lock import RequirementLine
 from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.source.imported import Imported, imported_by
-from pytest_vcp.source.model_card import says_gpu
+from pytest_vcp.source.metadata import says_gpu
 
 
 class EnvironmentFacts(FileFacts):

@@ -18,8 +18,7 @@ from pytest_vcp.evaluation.spec import FILE
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.requirements.lock import DECLARED, read_lock
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.distribution_names import import_names
-from pytest_vcp.source.imported import imported_by
+from pytest_vcp.source.imported import import_names, imported_by
 from pytest_vcp.source.package import DATA, read_package
 
 # Passes for want of an artifact as well.

@@ -25,6 +25,34 @@ _TEXTS = ("input", "variant", "command")
 _EXAMPLE = f"write a YAML file like {SHIPPED}"
 
 
+# The precision in which a model computes when nothing else is said.
+FULL = "float32"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Two floats agree where ``|a - b| <= absolute + relative * |b|``.
+
+    Of each million values of an output, `mismatch_ppm` may differ by more.
+    """
+
+    absolute: float
+    relative: float
+    mismatch_ppm: float
+
+    def times(self, factor: float) -> Tolerance:
+        """The same for values that are coarser by this factor; as many may differ by more."""
+        return Tolerance(self.absolute * factor, self.relative * factor, self.mismatch_ppm)
+
+    def or_wider(self, other: Tolerance) -> Tolerance:
+        """Of each number the larger one."""
+        return Tolerance(
+            max(self.absolute, other.absolute),
+            max(self.relative, other.relative),
+            max(self.mismatch_ppm, other.mismatch_ppm),
+        )
+
+
 @dataclass(frozen=True)
 class Placeholders:
     """What the untouched template holds: the example's input, a variant's name and arguments."""
@@ -331,35 +359,3 @@ class _Source:
 
     def _refusal(self, problem: str) -> pytest.UsageError:
         return pytest.UsageError(f"{self._place}: {self._path} {problem}")
-
-
-# ------------------------------------------------------------------------------------- tolerance
-#
-# How far two outputs may be apart, by the policy.
-
-# The precision in which a model computes when nothing else is said.
-FULL = "float32"
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Two floats agree where ``|a - b| <= absolute + relative * |b|``.
-
-    Of each million values of an output, `mismatch_ppm` may differ by more.
-    """
-
-    absolute: float
-    relative: float
-    mismatch_ppm: float
-
-    def times(self, factor: float) -> Tolerance:
-        """The same for values that are coarser by this factor; as many may differ by more."""
-        return Tolerance(self.absolute * factor, self.relative * factor, self.mismatch_ppm)
-
-    def or_wider(self, other: Tolerance) -> Tolerance:
-        """Of each number the larger one."""
-        return Tolerance(
-            max(self.absolute, other.absolute),
-            max(self.relative, other.relative),
-            max(self.mismatch_ppm, other.mismatch_ppm),
-        )

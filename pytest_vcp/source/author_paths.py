@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.literals import texts
-from pytest_vcp.source.package import SourceModule
+from pytest_vcp.source.package import ModelPackage, SourceModule
 
 # At the start of a text, or of a value within it: `see /home/…` in a message is no path in use.
 _START = r"""(?:^|[='"])(?:file:///?)?"""
@@ -37,4 +37,43 @@ def author_paths(modules: Iterable[SourceModule]) -> tuple[AuthorPath, ...]:
         if module.tree is not None
         for text, node in texts(module.tree)
         if (found := _AUTHOR_PATH.search(text))
+    )
+
+
+# -------------------------------------------------------------------------------------- literals
+#
+# The texts that stand in source code as values.
+
+
+def texts(tree: ast.AST) -> Iterator[tuple[str, ast.Constant]]:
+    """Every string in the order of the source, save those that are statements: docstrings.
+
+    Of an f-string, each constant piece.
+    """
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            pending.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+# ------------------------------------------------------------------------------- temporary paths
+#
+# Fixed paths in the directories for temporary files, found in the strings of the code.
+
+_FIXED = re.compile(r"^/(?:var/)?tmp(?:/|$)")
+
+
+def names_a_temporary_path(package: ModelPackage) -> bool:
+    """Whether model_code names a path below /tmp or /var/tmp.
+
+    Two processes that load the model meet there: they are then not to do so at the same time.
+    """
+    return any(
+        _FIXED.search(text)
+        for module in package.modules
+        if module.tree is not None
+        for text, _ in texts(module.tree)
     )

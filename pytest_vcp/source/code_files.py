@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.package import CODE, files_below
-from pytest_vcp.source.texts import is_binary
+from pytest_vcp.source.package import CODE, files_below, is_binary
 
 _WEIGHTS = frozenset(
     (

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_vcp.source.literals import texts
+from pytest_vcp.source.author_paths import texts
 from pytest_vcp.source.package import SourceModule
 
 # Keys from the outside in; () is the config itself.

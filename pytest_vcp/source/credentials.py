@@ -8,11 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.package import CODE, DATA, ModelPackage, SourceModule, files_below
-from pytest_vcp.source.secret_shapes import is_secret, mask, tokens
-from pytest_vcp.source.texts import decode, is_binary
+from pytest_vcp.source.package import (
+    CODE,
+    DATA,
+    ModelPackage,
+    SourceModule,
+    decode,
+    files_below,
+    is_binary,
+)
 
 _AT_THE_TOP = re.compile(r"(?:model_spec\.py|requirements.*\.(?:in|txt))")
 # In model_data only files that people write, and only tokens: vocabularies have every word.
@@ -144,3 +151,135 @@ def _text(node: ast.expr | None) -> str:
 
 def _given_to(name: str, value: str) -> str:
     return f"a value for {name[:40]}, {mask(value)}"
+
+
+# --------------------------------------------------------------------------------- secret shapes
+#
+# What gives a credential away in a text: the shape of a token, or the name that it is given to.
+
+
+class _Shape(NamedTuple):
+    """Tokens of one kind: `sign` is in all of them, and cheap to look for.
+
+    `mixed` says that they have capitals and small letters at random.
+    """
+
+    kind: str
+    sign: str
+    body: str
+    mixed: bool = False
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(rf"(?<![A-Za-z0-9_-])(?:{self.body})(?![A-Za-z0-9_-])")
+
+
+_SHAPES = (
+    _Shape("an AWS access key", "AKIA", r"AKIA[A-Z0-9]{16}"),
+    _Shape("an AWS access key", "ASIA", r"ASIA[A-Z0-9]{16}"),
+    _Shape("a Hugging Face token", "hf_", r"hf_[A-Za-z0-9]{30,}", mixed=True),
+    _Shape("a GitHub token", "gh", r"gh[opsur]_[A-Za-z0-9]{36,}", mixed=True),
+    _Shape("a GitHub token", "github_pat_", r"github_pat_\w{50,}", mixed=True),
+    _Shape("a GitLab token", "glpat-", r"glpat-[\w-]{20,}", mixed=True),
+    _Shape("a Slack token", "xox", r"xox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    _Shape("an API key", "sk-", r"sk-[\w-]{20,}", mixed=True),
+    _Shape("a Google API key", "AIza", r"AIza[\w-]{35}", mixed=True),
+    _Shape("a PyPI token", "pypi-", r"pypi-[\w-]{50,}", mixed=True),
+)
+# Its header alone is what code looks for that reads one.
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\\[rn]|[\s\"'+\\])*(?:Proc-Type|[A-Za-z0-9+/]{16})"
+)
+_IN_URL = re.compile(
+    r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"<>]*:(?P<secret>[^\s/:@'\"]+)@(?P<host>[\w.-]+)"
+)
+_ANY_HOST = re.compile(
+    r"(?:.*\.)?(?:example(?:\.\w+)?|host(?:name)?|localhost|server)|sha256|127\.0\.0\.1"
+)
+_PASSWORD = re.compile(r"(?:^|_)(?:password|passwd|passphrase|secret)$")
+_KEY = re.compile(
+    r"(?:^|_)(?:api_?key|(?:access|secret|private|auth)_key|client_secret)$"
+    r"|^token$"
+    r"|(?:^|_)(?:access|api|auth|bearer|gh|github|gitlab|hf|hub|huggingface|oauth|personal|refresh"
+    r"|secret|session|user|wandb)_token$"
+)
+_STAND_IN = re.compile(
+    r"x+|\*+|\.+|(?:my|your|the|some|an?)[-_ ].*|\w*here|.*\*\*.*|.*(?:example|dummy|placeholder"
+    r"|changeme|change_me|fixme|todo|redacted|insert|replace).*"
+    r"|none|null|test|fake|secret|pass(?:wd|word)?\d*|pwd|token|string",
+    re.IGNORECASE,
+)
+_FILLED_IN_LATER = re.compile(r"^\$|\$\{|\{.*\}|<.*>|^\[.*\]$|%\(|%s")
+# Names, such as gene_token_dict_v1: words with a number behind them at most.
+_WORDS = re.compile(r"(?:[^\W\d_]{0,16}\d*(?:[\W_]|$))+")
+_SHORT_WORD = re.compile(r"[^\W\d_][a-z]{1,5}")
+_LEAST_PASSWORD = 4
+_LEAST_KEY = 12
+_LEAST_VARIETY = 6
+# A mask that shows the beginning of a short secret would show most of it.
+_LEAST_SHOWN = 16
+
+
+class Secret(NamedTuple):
+    """A secret in a text: `kind` in words, with as much of it as tells the author which one."""
+
+    kind: str
+    position: int
+
+
+def tokens(text: str) -> Iterator[Secret]:
+    """Tokens whose shape says what they are, private keys, and passwords in URLs."""
+    for shape in _SHAPES:
+        if shape.sign in text:
+            for found in shape.pattern.finditer(text):
+                if _is_random(found[0], shape):
+                    yield Secret(f"{shape.kind}, {mask(found[0])}", found.start())
+    if "PRIVATE KEY-----" in text:
+        for found in _PRIVATE_KEY.finditer(text):
+            yield Secret("a private key", found.start())
+    if "://" in text:
+        for found in _IN_URL.finditer(text):
+            is_short = len(found["secret"]) < _LEAST_PASSWORD
+            if not (
+                is_short or _is_stand_in(found["secret"]) or _ANY_HOST.fullmatch(found["host"])
+            ):
+                yield Secret(f"a password in a URL, {mask(found['secret'])}", found.start())
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a literal given to a name is likely a password or a key, and not words or a path."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    is_password, is_key = _PASSWORD.search(snake), _KEY.search(snake)
+    if not (is_password or is_key) or _is_stand_in(value):
+        return False
+    same = re.sub(r"\W", "_", value).lower() in (snake, snake.rpartition("_")[2])
+    if same or re.search(r"\s", value) or re.match(r"[./~]|[a-z]+://", value):
+        return False
+    if re.fullmatch(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", value):  # the name of a variable
+        return False
+    if is_password:
+        return len(value) >= _LEAST_PASSWORD and not _SHORT_WORD.fullmatch(value)
+    has_both = re.search(r"\d", value) and re.search(r"[A-Za-z]", value)
+    is_one = has_both and re.fullmatch(rf"[\w.=+/~-]{{{_LEAST_KEY},}}", value)
+    return bool(is_one) and not _WORDS.fullmatch(value)
+
+
+def mask(secret: str) -> str:
+    """The beginning of a long secret; nothing of a short one."""
+    return f"{secret[:4]}****" if len(secret) >= _LEAST_SHOWN else "****"
+
+
+def _is_random(token: str, shape: _Shape) -> bool:
+    """Whether it looks drawn at random: peptides and words have no digits, stand-ins repeat."""
+    body = token[len(shape.sign) :]
+    is_mixed = body != body.upper() and body != body.lower()
+    return (
+        any(sign.isdigit() for sign in body)
+        and len(set(body)) > _LEAST_VARIETY
+        and (is_mixed or not shape.mixed)
+        and not token.upper().endswith("EXAMPLE")
+    )
+
+
+def _is_stand_in(value: str) -> bool:
+    return not value or bool(_FILLED_IN_LATER.search(value) or _STAND_IN.fullmatch(value))

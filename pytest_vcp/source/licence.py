@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.texts import decode
+from pytest_vcp.source.package import decode
 
 # A folder of whole licence texts, named by their SPDX ids: those are never filled in.
 _SPDX_FOLDER = "licenses"

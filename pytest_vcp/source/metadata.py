@@ -15,6 +15,7 @@ import yaml
 
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.source.packager_arguments import NotArguments, VariantArguments, read_arguments
+from pytest_vcp.util import yaml_text
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.policy import Placeholders, Policy
@@ -224,3 +225,23 @@ def _kind(node: yaml.Node) -> str:
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
+
+
+# ------------------------------------------------------------------------------------ model card
+#
+# What the model card beside the package says: whether the model needs a GPU.
+
+_KEY = "compute_requirement"
+
+
+def says_gpu(card: Path) -> bool:
+    """Whether the metadata of the card has ``compute_requirement: "GPU"``.
+
+    A card that is not there, or can't be read, says nothing.
+    """
+    try:
+        said = yaml_text.load(card.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    requirement = said.get(_KEY) if isinstance(said, dict) else None
+    return isinstance(requirement, str) and requirement.strip().upper() == "GPU"

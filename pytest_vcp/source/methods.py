@@ -10,15 +10,17 @@ from typing import Literal
 from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.source.bindings import (
     UNDECIDED,
+    Binding,
     Doubt,
     Foreign,
+    Imported,
     InnerClass,
     Names,
     NoClass,
     Target,
+    read_scope,
 )
 from pytest_vcp.source.package import SourceModule
-from pytest_vcp.source.scopes import Binding, Imported, read_scope
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Kind = Literal["instance", "static", "class"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import io
 import os
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rulebook.violations import Blocked, Location, Unverified
 
 CODE = "model_code"
 DATA = "model_data"
@@ -177,3 +178,49 @@ def _require_decodable(source: bytes) -> None:
         source.decode("utf-8")  # says where and which byte; an unknown encoding is told as it is
         raise
     source.decode(encoding)
+
+
+# -------------------------------------------------------------------------------------- readable
+#
+# What a rule on the source can't do without; where it is missing, another rule says so.
+
+
+def require_code(package: ModelPackage) -> None:
+    """Raise Blocked without model_code."""
+    if package.lacks(CODE):
+        raise Blocked("VCP101")
+
+
+def require_data(package: ModelPackage) -> None:
+    """Raise Blocked without model_data."""
+    if package.lacks(DATA):
+        raise Blocked("VCP101")
+
+
+def require_parsed(package: ModelPackage) -> None:
+    """Raise Blocked where a module of model_code can't be read, Unverified where it can't here."""
+    require_code(package)
+    if any(not module.certain for module in package.unparsed):
+        raise Unverified("a module of model_code is in syntax newer than the Python that looks")
+    if package.unparsed:
+        raise Blocked("VCP102")
+
+
+# ----------------------------------------------------------------------------------------- texts
+#
+# Text files as their authors meant them: with the encodings that editors and shells write.
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BEGINNING = 1024
+
+
+def decode(content: bytes) -> str:
+    """The text of a file; bytes that are none of it become replacement characters."""
+    if content.startswith(_UTF_16):  # what a Windows shell's redirect writes
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def is_binary(beginning: bytes) -> bool:
+    """Whether a file that begins so is no text: it has a null byte where no UTF-16 explains it."""
+    return b"\0" in beginning[:_BEGINNING] and not beginning.startswith(_UTF_16)

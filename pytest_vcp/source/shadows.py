@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vcp.rulebook.violations import Location
-from pytest_vcp.source.distribution_names import import_names
+from pytest_vcp.source.imported import import_names
 
 # The platform's own names.
 _OWN = frozenset({"model_code", "model_spec", "mlflow_packager", "generate_requirements_txt"})

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.settings.values import ModelClass
-from pytest_vcp.source.calls import load_context_problem, predict_problem
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.package import read_package
-from pytest_vcp.source.wrapper import NotFound, WrapperFacts, find_class
+from pytest_vcp.source.wrapper import (
+    NotFound,
+    WrapperFacts,
+    find_class,
+    load_context_problem,
+    predict_problem,
+)
 from tests.static.judging import WriteModules
 
 HEAD = "import mlflow\n"
