@@ -35,12 +35,12 @@ _ENDED = {"conformant": "FINISHED", "unverified": "FINISHED"}
 
 def experiment_of(settings: Settings) -> str:
     """The name of the model: that of the metadata file, or else of the directory."""
-    place = settings.artifact_only or settings.pkg_dir
-    if place.is_relative_to(settings.pkg_dir):
+    store = settings.artifact_only or settings.pkg_dir
+    if store.is_relative_to(settings.pkg_dir):
         metadata = read_metadata(settings.pkg_dir, settings.policy)
         if metadata is not None and metadata.model_name and metadata.model_name.strip():
             return metadata.model_name.strip()[:_WIDEST_KEY]
-    names = (path.name for path in (place, *place.parents))
+    names = (path.name for path in (store, *store.parents))
     return next((name for name in names if name and name not in _COMMON), "model")
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from pytest_vcp.report.recorder import Recorder
+from pytest_vcp.report.terminal import near
 from pytest_vcp.rulebook.violations import ToolError
 from pytest_vcp.settings.tracking import Tracking
-from pytest_vcp.tracking.keeping import Keeper, Kept
 from pytest_vcp.tracking.record import experiment_of, record_of
-from pytest_vcp.tracking.telling import problem_of, told
+from pytest_vcp.tracking.store import TrackingStore
+from pytest_vcp.util import locks
+from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
+
+if TYPE_CHECKING:
+    from pytest_vcp.run import Run
+    from pytest_vcp.settings.resolved import Settings
 
 # When this is known, nobody's import is waited for any more: a good time for one.
 _LOADED = "VCP701"
@@ -55,9 +64,9 @@ class Tracker:
             self._reports = Path(tempfile.mkdtemp(prefix="vcp-"))
             for name in self._recorder.run.names:
                 self._records[name] = record = record_of(self._recorder, name)
-                place = self._reports / str(len(self._records))
-                place.mkdir()
-                record["files"] = [shutil.copy(path, place) for path in record["files"]]
+                store = self._reports / str(len(self._records))
+                store.mkdir()
+                record["files"] = [shutil.copy(path, store) for path in record["files"]]
         except OSError as problem:
             self._problem = str(problem)
 
@@ -92,3 +101,235 @@ class Tracker:
 
 def _has_mlflow(facts: Mapping[str, Any]) -> bool:
     return bool((facts.get("environment") or {}).get("mlflow"))
+
+
+# --------------------------------------------------------------------------------------- keeping
+#
+# Has MLflow keep a run: that of the model's own environment, in a process of its own.
+#
+# The processes that have run the author's code have ended by then, and none of it is run here.
+
+DATABASE = "mlflow.db"
+_FOLDER = "mlflow"
+_ARTIFACTS = "artifacts"
+# Slower than this, nothing is kept: bytes of the model in a second, beside the time-out.
+_PACE = 1e6
+_TAKING_BACK_SECONDS = 60.0
+
+
+@dataclass
+class Kept:
+    """What became of it. `place` is the store as people are told of it.
+
+    `python` is an interpreter with the MLflow that wrote it: an older one can't read it, and a
+    newer one migrates it, after which this one can't any more.
+
+    `runs` are what MLflow made of each variant that was kept: name, run, model and version.
+    `problem` says why not all of them were, `left_out` why there was nothing to keep.
+    `interrupted` is whether somebody was tired of waiting.
+    """
+
+    store: str
+    experiment: str
+    python: Path | None = None
+    runs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    problem: str | None = None
+    left_out: str | None = None
+    interrupted: bool = False
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the store of our own lies."""
+    return settings.report_dir / _FOLDER
+
+
+def log_of(settings: Settings) -> Path:
+    """What MLflow printed on the way, or how it failed."""
+    return settings.report_dir / "logs" / "tracking.log"
+
+
+class Keeper:
+    """Owns the process in which MLflow runs. It may write, and go where the user may."""
+
+    def __init__(self, run: Run) -> None:
+        assert run.settings.tracking is not None
+        self._run = run
+        self._settings = run.settings
+        self._folder = folder_of(run.settings)
+        self._store = TrackingStore(run.settings.tracking.uri)
+        self._scratch: Path | None = None
+        self._worker: Worker | None = None
+        self._printed = ""
+
+    def prepare(self) -> None:
+        """Start the process, which imports MLflow meanwhile. Raises ToolError and OSError."""
+        if self._worker is not None:
+            return
+        if self._store.is_own:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._scratch = self._scratch or Path(tempfile.mkdtemp(prefix="vcp-"))
+        worker = Worker(
+            self._run.platform().python,
+            name="tracking",
+            conditions=Conditions(
+                # MLflow makes folders where it is started.
+                cwd=self._store.directory(self._folder) or self._scratch,
+                home=_home(self._scratch),
+                tmp=self._scratch,
+                environ=self._store.variables(os.environ),
+            ),
+            timeout=self._settings.timeout,
+            log_file=log_of(self._settings),
+            launcher=self._run.launcher,
+        )
+        worker.start()
+        self._worker = worker
+        worker.submit("probe.preimport", {"names": ["mlflow", "mlflow.store.db.utils"]})
+
+    def keep(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> Kept:
+        """Keep each variant of the run, by its record. What fails is told, and not raised."""
+        kept = Kept(self._store.told, experiment)
+        try:
+            self.prepare()
+            kept.python = self._run.platform().python
+            with self._turn():
+                self._connect(experiment)
+                for variant, record in records.items():
+                    kept.runs[variant] = self._one(experiment, record)
+        except WorkerFailure as failure:
+            kept.problem = self._store.problem(failure)
+            self._printed += failure.traceback
+        except (ToolError, OSError) as failure:
+            kept.problem = self._store.hide(str(failure))
+        except KeyboardInterrupt:
+            kept.problem, kept.interrupted = "it was interrupted", True
+        finally:
+            self.close()
+        return kept
+
+    def close(self) -> None:
+        """End the process, and leave nothing but the store, and a log without passwords."""
+        self._end()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+        if self._printed:
+            with suppress(OSError):
+                log_of(self._settings).write_text(self._store.hide(self._printed), "utf-8")
+        if self._store.is_own:
+            for empty in (self._folder / "mlruns", self._folder):
+                # MLflow makes the one for artifacts that have no place of their own.
+                with suppress(OSError):
+                    empty.rmdir()
+
+    def _one(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep one variant, or nothing of it."""
+        begun = self._ask("tracking.start", record)
+        try:
+            made = self._ask("tracking.keep", {**record, **begun}, self._limit(record))
+        except (WorkerFailure, KeyboardInterrupt):
+            self._take_back(experiment, begun)
+            raise
+        return {"name": record["name"], **made}
+
+    def _take_back(self, experiment: str, begun: Mapping[str, Any]) -> None:
+        """Remove a run that could not be kept whole, if the store still listens."""
+        self._end()  # Whatever it is busy with.
+        with suppress(WorkerFailure, ToolError, OSError):
+            self.prepare()
+            self._connect(experiment)
+            self._ask("tracking.take_back", begun, _TAKING_BACK_SECONDS)
+
+    def _connect(self, experiment: str) -> None:
+        own = self._store.is_own
+        where = {
+            "uri": self._store.uri(DATABASE),
+            "experiment": experiment,
+            "database": str(self._folder / DATABASE) if own else None,
+            "artifacts": str(self._folder / _ARTIFACTS) if own else None,
+            "patience": self._store.patience(os.environ),
+        }
+        self._ask("tracking.connect", where)
+
+    def _ask(
+        self, method: str, params: Mapping[str, Any], limit: float | None = None
+    ) -> dict[str, Any]:
+        assert self._worker is not None
+        return self._worker.call(method, dict(params), limit, doing="keeping the run with MLflow")
+
+    def _limit(self, record: Mapping[str, Any]) -> float:
+        """Seconds for all of a run: its model may be large, and the way to the store narrow."""
+        files = Path(record["model"]["path"]).rglob("*") if record["model"] else ()
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        return self._settings.timeout + round(size / _PACE)
+
+    def _end(self) -> None:
+        """End the process, and remember what it has printed."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+            with suppress(OSError):
+                self._printed += log_of(self._settings).read_text("utf-8", "replace")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Two that make the same database at a time break it."""
+        if not self._store.is_own:
+            yield
+            return
+        with locks.held(self._folder / ".lock", patience=self._settings.timeout):
+            yield
+
+
+def _home(instead: Path) -> Path:
+    """Where the user's credentials are; `instead` for a user who has no such place."""
+    with suppress(RuntimeError):
+        if Path.home().is_dir():
+            return Path.home()
+    return instead
+
+
+# --------------------------------------------------------------------------------------- telling
+#
+# What people are told of the runs that MLflow keeps.
+
+
+def told(kept: Kept, settings: Settings) -> Iterator[str]:
+    """A line each: which runs are where, what was registered, what went wrong."""
+    assert settings.tracking is not None
+    if kept.runs:
+        names = ", ".join(str(run["name"]) for run in kept.runs.values())
+        yield f"tracking    {names} in experiment {kept.experiment} at {_store(kept, settings)}"
+        if settings.tracking.uri is None:
+            folder, python = quote(_near(folder_of(settings))), quote(str(kept.python))
+            look = f"{python} -m mlflow ui --backend-store-uri sqlite:///{DATABASE}"
+            yield f"            to look at it: (cd {folder} && {look})"
+    if kept.left_out is not None:
+        yield f"tracking    not kept: {kept.left_out}"
+    if (name := settings.tracking.registered) is not None:
+        versions = [str(run["version"]) for run in kept.runs.values() if run["version"]]
+        yield f"registered  {_registered(name, versions)}"
+    if kept.problem is not None:
+        log = log_of(settings)
+        where = f", and the log is {_near(log)}" if log.is_file() else ""
+        yield f"error       {problem_of(kept, settings)}; the verdict stands{where}"
+
+
+def problem_of(kept: Kept, settings: Settings) -> str:
+    """What went wrong, and where."""
+    return f"the run was not kept with MLflow at {_store(kept, settings)}: {kept.problem}"
+
+
+def _store(kept: Kept, settings: Settings) -> str:
+    return kept.store or _near(folder_of(settings))
+
+
+def _registered(name: str, versions: list[str]) -> str:
+    if not versions:
+        return f"no version of {name}: a conformant run without a failed test makes one"
+    return f"{name}, version {', '.join(versions)}"
+
+
+def _near(path: Path) -> str:
+    """As the terminal names a path, without the sign for the current directory."""
+    return near(path).removeprefix("./")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.settings.tracking import Tracking
-from pytest_vcp.tracking.place import Place
+from pytest_vcp.tracking.store import TrackingStore
 from tests.plugin.conftest import Configure
 
 pytest_plugins = ["pytester"]
@@ -108,14 +108,14 @@ def test_people_see_no_password(configure: Configure, uri: str, told: str, secre
     settings = configure(f"--vcp-tracking-uri={uri}")
     assert settings.texts["tracking-uri"] == told
     assert settings.tracking is not None
-    place = Place(settings.tracking.uri)
+    place = TrackingStore(settings.tracking.uri)
     assert place.told == told
     hidden = place.hide(f"could not reach {uri}: {secret} was refused")
     assert hidden == f"could not reach {told}: **** was refused"
 
 
 def test_a_login_goes_by_the_variables_of_mlflow() -> None:
-    place = Place("https://anna:hunter%322@hub.example/x")
+    place = TrackingStore("https://anna:hunter%322@hub.example/x")
     assert place.uri("mlflow.db") == "https://hub.example/x"
     told = place.variables({"MLFLOW_TRACKING_USERNAME": "other", "MLFLOW_RUN_ID": "1", "A": "b"})
     assert told["MLFLOW_TRACKING_USERNAME"] == "anna"

@@ -33,7 +33,7 @@ _SYSTEM = re.compile(r"\[Errno -?\d+\] ([A-Z][\w ,]+)")
 _WIDEST = 300
 
 
-class Place:
+class TrackingStore:
     """A store by the URI that was `given`; None for that of our own."""
 
     def __init__(self, given: str | None) -> None:
