@@ -10,12 +10,12 @@ import pytest
 from pytest_vcp import activation
 from pytest_vcp.environment import interpreters
 from pytest_vcp.locking.companions import Companions
+from pytest_vcp.locking.declared import Unlockable
 from pytest_vcp.locking.make import Locked, make_lock
-from pytest_vcp.locking.refusal import Unlockable
+from pytest_vcp.locking.settings import LockSettings, resolve_lock
 from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT
 from pytest_vcp.requirements.lock import DECLARED, PINNED
 from pytest_vcp.rulebook.violations import ToolError
-from pytest_vcp.settings.locking import LockSettings, resolve_lock
 from pytest_vcp.util.progress import Progress
 
 

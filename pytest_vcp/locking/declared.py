@@ -12,10 +12,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.locking.refusal import Unlockable
 from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, RequirementLine, parse_lines, read_text
 from pytest_vcp.requirements.markers import applies, target_environment
+from pytest_vcp.rulebook.violations import Location
 from pytest_vcp.settings.policy import Policy
 from pytest_vcp.util.urls import has_secret_url
 
@@ -88,3 +88,39 @@ def _refuse(line: RequirementLine) -> None:
     why = why_not_fetchable(line) if line.kind != "nested" else None
     if why is not None:
         raise Unlockable(f"{why.what}: {line.short}", why.remedy, where=line.where)
+
+
+# --------------------------------------------------------------------------------------- refusal
+#
+# What keeps requirements.in from being locked, and is the package's own fault.
+
+
+class Unlockable(Exception):
+    """requirements.in can't be locked.
+
+    `problem` says why in one line, `detail` has the lines that matter of what the resolver said,
+    and `remedy` what to do.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str,
+        *,
+        detail: tuple[str, ...] = (),
+        where: Location | None = None,
+    ) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+        self.detail = detail
+        self.where = where
+
+    def lines(self) -> list[str]:
+        """What the author reads, without a title."""
+        place = f" ({self.where})" if self.where else ""
+        return [
+            f"  found  {self.problem}{place}",
+            *(f"         {line}" for line in self.detail),
+            f"  fix    {self.remedy}",
+        ]

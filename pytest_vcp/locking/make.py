@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_vcp.environment import uv
+from pytest_vcp.environment.build import prepare_tool
 from pytest_vcp.environment.cache import guarded, keep_log
 from pytest_vcp.environment.installer import pip_environ, surroundings, try_out
 from pytest_vcp.environment.interpreters import Interpreter
@@ -17,10 +18,9 @@ from pytest_vcp.environment.watched import Progress
 from pytest_vcp.locking.ages import Behind, behind
 from pytest_vcp.locking.companions import Companions, companions_of, without_notes
 from pytest_vcp.locking.compilers import Compilation, pip_compile, uv_compile
-from pytest_vcp.locking.declared import markers_of, options_to_carry, read_declared
-from pytest_vcp.locking.refusal import Unlockable
+from pytest_vcp.locking.declared import Unlockable, markers_of, options_to_carry, read_declared
 from pytest_vcp.locking.rendering import Changes, changes, render, without_local_versions
-from pytest_vcp.locking.tools import resolver_python
+from pytest_vcp.locking.settings import LockSettings
 from pytest_vcp.requirements.lock import (
     DECLARED,
     PINNED,
@@ -32,7 +32,6 @@ from pytest_vcp.requirements.lock import (
 from pytest_vcp.requirements.markers import applies, target_environment
 from pytest_vcp.requirements.options import options_of
 from pytest_vcp.rulebook.violations import ToolError
-from pytest_vcp.settings.locking import LockSettings
 from pytest_vcp.util.files import write_atomic
 
 _REMEDIES = {
@@ -244,3 +243,21 @@ def _dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[st
         for line in old
         if line.kind == "option" and not kept.issuperset(options_of(line))
     )
+
+
+# ----------------------------------------------------------------------------------------- tools
+#
+# The environment of the resolver: pip-tools and its pip, on the Python that is locked for.
+#
+# A resolver looks at what its own Python accepts, so the one of the plugin would lock for the
+# plugin's. The environment is built, cached and shared between runs like that of a model.
+
+_LOCK = Path(__file__).with_name("pip-tools.txt")
+
+
+def resolver_python(interpreter: Interpreter, cache_dir: Path, progress: Progress) -> Path:
+    """The interpreter of the environment that holds pip-tools; built where there is none yet.
+
+    Raises ToolError where it can't be built: no package is to blame for that.
+    """
+    return prepare_tool("pip-tools", _LOCK, interpreter, cache_dir, progress).python

@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.environments import CACHE_VARIABLE
 from pytest_vcp.environment import interpreters
-from pytest_vcp.locking.tools import resolver_python
+from pytest_vcp.locking.make import resolver_python
 from tests.environment.conftest import Shelf, shelf
 from tests.runs import Run, run_vcp
 
