@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from pytest_vcp.environment import pruning
+from pytest_vcp.environment.pruning import Entry
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU
-from pytest_vcp.report import cached, document, reports
+from pytest_vcp.report import document, reports
 from pytest_vcp.report.figures import figures_told
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.outcomes import Outcome
@@ -19,6 +22,7 @@ from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings.resolved import Settings
 
+_UNITS = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
 _LISTED = 9  # rules named in one line
 _WIDEST = 120  # characters of a value in the header
@@ -76,7 +80,7 @@ class TerminalReport:
             terminalreporter.line(f"  waiver      {remark}")
         settings = recorder.run.settings
         terminalreporter.line(f"  report      {_report(recorder, settings)}")
-        if settings.env_manager != "local" and (kept := cached.in_short(settings.cache_dir)):
+        if settings.env_manager != "local" and (kept := summarize_cache(settings.cache_dir)):
             terminalreporter.line(f"  cache       {kept} ({near(settings.cache_dir)})")
 
     def _block(self, name: str, verdict: Verdict, told: set[Outcome]) -> Iterator[str]:
@@ -243,3 +247,37 @@ def near(path: Path) -> str:
     """The path for people: relative to the current directory where it lies below, else as it is."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else f"./{relative}"
+
+
+def summarize_cache(folder: Path) -> str | None:
+    """Summarize what the cache holds in one line; None where it holds nothing."""
+    try:
+        there = pruning.entries(folder)
+    except OSError:
+        return None
+    if not there:
+        return None
+    line = summarize_entries(there)
+    return f"{line}, the oldest unused for {format_age(there[-1].used)}" if len(there) > 1 else line
+
+
+def summarize_entries(there: list[Entry]) -> str:
+    size = format_size(sum(entry.bytes for entry in there))
+    return f"{format_count(len(there), 'environment')}, {size}"
+
+
+def format_size(size: int) -> str:
+    """A number of bytes in GB, or in MB where that says more."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def format_age(then: float) -> str:
+    seconds = max(time.time() - then, 0.0)
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return format_count(int(seconds // length), unit)
+    return "less than a minute"
+
+
+def format_count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

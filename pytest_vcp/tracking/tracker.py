@@ -64,9 +64,9 @@ class Tracker:
             self._reports = Path(tempfile.mkdtemp(prefix="vcp-"))
             for name in self._recorder.run.names:
                 self._records[name] = record = record_of(self._recorder, name)
-                store = self._reports / str(len(self._records))
-                store.mkdir()
-                record["files"] = [shutil.copy(path, store) for path in record["files"]]
+                folder = self._reports / str(len(self._records))
+                folder.mkdir()
+                record["files"] = [shutil.copy(path, folder) for path in record["files"]]
         except OSError as problem:
             self._problem = str(problem)
 
@@ -119,7 +119,7 @@ _TAKING_BACK_SECONDS = 60.0
 
 @dataclass
 class Kept:
-    """What became of it. `place` is the store as people are told of it.
+    """What became of it. `store` is that as people are told of it.
 
     `python` is an interpreter with the MLflow that wrote it: an older one can't read it, and a
     newer one migrates it, after which this one can't any more.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.report.cached import in_short
+from pytest_vcp.report.terminal import summarize_cache
 from tests.environment.stocked import digits, names, put
 from tests.runs import Run, run_vcp
 
@@ -99,5 +99,5 @@ def test_a_cache_that_is_none(cache: Path) -> None:
 
 
 def test_one_line_for_the_verdict(cache: Path, tmp_path: Path) -> None:
-    assert in_short(cache) == "2 environments, 2.5 GB, the oldest unused for 90 days"
-    assert in_short(tmp_path / "none") is None
+    assert summarize_cache(cache) == "2 environments, 2.5 GB, the oldest unused for 90 days"
+    assert summarize_cache(tmp_path / "none") is None
