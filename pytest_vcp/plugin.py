@@ -39,29 +39,29 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer what is asked for in place of a run: rules, lock, cache, comparisons."""
     rule: str | None = config.getoption(RULES_KEY)
     if rule is not None:
-        from pytest_vcp.report import rules_table
+        from pytest_vcp.cli import rules
 
-        return rules_table.show(rule)
+        return rules.show(rule)
     how: str | None = config.getoption(LOCK_KEY)
     if how is not None:
-        from pytest_vcp.locking import command
+        from pytest_vcp.cli import lock
 
-        return command.lock(config, how)
+        return lock.lock(config, how)
     action: str | None = config.getoption(CACHE.key)
     if action is not None:
-        from pytest_vcp.report import cached
+        from pytest_vcp.cli import cache
 
-        return cached.act(config, action)
+        return cache.act(config, action)
     reports: list[str] | None = config.getoption(COMPARE_KEY)
     if reports is not None:
-        from pytest_vcp.report import comparison
+        from pytest_vcp.cli import compare
 
-        return comparison.show(reports)
+        return compare.show(reports)
     attestation: str | None = config.getoption(ATTESTATION.key)
     if attestation is not None:
-        from pytest_vcp.report import verification
+        from pytest_vcp.cli import verify
 
-        return verification.verify(config, attestation)
+        return verify.verify(config, attestation)
     return None
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pytest_vcp.report.rules_table import table
+from pytest_vcp.cli.rules import table
 from pytest_vcp.rules import RULES, Rule
 from tests.docs.pages import DOCS
 
@@ -14,7 +14,7 @@ PAGE = DOCS / "rules.md"
 
 
 def test_the_table_is_current() -> None:
-    told = "docs/rules.md is old: python -m pytest_vcp.report.rules_table > docs/rules.md"
+    told = "docs/rules.md is old: python -m pytest_vcp.cli.rules > docs/rules.md"
     assert PAGE.read_text(encoding="utf-8") == table(), told
 
 

@@ -1,4 +1,4 @@
-"""The table of rules, for reading: ``python -m pytest_vcp.report.rules_table > docs/rules.md``.
+"""The table of rules, for reading: ``python -m pytest_vcp.cli.rules > docs/rules.md``.
 
 The same table, and the page of a rule, is what ``pytest --vcp-rules`` prints.
 """
@@ -29,7 +29,7 @@ Each id leads to the page of its rule: what must hold, why, how it shows itself 
 fix it.
 
 This table is made from `pytest_vcp/rulebook/`:
-`python -m pytest_vcp.report.rules_table > docs/rules.md`.
+`python -m pytest_vcp.cli.rules > docs/rules.md`.
 """
 
 

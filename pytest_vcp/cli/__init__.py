@@ -1,0 +1,1 @@
+"""The commands of the plugin besides a run: each prints, and returns an exit code."""
