@@ -8,9 +8,9 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from pytest_vcp.report import document
+from pytest_vcp.report.document import __file__
 
-FILE = Path(document.__file__).with_name("report.schema.json")
+FILE = Path(__file__).with_name("report.schema.json")
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 _VALIDATOR = Draft202012Validator(SCHEMA)
 

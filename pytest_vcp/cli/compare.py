@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_vcp.options import COMPARE_FLAG
-from pytest_vcp.report.document import NAME, SCHEMA
+from pytest_vcp.report.document import REPORT, SCHEMA_VERSION
 from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, WORDS
 
@@ -63,13 +63,13 @@ def _reports(path: Path) -> list[Path]:
     """The reports at a path, none of them twice."""
     candidates = [path]
     if path.is_dir():
-        inner = sorted(path.glob(f"*/{NAME}"))
-        candidates = [path / NAME] if (path / NAME).is_file() else inner
+        inner = sorted(path.glob(f"*/{REPORT}"))
+        candidates = [path / REPORT] if (path / REPORT).is_file() else inner
     found = [candidate.resolve() for candidate in candidates if candidate.is_file()]
     if not found:
         raise _refusal(
             path,
-            f"there is no {NAME}; name a report, its directory (--vcp-report-dir of a run), "
+            f"there is no {REPORT}; name a report, its directory (--vcp-report-dir of a run), "
             "or a directory of such directories",
         )
     return found
@@ -78,8 +78,8 @@ def _reports(path: Path) -> list[Path]:
 def _read(file: Path) -> Iterator[_Judged]:
     try:
         report = json.loads(file.read_bytes())
-        if report["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {report['schema']}, not {SCHEMA}")
+        if report["schema"] != SCHEMA_VERSION:
+            raise ValueError(f"its schema is {report['schema']}, not {SCHEMA_VERSION}")
         judged = [
             _judged(name, variant, file.stat().st_mtime)
             for name, variant in report["variants"].items()

@@ -18,7 +18,7 @@ from pytest_vcp.artifact.artifact import stray_links
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.options import ATTESTATION
 from pytest_vcp.report.attestation import TOOL
-from pytest_vcp.report.statement import Statement, read
+from pytest_vcp.report.statement import Statement, read_statement
 from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.resolved import finished_artifact
@@ -58,7 +58,7 @@ def _read(file: Path, given: Given) -> Statement:
     try:
         if file.stat().st_size > _LARGEST or not (file.is_file() or file.is_dir()):
             raise ValueError(f"it is no file of at most {_LARGEST >> 20} MiB")
-        return read(file.read_bytes())
+        return read_statement(file.read_bytes())
     except OSError as problem:
         raise refusal(given, f"it can't be read: {problem.strerror}; {_NAME_IT}") from None
     except ValueError as problem:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAME = "attestation.json"
 
 
-def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
+def note_attestation(run: Run, variant: str, facts: dict[str, Any]) -> None:
     """Take down the digests of an artifact that was published, or is judged by itself.
 
     An attestation of an earlier run is removed: it speaks of what lay there before.
@@ -32,7 +32,7 @@ def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
         return  # Taken down by the process that judged it.
     directory = place.settings.artifact_only or place.settings.artifact_dir
     with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-        path_of(place.settings).unlink(missing_ok=True)
+        attestation_path(place.settings).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
         files = place.files() if isinstance(place, Finished) else place.artifact.files
         # As text: the name of a file need not be UTF-8, which is what travels between processes.
@@ -41,7 +41,7 @@ def note(run: Run, variant: str, facts: dict[str, Any]) -> None:
         facts["directory"] = identity(directory)
 
 
-def write(
+def write_attestation(
     run: Run,
     variant: str,
     verdict: Verdict,
@@ -64,7 +64,7 @@ def write(
         run.names,
     )
     try:
-        path = write_atomic(path_of(settings), f"{json.dumps(told, indent=2)}\n")
+        path = write_atomic(attestation_path(settings), f"{json.dumps(told, indent=2)}\n")
     except OSError as problem:
         facts["attestation_problem"] = problem.strerror or str(problem)
         return
@@ -77,7 +77,7 @@ def identity(directory: Path) -> list[int]:
     return [status.st_dev, status.st_ino]
 
 
-def path_of(settings: Settings) -> Path:
+def attestation_path(settings: Settings) -> Path:
     """Where the attestation goes: each variant of the metadata file has its own."""
     if settings.sources["model-class"] == "metadata":
         return settings.report_dir / f"attestation-{settings.variant}.json"

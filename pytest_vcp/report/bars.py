@@ -37,24 +37,30 @@ class Group:
     bars: tuple[Bar, ...]
 
 
-def groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, Any]]) -> list[Group]:
+def figure_groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, Any]]) -> list[Group]:
     """Time, memory, scaling and commands; what was not measured is left out."""
     steps = figures["scaling"]
     found = (
-        Group("Time", _bars(_named(_SECONDS, figures), seconds)),
-        Group("Memory and size", _bars(_named(_BYTES, figures), size)),
-        Group("Scaling: time of a pass", _bars(_of_steps(steps, "seconds"), seconds)),
-        Group("Scaling: most memory until then", _bars(_of_steps(steps, "peak_rss_bytes"), size)),
-        Group("Scaling: memory on the GPU", _bars(_of_steps(steps, "peak_device_bytes"), size)),
+        Group("Time", _bars_of(_named(_SECONDS, figures), format_seconds)),
+        Group("Memory and size", _bars_of(_named(_BYTES, figures), format_bytes)),
+        Group("Scaling: time of a pass", _bars_of(_of_steps(steps, "seconds"), format_seconds)),
+        Group(
+            "Scaling: most memory until then",
+            _bars_of(_of_steps(steps, "peak_rss_bytes"), format_bytes),
+        ),
+        Group(
+            "Scaling: memory on the GPU",
+            _bars_of(_of_steps(steps, "peak_device_bytes"), format_bytes),
+        ),
         Group(
             "Commands of MLflow",
-            _bars([(entry["command"], entry["seconds"]) for entry in commands], seconds),
+            _bars_of([(entry["command"], entry["seconds"]) for entry in commands], format_seconds),
         ),
     )
     return [group for group in found if group.bars]
 
 
-def others(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def other_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Figures that are not held against each other."""
     rate = figures["rows_per_second"]
     if rate is not None:
@@ -63,12 +69,12 @@ def others(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "forward passes", str(figures["forward_passes"])
 
 
-def seconds(figure: float) -> str:
+def format_seconds(figure: float) -> str:
     """A time for people."""
     return f"{figure:.2f} s" if figure < 100 else f"{figure:.0f} s"
 
 
-def size(figure: float) -> str:
+def format_bytes(figure: float) -> str:
     """A number of bytes for people."""
     for unit, name in _UNITS:
         if figure >= unit:
@@ -88,7 +94,7 @@ def _of_steps(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, f
     ]
 
 
-def _bars(entries: Sequence[tuple[str, float]], told: Any) -> tuple[Bar, ...]:
+def _bars_of(entries: Sequence[tuple[str, float]], told: Any) -> tuple[Bar, ...]:
     greatest = max((figure for _, figure in entries), default=0.0)
     return tuple(
         Bar(label, told(figure), round(100 * figure / greatest, 1) if greatest else 0.0)

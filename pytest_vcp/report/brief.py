@@ -34,7 +34,9 @@ def pytest_runtest_makereport(
     return report
 
 
-def shorten(report: pytest.TestReport, item: pytest.Item, problem: BaseException | None) -> None:
+def shorten_report(
+    report: pytest.TestReport, item: pytest.Item, problem: BaseException | None
+) -> None:
     """A user's test that could not have its facts: say why, without a traceback."""
     if isinstance(problem, Blocked):
         report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.report.on_python import with_outcomes
+from pytest_vcp.report.on_python import add_outcomes
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.verdict import Verdict, overall
 from pytest_vcp.rules import RULES, Level
 from pytest_vcp.util.files import write_atomic
 
-SCHEMA = 1
-NAME = "report.json"
+SCHEMA_VERSION = 1
+REPORT = "report.json"
 
 
-def build(
+def build_report(
     judged: Mapping[str, tuple[Verdict, Mapping[str, Outcome]]],
     facts: Mapping[str, Mapping[str, Any]],
     level_of: Callable[[str], Level],
@@ -30,7 +30,7 @@ def build(
     the run put in the package. `level_of` says how binding a rule is, `remarks` are about waivers.
     """
     return {
-        "schema": SCHEMA,
+        "schema": SCHEMA_VERSION,
         "verdict": overall({name: verdict for name, (verdict, _) in judged.items()}),
         "waivers": list(remarks),
         "variants": {
@@ -49,7 +49,7 @@ def _variant(
     return {
         "verdict": verdict.word,
         "fix_first": verdict.first.rule if verdict.first else None,
-        "python": with_outcomes(facts["python"], outcomes),
+        "python": add_outcomes(facts["python"], outcomes),
         "artifact": facts.get("artifact"),
         "figures": facts.get("figures"),
         "outputs": facts.get("outputs"),
@@ -76,13 +76,13 @@ def _rule(title: str, level: Level, outcome: Outcome) -> dict[str, str]:
     }
 
 
-def write(report: Mapping[str, Any], directory: Path) -> Path:
+def write_report(report: Mapping[str, Any], directory: Path) -> Path:
     """Write report.json into `directory`, whole or not at all. Raises OSError."""
     text = json.dumps(report, indent=2, ensure_ascii=False)
-    return write_atomic(directory / NAME, f"{text}\n")
+    return write_atomic(directory / REPORT, f"{text}\n")
 
 
-def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def count_outcomes(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """How many rules had each outcome, in the order in which they are told."""
     kinds = ("passed", "failed", "error", "advice", "waived", "unverified", "skipped")
     found = [outcome.kind for outcome in outcomes]

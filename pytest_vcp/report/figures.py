@@ -8,7 +8,7 @@ from typing import Any
 _FURTHER = " " * 12
 
 
-def figures_told(figures: Mapping[str, Any]) -> Iterator[str]:
+def figure_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     """Time on one line, memory on the next, and the scaling where it was asked for."""
     times = list(_times(figures))
     if times:

@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+import jinja2
+from jinja2 import FileSystemLoader, StrictUndefined, Template
 
 from pytest_vcp import __version__
-from pytest_vcp.report import bars
+from pytest_vcp.report.bars import figure_groups, format_bytes, format_seconds, other_figures
 from pytest_vcp.report.rule_pages import rule_page
-from pytest_vcp.report.tree import tree
+from pytest_vcp.report.tree import file_tree
 from pytest_vcp.rules import BY_ID
 
 # The template and the style lie beside this module.
@@ -99,14 +100,14 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
 @cache
 def template() -> Template:
     """The compiled template of the page."""
-    environment = Environment(
+    environment = jinja2.Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(size=bars.size, seconds=bars.seconds)
+    environment.filters.update(size=format_bytes, seconds=format_seconds)
     return environment.get_template(_TEMPLATE)
 
 
@@ -174,9 +175,9 @@ def _variant(name: str, told: Mapping[str, Any], more: Mapping[str, Any]) -> dic
         "unverified": _by_reason(rules),
         "signature": more.get("signature"),
         "tree": more.get("tree"),
-        "files": tree(more["tree"]["files"]) if "tree" in more else None,
-        "bars": bars.groups(figures, told["commands"]) if figures else [],
-        "other_figures": list(bars.others(figures)) if figures else [],
+        "files": file_tree(more["tree"]["files"]) if "tree" in more else None,
+        "bars": figure_groups(figures, told["commands"]) if figures else [],
+        "other_figures": list(other_figures(figures)) if figures else [],
     }
 
 

@@ -6,7 +6,7 @@ from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.rules import Level
 
 
-def properties(outcome: Outcome, level: Level) -> list[tuple[str, str]]:
+def junit_properties(outcome: Outcome, level: Level) -> list[tuple[str, str]]:
     """Names and values; a rule of the package as a whole has no variant."""
     told = [
         ("vcp_rule", outcome.rule),

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_vcp.report import document
-from pytest_vcp.report.figures import figures_told
+from pytest_vcp.report.document import count_outcomes
+from pytest_vcp.report.figures import figure_lines
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.recorder import Recorder
@@ -44,7 +44,7 @@ class Summary:
     def _variant(self, name: str, verdict: Verdict) -> Iterator[str]:
         outcomes = self._recorder.outcomes(name)
         facts = self._recorder.facts[name]
-        tally = document.counts(tuple(outcomes.values()))
+        tally = count_outcomes(tuple(outcomes.values()))
         counts = ", ".join(f"{number} {kind}" for kind, number in tally.items())
         yield from (f"### {self._plain(name)}: {verdict.word}", "")
         yield from (f"{len(RULES)} rules: {counts}", "")
@@ -92,7 +92,7 @@ class Summary:
             yield f"- {', '.join(rules)}: {self._plain(reason)}"
 
     def _figures(self, figures: Mapping[str, Any]) -> Iterator[str]:
-        for line in figures_told(figures):
+        for line in figure_lines(figures):
             yield f"- {self._plain(line.removeprefix('figures').strip())}"
 
     def _plain(self, text: str) -> str:

@@ -23,7 +23,7 @@ _LOADS = "VCP701"
 _PREDICTS = "VCP704"
 
 
-def of_the_run(run: Run) -> dict[str, Any]:
+def summarize_python(run: Run) -> dict[str, Any]:
     """The Python, the lock, and what came of installing it; for the process that ran the tests.
 
     `lock` is the SHA-256 of requirements.txt without comments, None where there is no such file.
@@ -36,11 +36,11 @@ def of_the_run(run: Run) -> dict[str, Any]:
     return {
         "version": version,
         "lock": hashlib.sha256(normalised(content)).hexdigest() if content is not None else None,
-        **of_installing(run.environment),
+        **summarize_installation(run.environment),
     }
 
 
-def with_outcomes(told: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+def add_outcomes(told: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     """The same, and whether the model of a variant loads and predicts."""
     predicts = _holds(outcomes.get(_PREDICTS))
     loads = _holds(outcomes.get(_LOADS))
@@ -48,7 +48,7 @@ def with_outcomes(told: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> d
     return {**told, "loads": True if predicts and loads is None else loads, "predicts": predicts}
 
 
-def of_installing(environment: Environment | None) -> dict[str, bool | None]:
+def summarize_installation(environment: Environment | None) -> dict[str, bool | None]:
     """Whether the lock resolves, and whether what it pins installs."""
     if environment is None or environment.manager == "local":
         return {"resolves": None, "installs": None}

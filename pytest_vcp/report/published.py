@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.artifact.publishing import DestinationTaken
 from pytest_vcp.evaluation.finished import Finished
-from pytest_vcp.report import attested
+from pytest_vcp.report.attested import note_attestation
 
 if TYPE_CHECKING:
     from pytest_vcp.run import Run
 
 
-def keep(run: Run, variant: str, facts: dict[str, Any]) -> None:
+def publish_artifact(run: Run, variant: str, facts: dict[str, Any]) -> None:
     """Publish the artifact of a variant; `facts` are told where it is, or what went wrong."""
     place = run.variants[variant]
     if isinstance(place, Finished):
@@ -27,4 +27,4 @@ def keep(run: Run, variant: str, facts: dict[str, Any]) -> None:
         "sha256": place.artifact.sha256,
         "bytes": place.artifact.bytes,
     }
-    attested.note(run, variant, facts)
+    note_attestation(run, variant, facts)

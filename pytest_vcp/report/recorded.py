@@ -11,7 +11,7 @@ from pytest_vcp.report.verdict import Verdict
 RULE = "VCP714"
 
 
-def keep(place: Variant | Finished, verdict: Verdict, facts: dict[str, Any]) -> None:
+def keep_recording(place: Variant | Finished, verdict: Verdict, facts: dict[str, Any]) -> None:
     """Put the recorded output of a variant in its place, if its artifact was put in its own.
 
     `facts` are told where it is, or what went wrong. That the output is compared for the first

@@ -10,17 +10,11 @@ from typing import Any
 import pytest
 
 from pytest_vcp.evaluation.prediction import told_outputs
-from pytest_vcp.report import (
-    attested,
-    brief,
-    distribution,
-    junit,
-    on_python,
-    pictures,
-    published,
-    recorded,
-    reports,
-)
+from pytest_vcp.report import distribution, pictures
+from pytest_vcp.report.attested import note_attestation, write_attestation
+from pytest_vcp.report.brief import shorten_report
+from pytest_vcp.report.junit import junit_properties
+from pytest_vcp.report.on_python import summarize_python
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
     Outcome,
@@ -33,9 +27,12 @@ from pytest_vcp.report.outcomes import (
 )
 from pytest_vcp.report.places import Places, variant_of
 from pytest_vcp.report.portable import Portable
-from pytest_vcp.report.seen import seen
-from pytest_vcp.report.shown import show
-from pytest_vcp.report.turns import own_turn
+from pytest_vcp.report.published import publish_artifact
+from pytest_vcp.report.recorded import keep_recording
+from pytest_vcp.report.reports import prepare_report_directory, write_reports
+from pytest_vcp.report.seen import describe_variant
+from pytest_vcp.report.shown import map_outcome
+from pytest_vcp.report.turns import exclusive_publishing
 from pytest_vcp.report.verdict import ERROR_EXIT, Verdict, exit_code, judge
 from pytest_vcp.rulebook.violations import ToolError, Unverified
 from pytest_vcp.rules import BY_ID, RULES
@@ -122,7 +119,7 @@ class Recorder:
         """Tell the facts which rules are to be judged: what costs time is done for those alone."""
         rules = (rule_of(item) for item in session.items)
         self.run.selected = frozenset(rule for rule in rules if rule is not None)
-        reports.prepare(self.run.settings, session)
+        prepare_report_directory(self.run.settings, session)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(
@@ -152,7 +149,7 @@ class Recorder:
         problem = call.excinfo.value if call.excinfo else None
         rule = rule_of(item)
         if rule is None:
-            brief.shorten(report, item, problem)
+            shorten_report(report, item, problem)
         elif call.when == "call" or (call.when == "setup" and problem is not None):
             self._attach(report, item, rule, problem)
         return report
@@ -164,11 +161,11 @@ class Recorder:
             return
         outcome = self._outcome(rule, variant_of(item), self._once(rule, problem))
         report.vcp = outcome.as_json()  # type: ignore[attr-defined]
-        properties = junit.properties(outcome, self.run.settings.policy.level_of(rule))
+        properties = junit_properties(outcome, self.run.settings.policy.level_of(rule))
         report.user_properties += properties
         # JUnit XML takes them from the report of the tear-down, which takes them from the item.
         item.user_properties += properties
-        show(report, item, outcome, problem, strict=self.run.settings.strict)
+        map_outcome(report, item, outcome, problem, strict=self.run.settings.strict)
 
     def _outcome(self, rule: str, variant: str | None, problem: BaseException | None) -> Outcome:
         """The outcome of a rule for a variant, or for the package as a whole."""
@@ -207,11 +204,11 @@ class Recorder:
         interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
         cut_short = interrupted or bool(session.shouldfail)
         settings = self.run.settings
-        with own_turn(settings.cache_dir, settings.artifact_dir):
+        with exclusive_publishing(settings.cache_dir, settings.artifact_dir):
             for name in self.run.names:
                 self._finish(name, interrupted)
                 if not cut_short:
-                    recorded.keep(self.run.variants[name], self._verdict(name), self.facts[name])
+                    keep_recording(self.run.variants[name], self._verdict(name), self.facts[name])
             if self.is_worker:
                 # Sent by xdist's own hook, which runs inside of this one.
                 self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
@@ -226,18 +223,18 @@ class Recorder:
 
     def _finish(self, variant: str, interrupted: bool) -> None:
         """Note what a variant came to, publish what was verified, end the processes."""
-        self.facts[variant].update(seen(self.run, variant))
+        self.facts[variant].update(describe_variant(self.run, variant))
         if self.run.environment is not None:
-            self.facts[variant]["python"] = on_python.of_the_run(self.run)
+            self.facts[variant]["python"] = summarize_python(self.run)
         if self._found and self.run.settings.artifact_only and not interrupted:
-            attested.note(self.run, variant, self.facts[variant])
+            note_attestation(self.run, variant, self.facts[variant])
         if self.run.variants[variant].session is None:
             return
         self._note(variant)
         found = self.outcomes(variant).get("VCP601")
         packaged = found is not None and found.kind == "passed"
         if packaged and not interrupted and self._verdict(variant).first is None:
-            published.keep(self.run, variant, self.facts[variant])
+            publish_artifact(self.run, variant, self.facts[variant])
         self.run.variants[variant].end_processes()
 
     def _look_back(self, variant: str) -> None:
@@ -265,7 +262,7 @@ class Recorder:
         why = CUT_SHORT if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
-            self.facts[name].setdefault("python", on_python.of_the_run(self.run))
+            self.facts[name].setdefault("python", summarize_python(self.run))
             for entry in RULES:
                 if entry.id not in known:
                     self._add(not_judged(entry.id, name, why))
@@ -275,12 +272,12 @@ class Recorder:
             if problem := self.facts[name].get("recording_problem"):
                 self._add(unrecorded(name, problem))
         try:
-            self.page_problem = reports.write(self)
+            self.page_problem = write_reports(self)
         except OSError as failure:
             self.report_problem = str(failure)
         for name in () if cut_short else self.run.names:
             verdict, outcomes = self._verdict(name), self.outcomes(name)
-            attested.write(self.run, name, verdict, outcomes, self.facts[name])
+            write_attestation(self.run, name, verdict, outcomes, self.facts[name])
 
     def _add(self, outcome: Outcome) -> None:
         self._found[outcome.variant, outcome.rule] = outcome

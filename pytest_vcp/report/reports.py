@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_vcp.report import document, in_time
+from pytest_vcp.report import in_time
+from pytest_vcp.report.document import REPORT, build_report, write_report
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.settings.resolved import REPORT_DIR
 from pytest_vcp.util import files
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
 
 _PAGE = "report.html"
-NAMES = (document.NAME, _PAGE)
+REPORT_FILES = (REPORT, _PAGE)
 PAGE_SECONDS = 60.0
 # What `seen` takes down for people.
 _SEEN = ("signature", "tree", "lock", "environment")
 
 
-def prepare(settings: Settings, session: pytest.Session) -> None:
+def prepare_report_directory(settings: Settings, session: pytest.Session) -> None:
     """Make the directory, if one of the tests leaves something there while it runs."""
     names = (name for item in session.items for name in getattr(item, "fixturenames", ()))
     if not session.config.option.collectonly and any(name.startswith("vcp_") for name in names):
@@ -51,7 +52,7 @@ def _is_ours(settings: Settings) -> bool:
     return settings.sources["report-dir"] == "default" and settings.report_dir == default
 
 
-def write(recorder: Recorder) -> str | None:
+def write_reports(recorder: Recorder) -> str | None:
     """Write both; why the page was left out, where it was.
 
     Raises OSError for the first that can't be written.
@@ -62,7 +63,7 @@ def write(recorder: Recorder) -> str | None:
     _make(recorder.run.settings)
     portable, directory = recorder.portable, recorder.run.settings.report_dir
     report = portable.document(
-        document.build(
+        build_report(
             {
                 name: (recorder.verdicts[name], recorder.outcomes(name))
                 for name in recorder.run.names
@@ -72,7 +73,7 @@ def write(recorder: Recorder) -> str | None:
             recorder.remarks,
         )
     )
-    document.write(report, directory)
+    write_report(report, directory)
     more = {
         name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
         for name in recorder.run.names

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FILES = 1000
 
 
-def seen(run: Run, variant: str) -> dict[str, Any]:
+def describe_variant(run: Run, variant: str) -> dict[str, Any]:
     """The signature, the files of the artifact, the lock and the environment, as far as known."""
     facts = run.facts[variant]
     spec: ModelSpec | None = known(facts, "spec")

@@ -11,7 +11,7 @@ _IN_FULL = 2  # -vv
 _NOT_JUDGED = ("unverified", "skipped")
 
 
-def show(
+def map_outcome(
     report: pytest.TestReport,
     item: pytest.Item,
     outcome: Outcome,

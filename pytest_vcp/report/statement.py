@@ -35,7 +35,7 @@ class Statement:
     is_signed: bool
 
 
-def read(content: bytes) -> Statement:
+def read_statement(content: bytes) -> Statement:
     """Read a statement, a DSSE envelope or a Sigstore bundle with one.
 
     Raises ValueError that says what is wrong.

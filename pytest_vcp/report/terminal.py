@@ -13,11 +13,12 @@ from _pytest.terminal import TerminalReporter
 from pytest_vcp.environment import pruning
 from pytest_vcp.environment.pruning import Entry
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU
-from pytest_vcp.report import document, reports
-from pytest_vcp.report.figures import figures_told
+from pytest_vcp.report.document import count_outcomes
+from pytest_vcp.report.figures import figure_lines
 from pytest_vcp.report.foresight import foreseen
 from pytest_vcp.report.outcomes import Outcome
 from pytest_vcp.report.recorder import Recorder
+from pytest_vcp.report.reports import REPORT_FILES
 from pytest_vcp.report.verdict import Verdict
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings.resolved import Settings
@@ -67,7 +68,7 @@ class TerminalReport:
         verdicts = recorder.verdicts
         told: set[Outcome] = set()
         for name, verdict in verdicts.items():
-            tally = document.counts(tuple(recorder.outcomes(name).values()))
+            tally = count_outcomes(tuple(recorder.outcomes(name).values()))
             counts = ", ".join(f"{number} {kind}" for kind, number in tally.items())
             terminalreporter.line(
                 f"{verdict.word.upper()}  {name}: {len(RULES)} rules: {counts}",
@@ -105,7 +106,7 @@ class TerminalReport:
         if recorder.run.settings.record_expected:
             yield f"expected    {_recorded(facts)}"
         if figures := facts.get("figures"):
-            yield from figures_told(figures)
+            yield from figure_lines(figures)
         if verdict.broken and facts.get("figures"):
             yield f"logs        {_logs(recorder.run.settings)}"
         if commands := facts.get("commands"):
@@ -233,7 +234,7 @@ def _commands(commands: list[dict[str, object]]) -> str:
 def _report(recorder: Recorder, settings: Settings) -> str:
     if recorder.report_problem is not None:
         return _unwritten(recorder.report_problem)
-    report, page = (near(settings.report_dir / name) for name in reports.NAMES)
+    report, page = (near(settings.report_dir / name) for name in REPORT_FILES)
     if recorder.page_problem is not None:
         return f"{report} ({page}: {recorder.page_problem})"
     return f"{report}, {page}"

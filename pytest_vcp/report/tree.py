@@ -17,7 +17,7 @@ class Entry:
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
-def tree(files: Iterable[Mapping[str, Any]]) -> Entry:
+def file_tree(files: Iterable[Mapping[str, Any]]) -> Entry:
     """The folder that holds all of them; `files` have name, bytes and sha256."""
     root = Entry("")
     for file in files:

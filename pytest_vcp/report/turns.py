@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
-def own_turn(cache_dir: Path, destination: Path) -> Iterator[None]:
+def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
     """Keep other runs from publishing to `destination` until the report on this one is written.
 
     Without it the report of one run could come to lie beside the artifact of another. Where the

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp import __version__
-from pytest_vcp.report import attested, document, reports
+from pytest_vcp.report.attested import attestation_path
+from pytest_vcp.report.document import REPORT, count_outcomes
+from pytest_vcp.report.reports import REPORT_FILES
 from pytest_vcp.source.metadata import read_metadata
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def _metrics(recorder: Recorder, variant: str) -> Iterator[Metric]:
     for name, value in figures.items():
         if isinstance(value, (int, float)) and math.isfinite(value):
             yield name, float(value), 0
-    counts = document.counts(tuple(recorder.outcomes(variant).values()))
+    counts = count_outcomes(tuple(recorder.outcomes(variant).values()))
     # None is a figure as well: what is compared is to have no gaps.
     for kind in dict.fromkeys((*_ALWAYS, *counts)):
         yield f"rules_{kind}", float(counts.get(kind, 0)), 0
@@ -123,10 +125,10 @@ def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
     """The reports of this run; one that could not be written may be there from an earlier run."""
     settings = recorder.run.variants[variant].settings
     if recorder.report_problem is None:
-        names = reports.NAMES if recorder.page_problem is None else (document.NAME,)
+        names = REPORT_FILES if recorder.page_problem is None else (REPORT,)
         yield from (settings.report_dir / name for name in names)
     if "attestation" in recorder.facts[variant]:
-        yield attested.path_of(settings)
+        yield attestation_path(settings)
 
 
 def _model(

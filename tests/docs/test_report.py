@@ -10,7 +10,7 @@ from typing import Any, get_args
 import jsonschema_rs
 
 from pytest_vcp.evaluation.figures import Figures, ScalingStep
-from pytest_vcp.report import document
+from pytest_vcp.report.document import SCHEMA_VERSION
 from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.report.outcomes import Kind
 from pytest_vcp.report.verdict import WORDS
@@ -32,8 +32,8 @@ def described() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_it_is_a_schema_of_the_version_that_is_written() -> None:
     jsonschema_rs.meta.validate(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert SCHEMA["properties"]["schema"]["const"] == document.SCHEMA
-    assert SCHEMA["$id"].endswith(f":{document.SCHEMA}")
+    assert SCHEMA["properties"]["schema"]["const"] == SCHEMA_VERSION
+    assert SCHEMA["$id"].endswith(f":{SCHEMA_VERSION}")
 
 
 def test_it_is_strict_and_describes_everything() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.report import statement
+from pytest_vcp.report.statement import read_statement
 from tests.gatekeeper.conftest import Delivery
 from tests.runs import Run
 
@@ -66,7 +66,7 @@ def test_so_is_what_cannot_even_be_read(delivery: Delivery, parallel: tuple[str,
     os.close(os.open(os.fsencode(delivery.artifact) + b"/caf\xe9", os.O_CREAT))
     assert delivery.verify(*parallel).code == 1
     assert predicate(delivery)["result"] == "FAILED"
-    assert "caf\udce9" in statement.read(file(delivery).read_bytes()).files
+    assert "caf\udce9" in read_statement(file(delivery).read_bytes()).files
     assert compare(delivery).output.startswith("the artifact that was judged NONCONFORMANT: ")
 
 

@@ -14,8 +14,8 @@ from fixtures.references import PCA_50
 from pytest_vcp import __version__
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.report import statement
 from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.report.statement import read_statement
 from pytest_vcp.report.verdict import Word
 from pytest_vcp.rules import BY_ID
 from tests.plugin.attested import statement_on
@@ -166,7 +166,7 @@ def test_a_packaging_run_attests_to_what_it_published(packaged: Packaged) -> Non
     package, run = packaged
     assert "  attestation  ./.vcp/attestation.json\n" in run.output
     content = (package / FILE).read_bytes()
-    found = statement.read(content)
+    found = read_statement(content)
     judged = read_artifact(package / ARTIFACT, FileDigests())
     assert found.files == {file.path: file.sha256 for file in judged.files}
     assert (found.verdict, found.is_signed) == ("conformant", False)

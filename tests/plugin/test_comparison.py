@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind
-from pytest_vcp.report import on_python
+from pytest_vcp.report.on_python import add_outcomes, summarize_installation
 from pytest_vcp.report.outcomes import Kind, Outcome
 from tests.runs import Run, run_vcp
 
@@ -178,7 +178,7 @@ def environment(kind: FailureKind | None = None, *, resolved: bool = False) -> E
 def test_how_far_installing_came(
     built: Environment | None, resolves: bool | None, installs: bool | None
 ) -> None:
-    assert on_python.of_installing(built) == {"resolves": resolves, "installs": installs}
+    assert summarize_installation(built) == {"resolves": resolves, "installs": installs}
 
 
 @pytest.mark.parametrize(
@@ -197,5 +197,5 @@ def test_how_far_the_model_came(
     kinds: dict[str, Kind], loads: bool | None, predicts: bool | None
 ) -> None:
     outcomes = {rule: Outcome(rule, "default", kind) for rule, kind in kinds.items()}
-    told = on_python.with_outcomes({"version": "3.12.1"}, outcomes)
+    told = add_outcomes({"version": "3.12.1"}, outcomes)
     assert told == {"version": "3.12.1", "loads": loads, "predicts": predicts}

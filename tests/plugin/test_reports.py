@@ -18,7 +18,7 @@ from fixtures.references import PCA_50
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.evaluation.figures import Figures
-from pytest_vcp.report import document
+from pytest_vcp.report.document import write_report
 from pytest_vcp.report.on_python import STEPS
 from pytest_vcp.rules import BY_ID, RULES
 from tests.plugin.rights import run_without_root_rights
@@ -283,11 +283,11 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(package: Path) -> None:
 
 
 def test_report_is_replaced_whole(tmp_path: Path) -> None:
-    document.write({"verdict": "old"}, tmp_path)
+    write_report({"verdict": "old"}, tmp_path)
     with pytest.raises(TypeError):
-        document.write({"verdict": "new", "rules": object()}, tmp_path)
+        write_report({"verdict": "new", "rules": object()}, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text()) == {"verdict": "old"}
-    document.write({"verdict": "ü"}, tmp_path)
+    write_report({"verdict": "ü"}, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == {"verdict": "ü"}
     assert os.listdir(tmp_path) == ["report.json"]
 
@@ -295,14 +295,14 @@ def test_report_is_replaced_whole(tmp_path: Path) -> None:
 def test_report_tells_what_is_no_character(tmp_path: Path) -> None:
     """A name that is not UTF-8, in what a model says."""
     told = {"message": "no file caf\udce9.npz"}
-    path = document.write(told, tmp_path)
+    path = write_report(told, tmp_path)
     assert json.loads(path.read_text(encoding="utf-8")) == told
 
 
 def test_report_is_readable_for_all_whom_the_mask_admits(tmp_path: Path) -> None:
     mask = os.umask(0o027)
     try:
-        path = document.write({}, tmp_path)
+        path = write_report({}, tmp_path)
     finally:
         os.umask(mask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
