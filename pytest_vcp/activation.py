@@ -15,11 +15,10 @@ from pytest_vcp import session, suite
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
 from pytest_vcp.evaluation.finished import on_its_python
-from pytest_vcp.report import brief
-from pytest_vcp.report.distribution import Distribution
 from pytest_vcp.report.github import GitHubReport, is_asked_for
-from pytest_vcp.report.recorder import Recorder
+from pytest_vcp.report.recorder import Recorder, ShortReports
 from pytest_vcp.report.terminal import TerminalReport
+from pytest_vcp.report.xdist import Distribution
 from pytest_vcp.run import LAUNCHER, RUN, Run
 from pytest_vcp.settings.resolved import Settings, resolve
 from pytest_vcp.settings.values import refusal
@@ -66,7 +65,7 @@ def switch_on(config: pytest.Config) -> None:
     as_interrupt(config)
     config.pluginmanager.register(session, "vcp-session")
     config.pluginmanager.register(session.suite_fixtures(), "vcp-facts")
-    config.pluginmanager.register(brief, "vcp-brief")
+    config.pluginmanager.register(ShortReports(), "vcp-short-reports")
     recorder = Recorder(config, run)
     config.pluginmanager.register(recorder, "vcp-recorder")
     if not worker:

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from pytest_vcp.report.distribution import Distribution, tell
+from pytest_vcp.report.xdist import Distribution, tell
 from tests import budget, runs, seeds
 from tests.warm import session
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from pytest_vcp.report.document import __file__
+from pytest_vcp.report.json import __file__
 
 FILE = Path(__file__).with_name("report.schema.json")
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_vcp.options import COMPARE_FLAG
-from pytest_vcp.report.document import REPORT, SCHEMA_VERSION
-from pytest_vcp.report.on_python import STEPS
-from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, WORDS
+from pytest_vcp.report.json import REPORT, SCHEMA_VERSION, STEPS
+from pytest_vcp.report.outcomes import ERROR_EXIT, NONCONFORMANT_EXIT, WORDS
 
 _TITLES = ("Python", "variant", "verdict", *STEPS, "fix first")
 _WORDS = {True: "yes", False: "no", None: "-"}

@@ -17,9 +17,8 @@ import pytest
 from pytest_vcp.artifact.artifact import stray_links
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.options import ATTESTATION
-from pytest_vcp.report.attestation import TOOL
-from pytest_vcp.report.statement import Statement, read_statement
-from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT
+from pytest_vcp.report.attestation import TOOL, Statement, read_statement
+from pytest_vcp.report.outcomes import ERROR_EXIT, NONCONFORMANT_EXIT
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.resolved import finished_artifact
 from pytest_vcp.settings.values import Given, refusal

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from jinja2 import FileSystemLoader, StrictUndefined, Template
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
 
 from pytest_vcp import __version__
-from pytest_vcp.report.bars import figure_groups, format_bytes, format_seconds, other_figures
-from pytest_vcp.report.rule_pages import rule_page
-from pytest_vcp.report.tree import file_tree
+from pytest_vcp.artifact.artifact import ModelArtifact
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.evaluation.spec import Field, ModelSpec, Signature
+from pytest_vcp.facts.fact import known
+from pytest_vcp.requirements.lock import Lock, RequirementLine
 from pytest_vcp.rules import BY_ID
+from pytest_vcp.suite import page
+
+if TYPE_CHECKING:
+    from pytest_vcp.run import Run
 
 # The template and the style lie beside this module.
 HERE = Path(__file__).parent
@@ -221,3 +230,277 @@ def _first(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:
     """What holds for all variants, as the first that knows it has it."""
     found: Iterator[Any] = (entry[key] for entry in more.values() if key in entry)
     return next(found, None)
+
+
+# ------------------------------------------------------------------------------------------ bars
+#
+# Figures as rows with bars: each as long as its part of the greatest beside it.
+
+_SECONDS = {
+    "import_seconds": "import",
+    "load_seconds": "load",
+    "forward_seconds": "first forward pass",
+    "second_forward_seconds": "second forward pass",
+}
+_BYTES = {
+    "peak_rss_bytes": "peak memory",
+    "peak_device_bytes": "peak memory on the GPU",
+    "artifact_bytes": "artifact",
+}
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row: what it is, the figure with its unit, the length of the bar in per cent."""
+
+    label: str
+    told: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that share a scale."""
+
+    title: str
+    bars: tuple[Bar, ...]
+
+
+def figure_groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """Time, memory, scaling and commands; what was not measured is left out."""
+    steps = figures["scaling"]
+    found = (
+        Group("Time", _bars_of(_named(_SECONDS, figures), format_seconds)),
+        Group("Memory and size", _bars_of(_named(_BYTES, figures), format_bytes)),
+        Group("Scaling: time of a pass", _bars_of(_of_steps(steps, "seconds"), format_seconds)),
+        Group(
+            "Scaling: most memory until then",
+            _bars_of(_of_steps(steps, "peak_rss_bytes"), format_bytes),
+        ),
+        Group(
+            "Scaling: memory on the GPU",
+            _bars_of(_of_steps(steps, "peak_device_bytes"), format_bytes),
+        ),
+        Group(
+            "Commands of MLflow",
+            _bars_of([(entry["command"], entry["seconds"]) for entry in commands], format_seconds),
+        ),
+    )
+    return [group for group in found if group.bars]
+
+
+def other_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Figures that are not held against each other."""
+    rate = figures["rows_per_second"]
+    if rate is not None:
+        yield "rows per second", f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
+    yield "model loads", str(figures["model_loads"])
+    yield "forward passes", str(figures["forward_passes"])
+
+
+def format_seconds(figure: float) -> str:
+    """A time for people."""
+    return f"{figure:.2f} s" if figure < 100 else f"{figure:.0f} s"
+
+
+def format_bytes(figure: float) -> str:
+    """A number of bytes for people."""
+    for unit, name in _UNITS:
+        if figure >= unit:
+            return f"{figure / unit:.{0 if figure >= 100 * unit else 1}f} {name}"
+    return f"{figure:.0f} B"
+
+
+def _named(names: Mapping[str, str], figures: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return [(label, figures[key]) for key, label in names.items() if figures[key] is not None]
+
+
+def _of_steps(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, float]]:
+    return [
+        (f"{step['observations']} observations", step[key])
+        for step in steps
+        if step[key] is not None
+    ]
+
+
+def _bars_of(entries: Sequence[tuple[str, float]], told: Any) -> tuple[Bar, ...]:
+    greatest = max((figure for _, figure in entries), default=0.0)
+    return tuple(
+        Bar(label, told(figure), round(100 * figure / greatest, 1) if greatest else 0.0)
+        for label, figure in entries
+    )
+
+
+# ------------------------------------------------------------------------------------------ tree
+#
+# The files of an artifact as a tree of folders.
+
+
+@dataclass
+class Entry:
+    """A file with its digest, or a folder, which has none, with what lies in it."""
+
+    name: str
+    bytes: int = 0
+    sha256: str = ""
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+def file_tree(files: Iterable[Mapping[str, Any]]) -> Entry:
+    """The folder that holds all of them; `files` have name, bytes and sha256."""
+    root = Entry("")
+    for file in files:
+        *folders, name = file["name"].split("/")
+        place = root
+        place.bytes += file["bytes"]
+        for folder in folders:
+            place = place.entries.setdefault(folder, Entry(f"{folder}/"))
+            place.bytes += file["bytes"]
+        place.entries[name] = Entry(name, file["bytes"], file["sha256"])
+    return root
+
+
+# ------------------------------------------------------------------------------------------ seen
+#
+# What the facts know of a variant beyond its outcomes, as plain values, for people to look at.
+#
+# Nothing is worked out for it: what no rule asked for is left out.
+
+# A store of chunks can have any number of files, and nobody reads them all.
+_FILES = 1000
+
+
+def describe_variant(run: Run, variant: str) -> dict[str, Any]:
+    """The signature, the files of the artifact, the lock and the environment, as far as known."""
+    facts = run.facts[variant]
+    spec: ModelSpec | None = known(facts, "spec")
+    artifact: ModelArtifact | None = known(facts, "artifact")
+    lock: Lock | None = known(facts, "lock")
+    told: dict[str, Any] = {}
+    if spec is not None:
+        told["signature"] = _signature(spec.signature)
+    if artifact is not None:
+        told["tree"] = _tree(artifact)
+    if lock is not None:
+        told["lock"] = _lock(lock, run.environment)
+    if run.environment is not None:
+        told["environment"] = _environment(run.environment)
+    return told
+
+
+def _signature(signature: Signature) -> dict[str, Any]:
+    return {
+        "inputs": list(map(_field, signature.inputs)),
+        "outputs": list(map(_field, signature.outputs)),
+        "params": [
+            {"name": param.name, "type": param.type, "default": param.default}
+            for param in signature.params
+        ],
+    }
+
+
+def _field(field: Field) -> dict[str, Any]:
+    shape = field.shape
+    return {
+        "name": field.name or "",
+        "type": field.type,
+        "shape": None if shape is None else f"({', '.join(map(str, shape))})",
+        "required": field.required,
+    }
+
+
+def _tree(artifact: ModelArtifact) -> dict[str, Any]:
+    """The files by name, and how many there are besides."""
+    return {
+        "files": [
+            {"name": _printable(file.path), "bytes": file.bytes, "sha256": file.sha256}
+            for file in artifact.files[:_FILES]
+        ],
+        "more": max(len(artifact.files) - _FILES, 0),
+    }
+
+
+def _printable(name: str) -> str:
+    """A name as text: that of a file need not be UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _lock(lock: Lock, environment: Environment | None) -> dict[str, Any]:
+    """Direct requirements, and what they brought along, each with what was installed for it."""
+    installed = (
+        {entry.name: entry.version for entry in environment.installed} if environment else {}
+    )
+    declared = dict.fromkeys(line.name for line in lock.declared if line.name)
+
+    def row(name: str | None, asked: Iterable[RequirementLine], pins: str) -> dict[str, str]:
+        return {
+            "declared": ", ".join(line.short for line in asked),
+            "pinned": pins,
+            "installed": installed.get(name or "", ""),
+        }
+
+    def direct() -> Iterator[dict[str, str]]:
+        for name in declared:
+            pins = ", ".join(line.short for line in lock.pinned_as(name))
+            yield row(name, lock.declared_as(name), pins)
+
+    rest = [line for line in lock.pinned if line.kind != "option" and line.name not in declared]
+    return {
+        "declared_in_view": lock.declared_in_view,
+        "direct": list(direct()),
+        "rest": [row(line.name, (), line.short) for line in rest],
+    }
+
+
+def _environment(environment: Environment) -> dict[str, Any]:
+    return {
+        "manager": environment.manager,
+        "python": environment.version,
+        "pip": environment.pip_version,
+        "mlflow": environment.mlflow.version,
+        "distributions": len(environment.installed),
+        "reused": environment.reused,
+        "build_seconds": environment.build_seconds,
+    }
+
+
+# ------------------------------------------------------------------------------------ rule pages
+#
+# The pages of the rules as HTML that can stand inside another page.
+
+# The page of a rule stands below headings of four levels; its own title is not repeated.
+_LEVEL = {"h2": "h5", "h3": "h6"}
+
+
+@cache
+def _parser() -> MarkdownIt:
+    """What is no Markdown in a page is text, also where it looks like HTML."""
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+@cache
+def rule_page(rule: str) -> Markup:
+    """The page of a rule without its title; of its links, those to other rules remain."""
+    parser = _parser()
+    tokens = parser.parse(page(rule).read_text(encoding="utf-8"))
+    if tokens and tokens[0].tag == "h1":
+        tokens = tokens[3:]  # Its opening, its text and its end.
+    for token in tokens:
+        token.tag = _LEVEL.get(token.tag, token.tag)
+        if token.children:
+            token.children = list(_links_within(token.children))
+    # Markdown without HTML in it comes out escaped.
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _links_within(tokens: list[Token]) -> Iterator[Token]:
+    """The same text, with links to rules alone: other pages are not in this file."""
+    leads_on = False
+    for token in tokens:
+        if token.type == "link_open":
+            target = str(token.attrGet("href")).removesuffix(".md")
+            leads_on = target in BY_ID
+            token.attrSet("href", f"#{target}")
+        if token.type not in ("link_open", "link_close") or leads_on:
+            yield token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from functools import cached_property
@@ -10,14 +11,26 @@ from typing import Any
 import pytest
 
 from pytest_vcp.evaluation.prediction import told_outputs
-from pytest_vcp.report import distribution, pictures
-from pytest_vcp.report.attested import note_attestation, write_attestation
-from pytest_vcp.report.brief import shorten_report
-from pytest_vcp.report.junit import junit_properties
-from pytest_vcp.report.on_python import summarize_python
+from pytest_vcp.report import pictures, xdist
+from pytest_vcp.report.finish import (
+    exclusive_publishing,
+    keep_recording,
+    note_attestation,
+    prepare_report_directory,
+    publish_artifact,
+    write_attestation,
+    write_reports,
+)
+from pytest_vcp.report.html import describe_variant
+from pytest_vcp.report.json import summarize_python
+from pytest_vcp.report.ordering import Places, variant_of
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
+    ERROR_EXIT,
     Outcome,
+    Verdict,
+    exit_code,
+    judge,
     not_judged,
     outcome_of,
     read_outcome,
@@ -25,17 +38,9 @@ from pytest_vcp.report.outcomes import (
     unrecorded,
     waived,
 )
-from pytest_vcp.report.places import Places, variant_of
-from pytest_vcp.report.portable import Portable
-from pytest_vcp.report.published import publish_artifact
-from pytest_vcp.report.recorded import keep_recording
-from pytest_vcp.report.reports import prepare_report_directory, write_reports
-from pytest_vcp.report.seen import describe_variant
-from pytest_vcp.report.shown import map_outcome
-from pytest_vcp.report.turns import exclusive_publishing
-from pytest_vcp.report.verdict import ERROR_EXIT, Verdict, exit_code, judge
-from pytest_vcp.rulebook.violations import ToolError, Unverified
-from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.report.redaction import Portable
+from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules import BY_ID, RULES, Level
 from pytest_vcp.run import Run
 from pytest_vcp.suite import rule_of
 
@@ -113,7 +118,7 @@ class Recorder:
         yield
         places = Places(self.run.names, self.run.stages, together=self.run.settings.strict)
         items.sort(key=places.of)
-        distribution.tell(self.config, items, places.group)
+        xdist.tell(self.config, items, places.group)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the facts which rules are to be judged: what costs time is done for those alone."""
@@ -292,3 +297,99 @@ class Recorder:
         # A failing test of the user's own stays a failure, whatever the package is.
         if code or session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = code
+
+
+# ----------------------------------------------------------------------------------------- shown
+#
+# What pytest shows of a rule's test: more outcomes than it has words for.
+
+_IN_FULL = 2  # -vv
+_NOT_JUDGED = ("unverified", "skipped")
+
+
+def map_outcome(
+    report: pytest.TestReport,
+    item: pytest.Item,
+    outcome: Outcome,
+    problem: BaseException | None,
+    *,
+    strict: bool,
+) -> None:
+    """Give the report of a test the outcome of its rule; `strict` lets advice fail.
+
+    With -vv, the traceback of what the model raised stands below.
+    """
+    if outcome.kind in _NOT_JUDGED:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {outcome.message}")
+    elif outcome.kind == "waived" or (outcome.kind == "advice" and not strict):
+        report.outcome = "passed"
+        report.longrepr = None
+    elif isinstance(problem, (Violation, ToolError)):
+        told = outcome.lines()
+        # The option is the terminal's: `-p no:terminal` leaves pytest without it.
+        if item.config.getoption("verbose", 0) >= _IN_FULL:
+            told += [f"    {line}" for line in outcome.traceback.splitlines()]
+        report.longrepr = "\n".join(told)
+
+
+# ----------------------------------------------------------------------------------------- brief
+#
+# Reports of what is told without a traceback, made without one.
+#
+# pytest formats the traceback of every exception before anyone can say that it is not wanted, and
+# takes longer for it than to judge a rule.
+
+_TOLD = (Blocked, ToolError, Unverified)
+
+
+class ShortReports:
+    """Builds short test reports without a traceback."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> pytest.TestReport | None:
+        """In place of pytest's own report: a failure in one line, for the recorder to complete."""
+        problem = call.excinfo.value if call.excinfo else None
+        # A violation that a user's own test raises is a failure like another there.
+        if not isinstance(problem, (*_TOLD, Violation) if rule_of(item) else _TOLD):
+            return None
+        undisturbed = copy.copy(call)
+        undisturbed.excinfo = None
+        report = pytest.TestReport.from_item_and_call(item, undisturbed)
+        report.outcome = "failed"
+        report.longrepr = str(problem)
+        return report
+
+
+def shorten_report(
+    report: pytest.TestReport, item: pytest.Item, problem: BaseException | None
+) -> None:
+    """A user's test that could not have its facts: say why, without a traceback."""
+    if isinstance(problem, Blocked):
+        report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"
+    elif isinstance(problem, ToolError):
+        report.longrepr = str(problem)
+    elif isinstance(problem, Unverified):
+        # Nothing is wrong, there is only nothing to test: with --vcp-skip-inference, no model.
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {problem.reason}")
+
+
+# ----------------------------------------------------------------------------------------- junit
+#
+# What JUnit XML tells of a rule, through pytest's own option: properties of its test.
+
+
+def junit_properties(outcome: Outcome, level: Level) -> list[tuple[str, str]]:
+    """Names and values; a rule of the package as a whole has no variant."""
+    told = [
+        ("vcp_rule", outcome.rule),
+        ("vcp_outcome", outcome.kind),
+        ("vcp_level", level),
+        ("vcp_page", f"docs/rules/{outcome.rule}.md"),
+    ]
+    if outcome.variant:
+        told.append(("vcp_variant", outcome.variant))
+    return told

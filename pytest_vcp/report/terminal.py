@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -13,13 +14,11 @@ from _pytest.terminal import TerminalReporter
 from pytest_vcp.environment import pruning
 from pytest_vcp.environment.pruning import Entry
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU
-from pytest_vcp.report.document import count_outcomes
-from pytest_vcp.report.figures import figure_lines
-from pytest_vcp.report.foresight import foreseen
-from pytest_vcp.report.outcomes import Outcome
+from pytest_vcp.report.finish import REPORT_FILES
+from pytest_vcp.report.json import count_outcomes
+from pytest_vcp.report.outcomes import Outcome, Verdict
 from pytest_vcp.report.recorder import Recorder
-from pytest_vcp.report.reports import REPORT_FILES
-from pytest_vcp.report.verdict import Verdict
+from pytest_vcp.report.upcoming import foreseen
 from pytest_vcp.rules import RULES
 from pytest_vcp.settings.resolved import Settings
 
@@ -282,3 +281,54 @@ def format_age(then: float) -> str:
 
 def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# --------------------------------------------------------------------------------------- figures
+#
+# The figures of a variant on a few lines: what was not measured is left out.
+
+_FURTHER = " " * 12
+
+
+def figure_lines(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Time on one line, memory on the next, and the scaling where it was asked for."""
+    times = list(_times(figures))
+    if times:
+        yield f"figures     {', '.join(times)}"
+    yield f"{_FURTHER if times else 'figures     '}{', '.join(_sizes(figures))}"
+    steps, problem = figures["scaling"], figures["scaling_problem"]
+    if steps:
+        yield f"scaling     observations {'; '.join(map(_step, steps))}"
+    if problem is not None:
+        yield f"{_FURTHER if steps else 'scaling     '}not measured: {problem}"
+
+
+def _times(figures: Mapping[str, Any]) -> Iterator[str]:
+    for name, key in (("import", "import_seconds"), ("load", "load_seconds")):
+        if (seconds := figures[key]) is not None:
+            yield f"{name} {seconds:.2f} s"
+    if (seconds := figures["forward_seconds"]) is not None:
+        again = figures["second_forward_seconds"]
+        yield f"forward {seconds:.2f} s" + (f", again {again:.2f} s" if again is not None else "")
+    if (rate := figures["rows_per_second"]) is not None:
+        yield f"{rate:.3g} rows/s" if rate < 1000 else f"{rate:.0f} rows/s"
+
+
+def _sizes(figures: Mapping[str, Any]) -> Iterator[str]:
+    for name, key in (
+        ("peak memory", "peak_rss_bytes"),
+        ("on the GPU", "peak_device_bytes"),
+        ("artifact", "artifact_bytes"),
+    ):
+        if (size := figures[key]) is not None:
+            yield f"{name} {size / 1e6:.{0 if size >= 1e7 else 1}f} MB"
+    yield f"{figures['model_loads']} model loads"
+    yield f"{figures['forward_passes']} forward passes"
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    """One pass: how many observations, seconds, memory."""
+    told = f"{step['observations']}: {step['seconds']:.2f} s, {step['peak_rss_bytes'] / 1e6:.0f} MB"
+    if (peak := step["peak_device_bytes"]) is not None:
+        told += f", on the GPU {peak / 1e6:.0f} MB"
+    return told

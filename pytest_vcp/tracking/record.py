@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp import __version__
-from pytest_vcp.report.attested import attestation_path
-from pytest_vcp.report.document import REPORT, count_outcomes
-from pytest_vcp.report.reports import REPORT_FILES
+from pytest_vcp.report.finish import REPORT_FILES, attestation_path
+from pytest_vcp.report.json import REPORT, count_outcomes
 from pytest_vcp.source.metadata import read_metadata
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fixtures.references import PCA_50
-from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
+from pytest_vcp.report.outcomes import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
 from tests.docs.pages import DOCS, blocks, commands
 from tests.runs import COMMAND_RULES, run_vcp
 

@@ -18,7 +18,7 @@ from fixtures.environments import CACHE_VARIABLE
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
 from pytest_vcp.environment import interpreters
-from pytest_vcp.report.on_python import STEPS
+from pytest_vcp.report.json import STEPS
 from tests.docs.pages import DOCS, blocks, commands
 from tests.runs import COMMAND_RULES, environment, run_vcp
 

@@ -10,10 +10,8 @@ from typing import Any, get_args
 import jsonschema_rs
 
 from pytest_vcp.evaluation.figures import Figures, ScalingStep
-from pytest_vcp.report.document import SCHEMA_VERSION
-from pytest_vcp.report.on_python import STEPS
-from pytest_vcp.report.outcomes import Kind
-from pytest_vcp.report.verdict import WORDS
+from pytest_vcp.report.json import SCHEMA_VERSION, STEPS
+from pytest_vcp.report.outcomes import WORDS, Kind
 from tests.docs.pages import DOCS
 from tests.schema import FILE, SCHEMA
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.report.statement import read_statement
+from pytest_vcp.report.attestation import read_statement
 from tests.gatekeeper.conftest import Delivery
 from tests.runs import Run
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pytest_vcp.report.verdict import ERROR_EXIT, NONCONFORMANT_EXIT
+from pytest_vcp.report.outcomes import ERROR_EXIT, NONCONFORMANT_EXIT
 from tests.docs.pages import DOCS, commands
 from tests.environment.conftest import Shelf
 

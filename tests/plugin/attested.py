@@ -9,8 +9,7 @@ from typing import Any
 from pytest_vcp.artifact.artifact import read_files
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.report import attestation
-from pytest_vcp.report.outcomes import Outcome
-from pytest_vcp.report.verdict import Word
+from pytest_vcp.report.outcomes import Outcome, Word
 from pytest_vcp.settings.resolved import Settings
 
 PASSED = Outcome("VCP601", "default", "passed")

@@ -14,9 +14,8 @@ from fixtures.references import PCA_50
 from pytest_vcp import __version__
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.report.outcomes import Outcome
-from pytest_vcp.report.statement import read_statement
-from pytest_vcp.report.verdict import Word
+from pytest_vcp.report.attestation import read_statement
+from pytest_vcp.report.outcomes import Outcome, Word
 from pytest_vcp.rules import BY_ID
 from tests.plugin.attested import statement_on
 from tests.plugin.conftest import Configure

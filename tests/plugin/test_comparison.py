@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind
-from pytest_vcp.report.on_python import add_outcomes, summarize_installation
+from pytest_vcp.report.json import add_outcomes, summarize_installation
 from pytest_vcp.report.outcomes import Kind, Outcome
 from tests.runs import Run, run_vcp
 

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
-from pytest_vcp.report.portable import Portable
+from pytest_vcp.report.redaction import Portable
 from tests.plugin.conftest import Configure
 from tests.runs import Run, run_vcp
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_vcp.report.html import template
-from pytest_vcp.report.rule_pages import rule_page
+from pytest_vcp.report.html import rule_page, template
 from pytest_vcp.rules import BY_ID
 
 template()

@@ -1,0 +1,275 @@
+"""The end of a run that judged something: report.json and report.html are put side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vcp.artifact.artifact import digest_of
+from pytest_vcp.artifact.publishing import DestinationTaken
+from pytest_vcp.evaluation.finished import Finished
+from pytest_vcp.evaluation.variant import Variant
+from pytest_vcp.report import attestation, in_time
+from pytest_vcp.report.json import REPORT, build_report, write_report
+from pytest_vcp.report.outcomes import Outcome, Verdict
+from pytest_vcp.report.upcoming import foreseen
+from pytest_vcp.settings.resolved import REPORT_DIR
+from pytest_vcp.util import files, locks
+from pytest_vcp.util.files import write_atomic
+
+if TYPE_CHECKING:
+    from pytest_vcp.report.recorder import Recorder
+    from pytest_vcp.run import Run
+    from pytest_vcp.settings.resolved import Settings
+
+_PAGE = "report.html"
+REPORT_FILES = (REPORT, _PAGE)
+PAGE_SECONDS = 60.0
+# What `seen` takes down for people.
+_SEEN = ("signature", "tree", "lock", "environment")
+
+
+def prepare_report_directory(settings: Settings, session: pytest.Session) -> None:
+    """Make the directory, if one of the tests leaves something there while it runs."""
+    names = (name for item in session.items for name in getattr(item, "fixturenames", ()))
+    if not session.config.option.collectonly and any(name.startswith("vcp_") for name in names):
+        _make(settings)
+
+
+def _make(settings: Settings) -> None:
+    """Make the directory so that git leaves it out; ours comes to do so where it is there already.
+
+    One that comes to hold an artifact is made later, as any other: the artifact may be for git.
+    """
+    directory = settings.report_dir
+    if settings.artifact_dir.is_relative_to(directory):
+        return
+    with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+        files.make_ignored(directory)
+        if _is_ours(settings):
+            files.ignore(directory)
+
+
+def _is_ours(settings: Settings) -> bool:
+    """Whether the directory is the one that nobody named, or led elsewhere by a link."""
+    default = settings.pkg_dir / REPORT_DIR
+    return settings.sources["report-dir"] == "default" and settings.report_dir == default
+
+
+def write_reports(recorder: Recorder) -> str | None:
+    """Write both; why the page was left out, where it was.
+
+    Raises OSError for the first that can't be written.
+    """
+    # Nobody needs what renders a page before there is one.
+    from pytest_vcp.report import html
+
+    _make(recorder.run.settings)
+    portable, directory = recorder.portable, recorder.run.settings.report_dir
+    report = portable.document(
+        build_report(
+            {
+                name: (recorder.verdicts[name], recorder.outcomes(name))
+                for name in recorder.run.names
+            },
+            recorder.facts,
+            recorder.run.settings.policy.level_of,
+            recorder.remarks,
+        )
+    )
+    write_report(report, directory)
+    more = {
+        name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
+        for name in recorder.run.names
+    }
+    page = in_time.result(lambda: html.render(report, more), PAGE_SECONDS)
+    if page is None:
+        # One of an earlier run would be taken for that of this one.
+        (directory / _PAGE).unlink(missing_ok=True)
+        return f"left out, since it takes more than {PAGE_SECONDS:g} s to write"
+    write_atomic(directory / _PAGE, page)
+    return None
+
+
+def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:
+    """What the page says of a variant, and report.json does not."""
+    verdict, facts = recorder.verdicts[variant], recorder.facts[variant]
+    settings = recorder.run.variants[variant].settings
+    to_come = foreseen(settings, recorder.outcomes(variant)) if verdict.broken else ()
+    return {
+        "model": _model(settings),
+        "is_finished": settings.artifact_only is not None,
+        "broken": [outcome.rule for outcome in verdict.broken],
+        "foreseen": [line.removeprefix("then").strip() for line in to_come],
+        "gaps": list(verdict.gaps),
+        **{key: facts[key] for key in _SEEN if key in facts},
+    }
+
+
+def _pictures(recorder: Recorder, variant: str) -> dict[str, Any] | None:
+    """The pictures, with what is said of them rewritten, but not what they are made of."""
+    drawn = recorder.facts[variant].get("pictures")
+    if drawn is None:
+        return None
+    portable = recorder.portable
+    pictures = [
+        {**portable.document({**picture, "png": ""}), "png": picture["png"]}
+        for picture in drawn["pictures"]
+    ]
+    return {"pictures": pictures, "remarks": portable.document(drawn["remarks"])}
+
+
+def _model(settings: Settings) -> str:
+    """What was judged, by name; empty where nothing named the class."""
+    if settings.artifact_only is not None:
+        return settings.artifact_only.name
+    return str(settings.model_class) if settings.model_class.module else ""
+
+
+# ------------------------------------------------------------------------------------- published
+#
+# The end of a run that verified what it packaged: the artifact is put in its place.
+
+
+def publish_artifact(run: Run, variant: str, facts: dict[str, Any]) -> None:
+    """Publish the artifact of a variant; `facts` are told where it is, or what went wrong."""
+    place = run.variants[variant]
+    if isinstance(place, Finished):
+        return
+    try:
+        place.publish()
+    except (OSError, DestinationTaken) as problem:
+        facts["publishing_problem"] = str(problem)
+        return
+    facts["artifact"] = {
+        "path": str(place.settings.artifact_dir),
+        "sha256": place.artifact.sha256,
+        "bytes": place.artifact.bytes,
+    }
+    note_attestation(run, variant, facts)
+
+
+# -------------------------------------------------------------------------------------- recorded
+#
+# The end of a run that was asked to record: the file is put in place, or it is said why not.
+
+RULE = "VCP714"
+
+
+def keep_recording(place: Variant | Finished, verdict: Verdict, facts: dict[str, Any]) -> None:
+    """Put the recorded output of a variant in its place, if its artifact was put in its own.
+
+    `facts` are told where it is, or what went wrong. That the output is compared for the first
+    time in the next run does not stand in its way.
+    """
+    recording = None if isinstance(place, Finished) else place.recording
+    if recording is None or "artifact" not in facts or set(verdict.gaps) - {RULE}:
+        return
+    try:
+        recording.keep()
+    except OSError as problem:
+        facts["recording_problem"] = problem.strerror or str(problem)
+        return
+    facts["recorded"] = {"path": str(recording.path), "bytes": len(recording.content)}
+
+
+# ----------------------------------------------------------------------------------------- turns
+#
+# Runs that publish to the same place finish one after the other.
+
+# Publishing, ending the processes and writing the report take seconds. Who waits longer than this
+# waits for a run that hangs, and goes ahead: each step by itself is safe.
+_PATIENCE_SECONDS = 60.0
+
+
+@contextmanager
+def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
+    """Keep other runs from publishing to `destination` until the report on this one is written.
+
+    Without it the report of one run could come to lie beside the artifact of another. Where the
+    cache can't be written, or knows no locks, there are no turns.
+    """
+    name = hashlib.sha256(str(destination).encode(errors="surrogateescape")).hexdigest()[:20]
+    folder = cache_dir / "publishing"
+    with ExitStack() as turn:
+        with suppress(OSError):
+            files.make_ignored(cache_dir)
+            folder.mkdir(exist_ok=True)
+            turn.enter_context(locks.held(folder / f"{name}.lock", patience=_PATIENCE_SECONDS))
+        yield
+
+
+# -------------------------------------------------------------------------------------- attested
+#
+# The end of a run on an artifact: the attestation is put beside the report.
+
+_NAME = "attestation.json"
+
+
+def note_attestation(run: Run, variant: str, facts: dict[str, Any]) -> None:
+    """Take down the digests of an artifact that was published, or is judged by itself.
+
+    An attestation of an earlier run is removed: it speaks of what lay there before.
+    """
+    place = run.variants[variant]
+    if "files" in facts:
+        return  # Taken down by the process that judged it.
+    directory = place.settings.artifact_only or place.settings.artifact_dir
+    with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+        attestation_path(place.settings).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
+        files = place.files() if isinstance(place, Finished) else place.artifact.files
+        # As text: the name of a file need not be UTF-8, which is what travels between processes.
+        facts["files"] = json.dumps({file.path: file.sha256 for file in files})
+        facts["digest"] = digest_of(files)
+        facts["directory"] = identity(directory)
+
+
+def write_attestation(
+    run: Run,
+    variant: str,
+    verdict: Verdict,
+    outcomes: Mapping[str, Outcome],
+    facts: dict[str, Any],
+) -> None:
+    """Attest to what was noted; `facts` are told where, or what went wrong.
+
+    An error says nothing about an artifact, so nothing is attested to.
+    """
+    if "files" not in facts or verdict.word == "error":
+        return
+    settings = run.variants[variant].settings
+    told = attestation.build(
+        json.loads(facts["files"]),
+        verdict.word,
+        outcomes,
+        settings,
+        facts["python"]["version"],
+        run.names,
+    )
+    try:
+        path = write_atomic(attestation_path(settings), f"{json.dumps(told, indent=2)}\n")
+    except OSError as problem:
+        facts["attestation_problem"] = problem.strerror or str(problem)
+        return
+    facts["attestation"] = str(path)
+
+
+def identity(directory: Path) -> list[int]:
+    """What tells a directory from one that has taken its name since. Raises OSError."""
+    status = directory.stat()
+    return [status.st_dev, status.st_ino]
+
+
+def attestation_path(settings: Settings) -> Path:
+    """Where the attestation goes: each variant of the metadata file has its own."""
+    if settings.sources["model-class"] == "metadata":
+        return settings.report_dir / f"attestation-{settings.variant}.json"
+    return settings.report_dir / _NAME
