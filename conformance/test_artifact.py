@@ -15,9 +15,9 @@ from pytest_vcp.evaluation.prediction import Packaging
 from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.requirements.lock import Lock, RequirementLine, parse_lines
 from pytest_vcp.requirements.markers import applies
-from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.worker.client import WorkerFailure
 
@@ -54,7 +54,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging, vcp_settings: Setti
 def test_vcp602_metadata_names_the_target_python(
     vcp_artifact: ModelArtifact, vcp_python_version: str
 ) -> None:
-    """python_env.yaml, conda.yaml and MLmodel name the Python that the model was packaged on."""
+    """python_env.yaml, conda.yaml and MLmodel name the target Python."""
     named = {
         "python_env.yaml": str(vcp_artifact.python_env.get("python")),
         "conda.yaml": conda_python(vcp_artifact.conda),
@@ -74,7 +74,7 @@ def test_vcp602_metadata_names_the_target_python(
 def test_vcp603_requirements_are_the_lock(
     vcp_artifact: ModelArtifact, vcp_markers: Mapping[str, str], vcp_lock: Lock
 ) -> None:
-    """The artifact's requirements.txt and conda.yaml hold each line of the lock that applies."""
+    """The artifact's requirements are the lines of the lock that apply."""
     wanted = effective(vcp_lock.pinned, vcp_markers)
     texts = {
         "requirements.txt": vcp_artifact.text("requirements.txt"),
@@ -98,7 +98,7 @@ def test_vcp603_requirements_are_the_lock(
 def test_vcp606_metadata_has_no_local_path(
     vcp_artifact: ModelArtifact, vcp_settings: Settings
 ) -> None:
-    """No path of the building machine stands in the artifact's metadata.
+    """The artifact's metadata contains no path of the building machine.
 
     Where a finished artifact says where its packager took the weights from, that is only advised:
     MLflow writes it down by itself, and nothing reads it.
@@ -127,7 +127,7 @@ def test_vcp606_metadata_has_no_local_path(
 def test_vcp610_config_and_tags_are_recorded(
     vcp_artifact: ModelArtifact, vcp_settings: Settings
 ) -> None:
-    """MLmodel holds the model config and the tags exactly as they were given."""
+    """MLmodel records the model config and the tags as they were given."""
     if vcp_settings.artifact_only is not None:
         raise Unverified("the artifact alone is judged, without what it was packaged with")
     metadata = vcp_artifact.mlmodel.get("metadata") or {}
@@ -150,7 +150,7 @@ def test_vcp610_config_and_tags_are_recorded(
 def test_vcp612_example_is_the_declared_one(
     vcp_artifact: ModelArtifact, vcp_source_spec: ModelSpec
 ) -> None:
-    """The example in the artifact, in both its forms, is INPUT_EXAMPLE."""
+    """The example in the artifact is INPUT_EXAMPLE."""
     trip = vcp_source_spec.round_trip
     if trip is None or trip.payload is None:
         raise Blocked("VCP507")

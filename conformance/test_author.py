@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.rulebook.violations import Location, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Location, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.source.licence import Licence
 from pytest_vcp.source.metadata import Metadata, VariantEntry
 from pytest_vcp.source.packager_arguments import short
@@ -21,7 +21,7 @@ _EXAMPLE = "--model-class model_code.my_model:MyModel --artifact weights=weights
 
 @rule("VCP107")
 def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence) -> None:
-    """A licence file is there, has a text, and is filled in."""
+    """A completed licence file is present."""
     wanted = vcp_settings.policy.licence_files[0]
     if not vcp_licence.files:
         near = f"rename {vcp_licence.near[0]} to {wanted}" if vcp_licence.near else ""

@@ -8,8 +8,8 @@ from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import BadRequest, Visit
-from pytest_vcp.rulebook.violations import Blocked, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Violation
+from pytest_vcp.rules.registry import rule
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
@@ -46,7 +46,9 @@ def test_vcp803_predict_command_gives_the_predictions(
 def test_vcp804_server_answers_refuses_and_ends(
     vcp_visit: Visit, vcp_visit_difference: Reply
 ) -> None:
-    """mlflow models serve gives the same predictions, refuses what is no request, and ends."""
+    """mlflow models serve gives the same predictions, rejects malformed requests, and shuts
+    down.
+    """
     if vcp_visit.down is not None:
         raise Violation(
             expected=f"{vcp_visit.command} comes up and answers /ping",
@@ -78,7 +80,7 @@ def test_vcp804_server_answers_refuses_and_ends(
 def test_vcp805_requests_do_not_disturb_each_other(
     vcp_visit: Visit, vcp_visit_difference: Reply
 ) -> None:
-    """Requests that come again, or at the same time, get the same predictions."""
+    """Repeated and concurrent requests get the same predictions."""
     if vcp_visit.down is not None or not vcp_visit.answers:
         raise Blocked("VCP804")
     first = vcp_visit.answers[0][0]

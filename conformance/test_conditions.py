@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pytest_vcp.evaluation.prediction import ProcessChange
 from pytest_vcp.evaluation.relaxation import Requirement, Writing
-from pytest_vcp.rulebook.violations import Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 
 
 @rule("VCP702")
@@ -23,7 +23,7 @@ def test_vcp702_model_needs_no_network(vcp_network_requirement: Requirement | No
 
 @rule("VCP703")
 def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> None:
-    """The artifact loads and predicts from files that it can't change, and leaves them alone."""
+    """The artifact loads and predicts from read-only files, and writes only temporary ones."""
     requirement, changed, shared = vcp_writing.requirement, vcp_writing.changed, vcp_writing.shared
     if requirement is not None:
         raise Violation(
@@ -49,7 +49,7 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
 
 @rule("VCP720")
 def test_vcp720_model_needs_no_home(vcp_home_requirement: Requirement | None) -> None:
-    """The artifact loads and predicts where there is no home directory to write to."""
+    """The artifact loads and predicts without a writable home directory."""
     if vcp_home_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with a home directory that is read-only",
@@ -64,10 +64,10 @@ def test_vcp720_model_needs_no_home(vcp_home_requirement: Requirement | None) ->
 def test_vcp721_the_process_is_left_as_it_was(
     vcp_process_changes: tuple[ProcessChange, ...],
 ) -> None:
-    """Working directory and umask are after loading and predicting what they were before.
+    """Loading and predicting leave the process as it was.
 
-    Environment variables, signal handlers, filters of warnings, and the defaults of numpy and
-    torch had better be, too.
+    Environment variables, signal handlers, filters of warnings, and the defaults of numpy and torch
+    had better be, too.
     """
     if vcp_process_changes:
         first = vcp_process_changes[0]

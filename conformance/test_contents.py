@@ -5,9 +5,9 @@ from __future__ import annotations
 from pytest_vcp.artifact.artifact import ModelArtifact, stray_links
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.weights import Code, Weights
-from pytest_vcp.rulebook.violations import Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.worker.server.packaging import litter_in
 
 
@@ -15,7 +15,7 @@ from pytest_vcp.worker.server.packaging import litter_in
 def test_vcp604_weights_are_those_of_the_package(
     vcp_artifact: ModelArtifact, vcp_weights: Weights, vcp_digests: FileDigests
 ) -> None:
-    """Every file of the artifacts is in the artifact, byte for byte, and none besides."""
+    """The weights in the artifact are those of model_data/, byte for byte."""
     inside = (file for file in vcp_artifact.files if file.path.startswith("artifacts/"))
     packaged = {file.path: file for file in inside}
     for file in vcp_weights.files:
@@ -48,7 +48,7 @@ def test_vcp604_weights_are_those_of_the_package(
 def test_vcp605_code_is_complete_and_clean(
     vcp_artifact: ModelArtifact, vcp_code: Code | None, vcp_digests: FileDigests
 ) -> None:
-    """Every file of model_code is in the artifact, byte for byte, and no litter of tools is."""
+    """The artifact contains every file of model_code, and none that tools left behind."""
     litter = [file.path for file in vcp_artifact.files if litter_in(file.path)]
     if litter:
         raise Violation(

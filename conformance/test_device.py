@@ -7,11 +7,11 @@ from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held
 from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.evaluation.spec import ModelSpec
-from pytest_vcp.rulebook.violations import Unverified, Violation
-from pytest_vcp.rulebook.wording import listed
-from pytest_vcp.rules import rule
+from pytest_vcp.facts.forward import unlike_declared
+from pytest_vcp.rules.outcomes import Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import listed
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.suite import unlike_declared
 
 ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
 
@@ -21,7 +21,9 @@ WITHOUT_INDEX = 'use "cuda" without an index, which is the visible GPU'
 
 @rule("VCP901")
 def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Reply | None, vcp_spec: ModelSpec) -> None:
-    """With no GPU visible, the artifact loads and predicts, unless it says that it needs one."""
+    """The artifact loads and predicts where no GPU is visible, unless it declares that it needs
+    one.
+    """
     if vcp_without_gpu is None:
         return
     problem = unlike_declared(vcp_without_gpu, vcp_spec)
@@ -47,7 +49,7 @@ def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Reply | None, vcp_spec: Mode
 
 @rule("VCP902")
 def test_vcp902_forward_pass_runs_on_the_gpu(vcp_gpu_use: GpuUse) -> None:
-    """With a GPU visible, the forward pass allocates memory on it."""
+    """With a GPU visible, the forward pass runs on it."""
     use = vcp_gpu_use
     if not use.bytes:
         held = f"; {use.held_bytes / 1e6:.1f} MB were held before" if use.held_bytes else ""
@@ -98,7 +100,7 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Reply) -> None:
 
 @rule("VCP905")
 def test_vcp905_gpu_memory_does_not_grow(vcp_gpu_held: Held, vcp_settings: Settings) -> None:
-    """Repeated predictions hold no more memory on the GPU than the first."""
+    """Repeated predictions hold no more GPU memory than the first."""
     policy = vcp_settings.policy
     slack, passes = policy.gpu_growth_bytes, policy.gpu_passes
     expected = f"at most {slack / 1e6:g} MB more held on the GPU after {passes} predictions"
@@ -146,7 +148,7 @@ def test_vcp906_the_visible_gpu_is_used(
 
 @rule("VCP907")
 def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
-    """The pinned torch ships kernels for the GPU here, and for those that the policy names."""
+    """The pinned torch ships kernels for the GPU present, and for those that the policy names."""
     target = vcp_kernels.unserved()
     if target is not None:
         built = vcp_kernels.architectures
@@ -163,7 +165,7 @@ def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
 def test_vcp908_precision_keeps_the_dtype(
     vcp_precisions: tuple[tuple[str, Reply], ...], vcp_spec: ModelSpec
 ) -> None:
-    """In each precision that the model takes, the output has the declared dtype."""
+    """Each documented precision keeps the declared output dtype."""
     for precision, reply in vcp_precisions:
         dtypes = answer(reply, f"a prediction with precision={precision!r}")["dtypes"]
         if dtypes is None:

@@ -17,8 +17,8 @@ from pytest_vcp.environment.inspection import Installed
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.requirements.lock import Lock
-from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Unverified, Violation
+from pytest_vcp.rules.registry import rule
 from pytest_vcp.settings.resolved import Settings
 
 LOCK = "requirements.txt"
@@ -31,7 +31,7 @@ _OF_WORK = ("FileNotFoundError", "NotADirectoryError", "PermissionError", "OSErr
 
 @rule("VCP208")
 def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) -> None:
-    """pip's resolver MUST accept the whole of requirements.txt, with every dependency followed."""
+    """pip's resolver accepts the whole of requirements.txt."""
     failure = built_failure(vcp_environment_build)
     if failure is None or (failure.rule != "VCP208" and failure.resolved):
         return
@@ -49,7 +49,7 @@ def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) ->
 
 @rule("VCP301")
 def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
-    """The target Python MUST be one that the platform's downstream systems run."""
+    """The target Python is one that the platform accepts."""
     target, least = vcp_settings.target_python, vcp_settings.policy.least_python
     if target < least:
         raise Violation(
@@ -63,7 +63,7 @@ def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
 def test_vcp302_environment_builds(
     vcp_environment_build: Environment, vcp_settings: Settings
 ) -> None:
-    """Every distribution of requirements.txt MUST build and install in a new environment."""
+    """The environment builds from requirements.txt."""
     failure = built_failure(vcp_environment_build)
     accepted, manager = vcp_settings.policy.env_managers, vcp_environment_build.manager
     if failure is None and manager not in accepted:
@@ -81,7 +81,7 @@ def test_vcp302_environment_builds(
 
 @rule("VCP303")
 def test_vcp303_pip_check_is_clean(vcp_environment: Environment) -> None:
-    """`pip check` MUST find no missing and no mismatched requirement in the environment."""
+    """pip check finds no broken requirement in the environment."""
     broken = vcp_environment.broken
     if broken is None:
         raise Unverified("the running interpreter has no pip to check it with")
@@ -95,7 +95,7 @@ def test_vcp303_pip_check_is_clean(vcp_environment: Environment) -> None:
 
 @rule("VCP304")
 def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lock: Lock) -> None:
-    """Each pin that applies here MUST be installed once, at a version that the pin admits."""
+    """What is installed is what requirements.txt pins."""
     wrong = []
     for line in vcp_lock.pinned:
         pin = line.requirement
@@ -121,7 +121,7 @@ def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lo
 def test_vcp305_mlflow_is_the_platforms_and_whole(
     vcp_environment: Environment, vcp_settings: Settings
 ) -> None:
-    """The MLflow in the environment MUST be the platform's version with all of its modules."""
+    """The MLflow in the environment is the platform's version, and complete."""
     facts = vcp_environment.mlflow
     pins = [Requirement(line) for line in vcp_settings.policy.pinned_requirements]
     pin = next((pin for pin in pins if canonicalize_name(pin.name) == "mlflow"), None)
@@ -143,7 +143,7 @@ def test_vcp305_mlflow_is_the_platforms_and_whole(
 
 @rule("VCP306")
 def test_vcp306_code_imports_in_the_environment(vcp_imports: Reply) -> None:
-    """model_code and model_spec MUST import with the package directory alone on the path."""
+    """model_code and model_spec import with only the package directory on the path."""
     failure = vcp_imports.failure
     if failure is None:
         return

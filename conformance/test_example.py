@@ -16,8 +16,8 @@ from pytest_vcp.evaluation.spec import (
     RoundTrip,
     uri_column,
 )
-from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
 from pytest_vcp.settings.resolved import Settings
 
 _NOT_THERE = "there is no such file or directory"
@@ -25,7 +25,7 @@ _NOT_THERE = "there is no such file or directory"
 
 @rule("VCP501")
 def test_vcp501_example_is_a_frame_and_params(vcp_spec: ModelSpec) -> None:
-    """INPUT_EXAMPLE is a pair: a DataFrame with at least one row, and a dict of params."""
+    """INPUT_EXAMPLE is a pair of a DataFrame with at least one row and a dict of params."""
     example = vcp_spec.example
     received = None
     if not example.declared:
@@ -106,7 +106,7 @@ def test_vcp504_example_inputs_are_in_the_package(
 
 @rule("VCP505")
 def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec: ModelSpec) -> None:
-    """Every input of the example opens as what its name says, and holds something."""
+    """Every input of the example opens as what its name says, and is not empty."""
     for entry in vcp_openings:
         received = entry.failure.summary if entry.failure else entry.problem
         if received:
@@ -128,7 +128,7 @@ def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec:
 def test_vcp506_example_inputs_are_small(
     vcp_inputs: tuple[ExampleInput, ...], vcp_settings: Settings, vcp_spec: ModelSpec
 ) -> None:
-    """The inputs of the example are together no larger than the policy allows."""
+    """The inputs of the example are no larger than the policy allows."""
     most = vcp_settings.policy.input_bytes
     total = sum(entry.bytes for entry in vcp_inputs)
     if total > most:
@@ -143,7 +143,7 @@ def test_vcp506_example_inputs_are_small(
 
 @rule("VCP507")
 def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
-    """The example through serving JSON and back is the same: frame, dtypes and params."""
+    """The example survives serving JSON and back."""
     if inputs(vcp_spec)[0].is_tensor:
         raise Blocked("VCP402")
     trip = travelled(vcp_spec)
@@ -161,7 +161,7 @@ def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
 def test_vcp508_payload_satisfies_the_signature(
     vcp_payload: Enforcement | None, vcp_settings: Settings, vcp_spec: ModelSpec
 ) -> None:
-    """The payload file, where one is given, passes MLflow's own enforcement of the signature."""
+    """A payload file passes MLflow's own enforcement of the signature."""
     if vcp_payload is None:
         return
     received, remedy = vcp_payload.frame, "give the columns and types that MODEL_SIGNATURE declares"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pytest_vcp.evaluation.expected import Expected
-from pytest_vcp.rulebook.violations import Location, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Location, Violation
+from pytest_vcp.rules.registry import rule
 
 
 @rule("VCP714")
 def test_vcp714_recorded_output_is_reproduced(vcp_expected: Expected) -> None:
-    """The prediction on the example equals the recorded one, within tolerance."""
+    """The recorded output of the example is reproduced within tolerance."""
     if vcp_expected.refused:
         raise Violation(
             expected="an output that was recorded for this variant, signature and example",

@@ -8,8 +8,8 @@ from typing import Any
 from pytest_vcp.evaluation.figures import Figures
 from pytest_vcp.evaluation.prediction import Loading, Observations, Output, Prediction, Reply
 from pytest_vcp.evaluation.spec import Field, ModelSpec
-from pytest_vcp.rulebook.violations import NO_REMEDY, Blocked, Unverified, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Unverified, Violation
+from pytest_vcp.rules.registry import rule
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.worker.client import WorkerFailure
 
@@ -19,7 +19,7 @@ _DECLARABLE = ("float32", "float64", "int32", "int64", "bool", "str")
 
 @rule("VCP701")
 def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
-    """The artifact loads in a fresh process, elsewhere, and leaves no process behind."""
+    """The artifact loads in a fresh process, in another directory, without the source tree."""
     failure = vcp_loading.failure
     if failure is not None:
         raise Violation(
@@ -38,7 +38,7 @@ def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
 
 @rule("VCP704")
 def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpec) -> None:
-    """predict returns one numpy array, or a dict of numpy arrays for several outputs."""
+    """Predict returns one numpy array, or a dict of numpy arrays for several outputs."""
     names = [entry.name for entry in vcp_spec.signature.outputs]
     expected = (
         "a numpy.ndarray"
@@ -64,7 +64,7 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpe
 def test_vcp705_output_has_the_declared_shape(
     vcp_prediction: Prediction, vcp_spec: ModelSpec
 ) -> None:
-    """The output has the declared rank and fixed dimensions; free dimensions are not empty."""
+    """The output has the declared rank and fixed dimensions, and free dimensions are not empty."""
     for declared, output in outputs(vcp_prediction, vcp_spec):
         wanted = declared.shape or ()
         fits = len(wanted) == len(output.shape) and all(
@@ -130,7 +130,7 @@ def test_vcp709_one_row_for_each_observation(
     vcp_spec: ModelSpec,
     vcp_observations: tuple[Observations, ...],
 ) -> None:
-    """For AnnData inputs, a free first dimension counts the observations of all rows."""
+    """For AnnData inputs, a free first dimension counts the observations."""
     if not vcp_observations or not all(entry.is_anndata for entry in vcp_observations):
         return
     counts = []
@@ -154,7 +154,7 @@ def test_vcp709_one_row_for_each_observation(
 def test_vcp710_prediction_repeats(
     vcp_prediction: Prediction, vcp_repeats: tuple[Reply, Reply]
 ) -> None:
-    """The same input gives the same output: again, after other params, in another process."""
+    """The same input gives the same output within tolerance."""
     again, elsewhere = vcp_repeats
     told = "again, after a call with other params" if turned(again) else "a second time"
     for reply, when in ((again, told), (elsewhere, "in another process")):

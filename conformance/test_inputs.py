@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
-from pytest_vcp.rulebook.violations import Unverified, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Unverified, Violation
+from pytest_vcp.rules.registry import rule
 
 
 @rule("VCP715")
@@ -29,7 +29,7 @@ def test_vcp715_bad_inputs_are_refused(vcp_refusals: Reply) -> None:
 
 @rule("VCP717")
 def test_vcp717_observations_are_independent(vcp_halved: Reply | None) -> None:
-    """Dropping half of the observations changes the output of no other."""
+    """The output for an observation does not depend on the others in the input."""
     if vcp_halved is None:
         return
     found = answer(vcp_halved, "a prediction on half of the observations")
@@ -46,7 +46,7 @@ def test_vcp717_observations_are_independent(vcp_halved: Reply | None) -> None:
 
 @rule("VCP719")
 def test_vcp719_unknown_features_are_refused(vcp_unknown_features: Reply | None) -> None:
-    """An AnnData input none of whose features the model knows is refused."""
+    """An AnnData input with no feature that the model knows is refused."""
     if vcp_unknown_features is None:
         return
     found = answer(vcp_unknown_features, "an error for features that the model does not know")

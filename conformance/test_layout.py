@@ -6,9 +6,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others, did_you_mean, listed
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others, did_you_mean, listed
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.artifact_use import artifact_reads, swapped
 from pytest_vcp.source.methods import Method
@@ -53,7 +53,9 @@ _JSON_KINDS = {
 
 @rule("VCP101")
 def test_vcp101_the_directory_holds_what_the_packager_looks_for(vcp_package: ModelPackage) -> None:
-    """model_code/, model_data/, model_spec.py, requirements.in and requirements.txt are there."""
+    """The package directory contains model_code/, model_data/, model_spec.py, requirements.in
+    and requirements.txt.
+    """
     if vcp_package.missing:
         first = vcp_package.missing[0]
         found = f"{first.found} instead" if first.found else f"no {first.name}"
@@ -95,7 +97,7 @@ def test_vcp102_every_module_parses(vcp_package: ModelPackage) -> None:
 def test_vcp103_the_model_class_is_found(
     vcp_settings: Settings, vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
-    """The module that --vcp-model-class names holds the class, defined there or re-exported."""
+    """The module that --vcp-model-class names defines or re-exports the model class."""
     require_parsed(vcp_package)
     if not vcp_settings.model_class.module:
         raise Blocked("VCP109")
@@ -127,7 +129,7 @@ def test_vcp104_mlflow_can_call_the_finished_wrapper(
 def test_vcp105_every_artifact_lies_in_model_data(
     vcp_package: ModelPackage, vcp_sources: tuple[ArtifactSource, ...]
 ) -> None:
-    """Each artifact is a relative path in model_data/ that exists and does not lead outside."""
+    """Every artifact is a relative path in model_data/ that exists and does not lead outside."""
     require_data(vcp_package)
     outside = [source for source in vcp_sources if not source.lies_inside]
     if outside:
@@ -138,7 +140,7 @@ def test_vcp105_every_artifact_lies_in_model_data(
 def test_vcp106_every_artifact_holds_weights(
     vcp_package: ModelPackage, vcp_sources: tuple[ArtifactSource, ...]
 ) -> None:
-    """No artifact holds a pointer file, a Git LFS pointer, or nothing at all."""
+    """Every artifact contains weights, and no pointer to them."""
     require_data(vcp_package)
     found = [stand_in for source in vcp_sources for stand_in in source.stand_ins]
     if found:
@@ -172,7 +174,7 @@ def test_vcp108_the_model_config_is_one_object(
 def test_vcp115_no_two_artifacts_share_a_base_name(
     vcp_sources: tuple[ArtifactSource, ...],
 ) -> None:
-    """No two artifacts of different content share a base name, under which MLflow copies them."""
+    """No two artifacts of different content share a base name."""
     seen: dict[str, ArtifactSource] = {}
     for source in vcp_sources:
         if source.misnamed is not None:  # VCP105 has to say so
@@ -191,7 +193,7 @@ def test_vcp115_no_two_artifacts_share_a_base_name(
 def test_vcp117_every_artifact_that_is_read_is_given(
     vcp_settings: Settings, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
-    """At least one artifact is given, and one under each name that load_context always reads."""
+    """At least one artifact is given, and one under each name that load_context reads."""
     if not vcp_settings.model_class.module:  # What the metadata file says can't be used.
         raise Blocked("VCP109")
     given = [name for name, _ in vcp_settings.artifacts]
@@ -228,7 +230,7 @@ def test_vcp117_every_artifact_that_is_read_is_given(
 def test_vcp118_the_class_needs_no_arguments(
     vcp_package: ModelPackage, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
-    """The constructor of the model class requires no argument."""
+    """The model class can be called without arguments."""
     require_parsed(vcp_package)
     if isinstance(vcp_wrapper, NotFound):
         raise Blocked("VCP103")
@@ -249,7 +251,7 @@ def test_vcp118_the_class_needs_no_arguments(
 def test_vcp119_no_artifact_path_is_part_of_a_uri(
     vcp_sources: tuple[ArtifactSource, ...],
 ) -> None:
-    """No path of an artifact holds a percent sign and two digits, or another sign of a URI."""
+    """No artifact path contains what MLflow reads as part of a URI."""
     for source in vcp_sources:
         found = _OF_A_URI.search(source.declared)
         if source.misnamed is None and found:

@@ -9,15 +9,15 @@ from typing import Any
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.evaluation.spec import ModelSpec
-from pytest_vcp.rulebook.violations import Blocked, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Violation
+from pytest_vcp.rules.registry import rule
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 
 
 @rule("VCP711")
 def test_vcp711_no_params_means_the_defaults(vcp_params_effect: Reply, vcp_spec: ModelSpec) -> None:
-    """Without params, the model predicts as with every param at its declared default."""
+    """Without params, the model predicts as with the declared defaults."""
     found = _taken(vcp_params_effect)
     if found["refused"]:
         raise Blocked("VCP712")
@@ -32,7 +32,7 @@ def test_vcp711_no_params_means_the_defaults(vcp_params_effect: Reply, vcp_spec:
 
 @rule("VCP712")
 def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Reply) -> None:
-    """Every declared param is taken at its default, and a value of another type is refused."""
+    """Every declared param is accepted at its default, and a value of another type is refused."""
     found = answer(vcp_params_effect, "params at their defaults are taken")
     if found["refused"]:
         refused = found["refused"]
@@ -51,7 +51,7 @@ def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Reply) -> None:
 
 @rule("VCP713")
 def test_vcp713_batches_change_nothing(vcp_other_batches: Reply) -> None:
-    """Where batch_size is declared, another one gives the same output within tolerance."""
+    """Another batch_size gives the same output within tolerance."""
     found = answer(vcp_other_batches, "a prediction in other batches")
     expected = f"the same output with batch_size={found['size']}"
     if found["problem"]:
@@ -72,7 +72,7 @@ def test_vcp713_batches_change_nothing(vcp_other_batches: Reply) -> None:
 def test_vcp718_params_reach_the_model(
     vcp_params_effect: Reply, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
-    """Where params are declared, predict takes them, and does something with them."""
+    """A value given for a declared param reaches the model."""
     found = _taken(vcp_params_effect)
     if not found["declared"]:
         return

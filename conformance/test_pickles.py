@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pytest_vcp.artifact.artifact import ModelArtifact, local_path
 from pytest_vcp.artifact.pickles import SMALL_BYTES, PickleFacts, WeightPickle
-from pytest_vcp.rulebook.violations import Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
 
 # What of an artifact MLflow unpickles, and with what.
@@ -17,7 +17,7 @@ LOADED = ("python_model.pkl", "mlflow.pyfunc.model")
 def test_vcp608_pickle_holds_code_by_reference(
     vcp_artifact: ModelArtifact, vcp_pickle: PickleFacts, vcp_settings: Settings
 ) -> None:
-    """The pickled wrapper refers to its code, and holds neither weights nor paths.
+    """The pickled wrapper refers to its code, and contains neither weights nor paths.
 
     What a finished artifact holds besides its code is only advised: MLflow runs load_context on
     what it pickles, unless it is kept from that.

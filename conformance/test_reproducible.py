@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pytest_vcp.artifact.pickles import PickleFacts
 from pytest_vcp.evaluation.prediction import Repackaging
-from pytest_vcp.rulebook.violations import Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 
 
 @rule("VCP611")
 def test_vcp611_packaging_can_be_repeated(
     vcp_repackaging: Repackaging, vcp_pickle: PickleFacts
 ) -> None:
-    """Packaging twice gives the same files, but for names and times that MLflow chooses."""
+    """Packaging twice gives the same artifact, time stamps and ids aside."""
     expected = "the same files from packaging the same package twice"
     in_constructor = "keep times, random values and counters off self; set them in load_context"
     second = vcp_repackaging

@@ -11,9 +11,9 @@ from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, PINNED, Lock, RequirementLine
 from pytest_vcp.requirements.markers import applies, target_environment, usual_environments
 from pytest_vcp.requirements.options import options_of
-from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.util.urls import has_secret_url
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LOCK_AGAIN = "lock again: pytest --vcp-lock"
 
 @rule("VCP201")
 def test_vcp201_the_platform_section_is_intact(vcp_settings: Settings, vcp_lock: Lock) -> None:
-    """requirements.in holds the platform's requirements, unchanged and uncontradicted."""
+    """requirements.in contains the platform's requirements, unchanged and uncontradicted."""
     _require(vcp_lock, DECLARED)
     for wanted in vcp_settings.policy.pinned_requirements:
         requirement = Requirement(wanted)
@@ -44,7 +44,7 @@ def test_vcp201_the_platform_section_is_intact(vcp_settings: Settings, vcp_lock:
 
 @rule("VCP202")
 def test_vcp202_every_requirement_is_an_exact_pin(vcp_lock: Lock) -> None:
-    """Every requirement of requirements.txt is an exact == pin."""
+    """Every requirement in requirements.txt is an exact == pin."""
     _require(vcp_lock, PINNED)
     loose = [
         line
@@ -77,7 +77,7 @@ def test_vcp203_another_machine_can_fetch_everything(vcp_lock: Lock) -> None:
 
 @rule("VCP204")
 def test_vcp204_local_versions_come_with_their_index(vcp_lock: Lock) -> None:
-    """A file that asks for a local version (+cu118, +cpu) names an index that can serve it."""
+    """A local version such as +cu118 comes with the index that serves it."""
     _require(vcp_lock, PINNED)
     for lines in (vcp_lock.pinned, vcp_lock.declared):
         options = [option for line in lines for option in options_of(line)]
@@ -98,7 +98,7 @@ def test_vcp204_local_versions_come_with_their_index(vcp_lock: Lock) -> None:
 
 @rule("VCP205")
 def test_vcp205_no_distribution_is_pinned_twice(vcp_settings: Settings, vcp_lock: Lock) -> None:
-    """No distribution is pinned by two lines that apply at once, however its name is spelt."""
+    """No distribution is pinned by two lines that apply at once."""
     _require(vcp_lock, PINNED)
     seen: dict[str, list[RequirementLine]] = {}
     for line in vcp_lock.pinned:
@@ -117,7 +117,7 @@ def test_vcp205_no_distribution_is_pinned_twice(vcp_settings: Settings, vcp_lock
 
 @rule("VCP206")
 def test_vcp206_every_requirement_is_met_by_its_pin(vcp_settings: Settings, vcp_lock: Lock) -> None:
-    """Each requirement of requirements.in is met by its pin in requirements.txt."""
+    """Every requirement of requirements.in is met by its pin in requirements.txt."""
     _require(vcp_lock, DECLARED)
     _require(vcp_lock, PINNED)
     environment = target_environment(vcp_settings.target_python)
@@ -142,7 +142,7 @@ def test_vcp206_every_requirement_is_met_by_its_pin(vcp_settings: Settings, vcp_
 
 @rule("VCP211")
 def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
-    """No option changes what pip installs for the same pins, and no line holds credentials."""
+    """No option changes what pip installs, and no line contains credentials."""
     _require(vcp_lock, PINNED)
     lines = (*vcp_lock.pinned, *vcp_lock.declared)
     revealing = [line for line in lines if has_secret_url(line.text)]
@@ -171,7 +171,7 @@ def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
 
 @rule("VCP214")
 def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
-    """Either every requirement of requirements.txt has a hash, or none has."""
+    """Either every line of requirements.txt has hashes, or none has."""
     _require(vcp_lock, PINNED)
     lines = [line for line in vcp_lock.pinned if line.kind in ("requirement", "url", "vcs")]
     # A hash within a URL is checked, but it does not make pip ask for others.
@@ -184,7 +184,7 @@ def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
 
 @rule("VCP215")
 def test_vcp215_pins_work_with_the_platforms_mlflow(vcp_settings: Settings, vcp_lock: Lock) -> None:
-    """Nothing is pinned with which something of the platform's MLflow is known to fail."""
+    """What is pinned works with all parts of the platform's MLflow."""
     _require(vcp_lock, PINNED)
     for version in {str(line.exact_version) for line in vcp_lock.pinned_as("mlflow")}:
         for companion, part in vcp_settings.policy.companions.get(version, {}).items():
@@ -202,7 +202,7 @@ def test_vcp215_pins_work_with_the_platforms_mlflow(vcp_settings: Settings, vcp_
 
 @rule("VCP216")
 def test_vcp216_each_distribution_has_one_line(vcp_settings: Settings, vcp_lock: Lock) -> None:
-    """No distribution has a second line with other markers, which MLflow would merge into one."""
+    """No distribution has a second line with other markers."""
     _require(vcp_lock, PINNED)
     seen: dict[str, RequirementLine] = {}
     for line in vcp_lock.pinned:

@@ -14,9 +14,9 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.other_pythons import OtherPython, admits
 from pytest_vcp.environment.resolution import applying, everything_needed, pins_by_name, unmet
 from pytest_vcp.requirements.lock import DECLARED, Lock, RequirementLine
-from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.values import nearest
 from pytest_vcp.source.imported import Imported
 
@@ -40,7 +40,7 @@ def test_vcp207_every_pin_admits_the_python(
     vcp_other_pythons: tuple[OtherPython, ...],
     vcp_settings: Settings,
 ) -> None:
-    """The Requires-Python of each pin, upper bound included, admits the target Python.
+    """The Requires-Python of every pin, upper bound included, admits the target Python.
 
     So it does each further Python that the policy names.
     """
@@ -68,10 +68,10 @@ def test_vcp209_everything_needed_is_pinned(
     vcp_lock: Lock,
     vcp_other_pythons: tuple[OtherPython, ...],
 ) -> None:
-    """Each distribution that a pin needs here, extras and markers counted, is pinned as well.
+    """Everything that a pinned requirement needs is pinned as well.
 
-    So it is on each further Python that the policy names, in a version that serves there. What
-    pip-compile leaves out by default is only advised.
+    So it is on each further Python that the policy names, in a version that serves there. What pip-
+    compile leaves out by default is only advised.
     """
     needed = everything_needed(vcp_pins, vcp_whole_environment)
     missing = sorted(name for name in needed if name not in vcp_pins)
@@ -98,7 +98,7 @@ def _no_pin(missing: Sequence[str], needed: Mapping[str, str], pins: Pins) -> Vi
 def test_vcp210_nothing_is_pinned_without_need(
     vcp_whole_environment: Environment, vcp_pins: Pins, vcp_lock: Lock
 ) -> None:
-    """Each pin that applies here is declared in requirements.in, or needed by what is."""
+    """Every pin is declared in requirements.in, or needed by what is."""
     if not vcp_lock.declared_in_view:
         raise Unverified(f"{DECLARED} is not part of an artifact")
     declared = applying(vcp_lock.declared, vcp_whole_environment)
@@ -121,7 +121,7 @@ def test_vcp210_nothing_is_pinned_without_need(
 def test_vcp212_no_pinned_release_was_yanked(
     vcp_choices: tuple[Chosen, ...], vcp_pins: Pins
 ) -> None:
-    """No index said of a release that pip installed that its maintainers had withdrawn it."""
+    """No pinned release was yanked."""
     yanked = [entry for entry in vcp_choices if entry.yanked]
     if yanked:
         first = yanked[0]
@@ -141,7 +141,7 @@ def test_vcp213_every_import_is_provided_by_a_pin(
     vcp_pins: Pins,
     vcp_imported: tuple[Imported, ...],
 ) -> None:
-    """A pin provides each module that model_code and model_spec.py import from elsewhere."""
+    """A pin provides each third-party module that model_code and model_spec.py import."""
     modules = vcp_whole_environment.modules
     wrong = []
     for entry in vcp_imported:

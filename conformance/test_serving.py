@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
-from pytest_vcp.rulebook.violations import Unverified, Violation
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Unverified, Violation
+from pytest_vcp.rules.registry import rule
 
 
 @rule("VCP801")
@@ -23,7 +23,7 @@ def test_vcp801_serving_example_is_accepted(vcp_serving: Reply) -> None:
 
 @rule("VCP802")
 def test_vcp802_predictions_travel_as_json(vcp_json: Reply) -> None:
-    """The prediction as JSON is strict JSON and equals the array within float tolerance."""
+    """Predictions are strict JSON and equal the array within float tolerance."""
     expected = '{"predictions": ...} in strict JSON, equal to the array'
     problem = answer(vcp_json, expected)["problem"]
     if problem:
@@ -50,7 +50,7 @@ def test_vcp806_nothing_is_printed(vcp_printed: tuple[str, ...]) -> None:
 def test_vcp808_the_platforms_packager_can_save_it(
     vcp_without_arguments: str | None, vcp_pickled: Reply
 ) -> None:
-    """The class can be called without its config, and the loaded object can be pickled."""
+    """The platform's own packager can save the model too."""
     if vcp_without_arguments is not None:
         raise Violation(
             expected="a class that can be called without arguments",

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.evaluation.spec import Description, Field, ModelSpec, Signature, uri_column
-from pytest_vcp.rulebook.violations import Blocked, Location, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Location, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
 
 
 @rule("VCP401")
 def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> None:
-    """MODEL_SIGNATURE is a ModelSignature that declares inputs and outputs."""
+    """MODEL_SIGNATURE is a ModelSignature with inputs and outputs."""
     expected = "MODEL_SIGNATURE, an mlflow.models.ModelSignature with inputs and outputs"
     spec, failure = vcp_description.spec, vcp_description.failure
     if spec is None:
@@ -44,7 +44,7 @@ def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> 
 
 @rule("VCP402")
 def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settings) -> None:
-    """The first input is a required string column with the name that the platform uses."""
+    """The first input is a required string column named input_uri."""
     signature = declared(vcp_spec)
     first = signature.inputs[0]
     column = vcp_settings.policy.input_column
@@ -59,7 +59,7 @@ def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settin
 
 @rule("VCP403")
 def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
-    """Every further input is a column with a name, and no name occurs twice."""
+    """Every further input is a named column, and no name occurs twice."""
     signature = declared(vcp_spec)
     for position, entry in enumerate(signature.inputs[1:], start=2):
         if entry.is_tensor or not entry.name:
@@ -80,7 +80,7 @@ def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
 
 @rule("VCP404")
 def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
-    """Every output is a TensorSpec; several have names, each its own."""
+    """There is at least one output, each is a TensorSpec, and several have distinct names."""
     signature = declared(vcp_spec)
     for entry in signature.outputs:
         if not entry.is_tensor:
@@ -105,7 +105,7 @@ def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
 
 @rule("VCP405")
 def test_vcp405_shapes_describe_arrays(vcp_spec: ModelSpec) -> None:
-    """Every output shape has rank 1 or more; its dimensions are positive integers or -1."""
+    """Every output shape has rank 1 or more, and dimensions that are positive or -1."""
     signature = declared(vcp_spec)
     for entry in signature.outputs:
         shape = entry.shape
@@ -138,7 +138,7 @@ def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
 
 @rule("VCP407")
 def test_vcp407_params_and_columns_have_different_names(vcp_spec: ModelSpec) -> None:
-    """No param bears the name of an input column."""
+    """No param has the name of an input column."""
     signature = declared(vcp_spec)
     columns = {entry.name for entry in signature.inputs}
     both = [param.name for param in signature.params if param.name in columns]
@@ -168,7 +168,7 @@ def test_vcp408_signature_survives_json(vcp_spec: ModelSpec) -> None:
 def test_vcp409_artifact_carries_the_signature(
     vcp_source_spec: ModelSpec, vcp_artifact: ModelArtifact
 ) -> None:
-    """The saved MLmodel carries exactly the signature that model_spec.py declares."""
+    """The saved MLmodel contains exactly the declared signature."""
     signature = declared(vcp_source_spec)
     saved = vcp_artifact.signature
     for part, wanted in (signature.document or {}).items():
@@ -183,7 +183,7 @@ def test_vcp409_artifact_carries_the_signature(
 
 @rule("VCP410")
 def test_vcp410_output_dtypes_travel_as_json(vcp_spec: ModelSpec) -> None:
-    """Arrays of every declared output dtype come back from JSON as they were."""
+    """Arrays of every declared output dtype survive JSON."""
     signature = declared(vcp_spec)
     for entry in signature.outputs:
         if entry.json_problem:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
-from pytest_vcp.rulebook.wording import and_others
-from pytest_vcp.rules import rule
+from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
+from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.values import nearest
 from pytest_vcp.source.author_paths import AuthorPath
 from pytest_vcp.source.code_files import NoCode
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def test_vcp110_no_path_of_the_authors_machine(
     vcp_package: ModelPackage, vcp_author_paths: tuple[AuthorPath, ...]
 ) -> None:
-    """No text in the code is a path below somebody's home directory, or on a drive of theirs."""
+    """The code contains no path of the author's machine."""
     require_parsed(vcp_package)
     if vcp_author_paths:
         first = vcp_author_paths[0]
@@ -57,7 +57,7 @@ def test_vcp111_no_device_is_hard_coded(
 
 @rule("VCP112")
 def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> None:
-    """No module beside model_code has the name of one of Python's, or of a pinned distribution."""
+    """No module beside model_code has the name of one of Python's or of a pinned distribution."""
     if vcp_shadows:
         first = vcp_shadows[0]
         raise Violation(
@@ -72,7 +72,7 @@ def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> No
 def test_vcp113_model_code_holds_code(
     vcp_settings: Settings, vcp_package: ModelPackage, vcp_no_code: tuple[NoCode, ...]
 ) -> None:
-    """No file in model_code is binary, of weights, or larger than code is."""
+    """model_code contains code, and no weights."""
     require_code(vcp_package)
     if vcp_no_code:
         first = vcp_no_code[0]
@@ -87,7 +87,7 @@ def test_vcp113_model_code_holds_code(
 
 @rule("VCP114")
 def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
-    """No token, key or password stands in what would be packaged."""
+    """What would be packaged contains no credentials."""
     if vcp_credentials.found:
         first = vcp_credentials.found[0]
         raise Violation(
@@ -108,7 +108,7 @@ def test_vcp116_every_config_key_is_read(
     vcp_wrapper: WrapperFacts | NotFound,
     vcp_config_use: ConfigUse,
 ) -> None:
-    """Every key of the model config stands somewhere in model_code."""
+    """Every key of the model config is read in model_code."""
     require_parsed(vcp_package)
     if isinstance(vcp_wrapper, NotFound):
         raise Blocked("VCP103")

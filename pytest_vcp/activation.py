@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from pytest_vcp import session, suite
+from pytest_vcp import session
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
 from pytest_vcp.evaluation.finished import on_its_python
@@ -19,6 +19,7 @@ from pytest_vcp.report.github import GitHubReport, is_asked_for
 from pytest_vcp.report.recorder import Recorder, ShortReports
 from pytest_vcp.report.terminal import TerminalReport
 from pytest_vcp.report.xdist import Distribution
+from pytest_vcp.rules import suite
 from pytest_vcp.run import LAUNCHER, RUN, Run
 from pytest_vcp.settings.resolved import Settings, resolve
 from pytest_vcp.settings.values import refusal

@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
-from pytest_vcp.rules import BY_ID, RULES, STAGES, Level, Stage
-from pytest_vcp.suite import judges
+from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules.registry import BY_ID, RULES, STAGES, Level, Stage
+from pytest_vcp.rules.suite import judges
 
 if TYPE_CHECKING:
     from pytest_vcp.facts.files import FileFacts

@@ -20,7 +20,7 @@ from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
 from pytest_vcp.requirements.lock import Lock, read_lock
-from pytest_vcp.rules import ARTIFACT_STAGES, STAGES
+from pytest_vcp.rules.registry import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.imported import imported_by
 from pytest_vcp.source.package import ModelPackage, read_package

@@ -18,10 +18,10 @@ from pytest_vcp.evaluation.model import LoadedModel
 from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.facts.fact import names_of_facts
 from pytest_vcp.facts.variant import Facts
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
+from pytest_vcp.rules.suite import rule_of
 from pytest_vcp.run import RUN, Run
 from pytest_vcp.source.package import ModelPackage
-from pytest_vcp.suite import rule_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

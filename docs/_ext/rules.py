@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from pytest_vcp import rules
-from pytest_vcp.rules import BY_ID, RULES, Rule
+from pytest_vcp.rules.registry import BY_ID, RULES, SECTIONS, Rule
 from pytest_vcp.settings.policy import load_policy
 
 _level_of = load_policy().level_of
@@ -16,7 +15,8 @@ def part() -> Iterator[str]:
     """A table for each section, and the pages of its rules below this one."""
     for section, found in groupby(RULES, lambda rule: rule.id[:4]):
         within = list(found)
-        yield f"\n## {_titles()[section]}\n"
+        number = section.removeprefix("VCP")
+        yield f"\n## {number}xx {SECTIONS[number].capitalize()}\n"
         yield "| rule | what must hold | level | stage |"
         yield "|---|---|---|---|"
         for rule in within:
@@ -40,13 +40,3 @@ def _line(rule: Rule) -> str:
     scope = "for each variant" if rule.scope == "variant" else "once for the package"
     stage = f"[{rule.stage}](../stages.md#{rule.stage})"
     return f"*{level.capitalize()}. Judged {scope}, in the stage* {stage}.\n"
-
-
-def _titles() -> dict[str, str]:
-    """ "VCP1" and "Layout": the section of each module of the rulebook, by its own first line."""
-    found = {}
-    for name, module in vars(rules).items():
-        if module.__doc__ and (of := getattr(module, "RULES", ())):
-            number = module.__doc__.split(":")[0].removeprefix("Section ")
-            found[of[0].id[:4]] = f"{number}xx {name.capitalize()}"
-    return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_vcp.artifact.publishing import publish, undo
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util import files
 
 _LOCK = "owner.lock"

@@ -14,7 +14,7 @@ from pytest_vcp.environment.pruning import Entry, Removed
 from pytest_vcp.options import CACHE
 from pytest_vcp.report.outcomes import ERROR_EXIT
 from pytest_vcp.report.terminal import format_age, format_count, format_size, summarize_entries
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.resolved import cache_dir, policy
 from pytest_vcp.settings.values import Given, choice

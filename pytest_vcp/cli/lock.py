@@ -15,7 +15,7 @@ from pytest_vcp.locking.make import Locked, make_lock
 from pytest_vcp.locking.settings import LockSettings, resolve_lock
 from pytest_vcp.report.outcomes import ERROR_EXIT, NONCONFORMANT_EXIT
 from pytest_vcp.requirements.lock import DECLARED, PINNED
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util.progress import Progress
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_vcp.options import RULES_FLAG
-from pytest_vcp.rules import BY_ID, RULES, STAGES
+from pytest_vcp.rules.registry import BY_ID, RULES, STAGES
+from pytest_vcp.rules.suite import page
 from pytest_vcp.settings.policy import load_policy
 from pytest_vcp.settings.values import nearest
-from pytest_vcp.suite import page
 
 _INTRODUCTION = f"""\
 # The rules
@@ -28,7 +28,7 @@ A required rule that fails in one stage leaves the rules of later stages unjudge
 Each id leads to the page of its rule: what must hold, why, how it shows itself on the hub, how to
 fix it.
 
-This table is made from `pytest_vcp/rulebook/`:
+This table is made from `pytest_vcp/rules/registry.py`:
 `python -m pytest_vcp.cli.rules > docs/rules.md`.
 """
 

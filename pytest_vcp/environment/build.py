@@ -40,7 +40,7 @@ from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.space import require_space
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util import files
 from pytest_vcp.util.files import disk_usage, remove

@@ -32,7 +32,7 @@ from pathlib import Path
 from pytest_vcp.environment import conda
 from pytest_vcp.environment.cache_entry import Slot
 from pytest_vcp.environment.interpreters import Interpreter
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util import files
 from pytest_vcp.util.files import remove
 

@@ -19,7 +19,7 @@ from pytest_vcp.environment.installer import pip_environ, second_look
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 CHANNEL = "conda-forge"
 # The pip whose sentences `pip_messages` knows.

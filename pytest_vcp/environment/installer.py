@@ -16,7 +16,7 @@ from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import News, Progress
 from pytest_vcp.requirements.lock import RequirementLine
 from pytest_vcp.requirements.options import options_of
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 # Where distributions come from and how they are reached. Every other setting of the user's pip
 # is left out, because it could change what is installed (no-deps, pre, constraint), how

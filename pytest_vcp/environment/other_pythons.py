@@ -34,7 +34,7 @@ from pytest_vcp.environment.pip_messages import BuildFailure, Refused, same_vers
 from pytest_vcp.environment.resolution import applying
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import Lock, RequirementLine
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util.files import write_atomic
 
 # "3.12" means its latest release: distributions ask for a micro version as the least, such as

@@ -15,7 +15,7 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.pip_messages import yank_reasons
 from pytest_vcp.requirements.lock import Lock, RequirementLine
 from pytest_vcp.requirements.markers import applies
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 
 _INSTALLABLE = ("requirement", "vcs", "url", "path", "editable")
 

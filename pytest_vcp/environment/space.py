@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 # An environment with MLflow takes some 700 MB; with less than this, not even pip gets to work.
 _LEAST_BYTES = 100_000_000

@@ -22,7 +22,7 @@ from pytest_vcp.evaluation.relaxation import Requirements
 from pytest_vcp.evaluation.requests import RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.util.files import file_states

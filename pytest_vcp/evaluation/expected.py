@@ -21,7 +21,7 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.evaluation.spec import Signature
-from pytest_vcp.rulebook.violations import ToolError, Unverified
+from pytest_vcp.rules.outcomes import ToolError, Unverified
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.metadata import read_metadata
 from pytest_vcp.source.packager_arguments import VariantArguments

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_vcp.evaluation.prediction import Observations, Reply
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 
 @dataclass(frozen=True)

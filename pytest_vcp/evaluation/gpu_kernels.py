@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_vcp.rulebook.violations import Location, Unverified
+from pytest_vcp.rules.outcomes import Location, Unverified
 
 Capability = tuple[int, int]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vcp.evaluation import nvml
 from pytest_vcp.evaluation.prediction import DeviceUse, Reply
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 from pytest_vcp.util import processes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pytest_vcp.evaluation.figures import seconds_of
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, read_payload, resolved
 from pytest_vcp.util.progress import Progress

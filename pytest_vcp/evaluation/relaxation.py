@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.worker.failure import WorkerFailure
 
 Condition = Literal["home", "network", "outside"]

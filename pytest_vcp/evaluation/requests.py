@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.rulebook.violations import ToolError, Violation
+from pytest_vcp.rules.outcomes import ToolError, Violation
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Call, Worker, WorkerFailure
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.settings.policy import FULL
 from pytest_vcp.worker.failure import WorkerFailure
 

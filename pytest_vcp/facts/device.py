@@ -12,11 +12,11 @@ from pytest_vcp.evaluation.gpu_kernels import Kernels, Target, read_kernels
 from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held, held_over_passes
 from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.forward import unlike_declared
 from pytest_vcp.facts.serving import ServingFacts
-from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.rules.outcomes import Blocked, Unverified
 from pytest_vcp.settings import devices
 from pytest_vcp.settings.policy import FULL
-from pytest_vcp.suite import unlike_declared
 
 
 class DeviceFacts(ServingFacts):

@@ -14,7 +14,7 @@ from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import FileFacts
 from pytest_vcp.requirements.lock import RequirementLine
-from pytest_vcp.rulebook.violations import ToolError, Unverified
+from pytest_vcp.rules.outcomes import ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
 from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.metadata import says_gpu

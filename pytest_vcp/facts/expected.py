@@ -8,7 +8,7 @@ from pytest_vcp.evaluation import expected
 from pytest_vcp.evaluation.packaging_session import request_as_given
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.forward import ForwardFacts
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 
 # What is told of an output that has another form, or another content each time, comes first.
 _FIRST = ("VCP705", "VCP706", "VCP707", "VCP709", "VCP710")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
-from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
 
 T = TypeVar("T")
 

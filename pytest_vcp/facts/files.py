@@ -9,7 +9,7 @@ from pytest_vcp.artifact.weights import Code, Weights
 from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.requirements.lock import Lock
-from pytest_vcp.rulebook.violations import Blocked, ToolError
+from pytest_vcp.rules.outcomes import Blocked, ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.author_paths import AuthorPath, author_paths

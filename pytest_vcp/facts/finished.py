@@ -14,7 +14,7 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.requirements.lock import Lock, read_artifact_lock
 from pytest_vcp.requirements.markers import target_environment
-from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.rules.outcomes import Blocked, Unverified
 from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.package import read_package
 

@@ -17,12 +17,12 @@ from pytest_vcp.evaluation.prediction import (
     read_prediction,
 )
 from pytest_vcp.evaluation.relaxation import Condition, Requirement, Writing
-from pytest_vcp.evaluation.spec import defaults_of, precision_of
+from pytest_vcp.evaluation.spec import ModelSpec, defaults_of, precision_of
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
-from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
+from pytest_vcp.rules.suite import judges
 from pytest_vcp.settings.policy import FULL
-from pytest_vcp.suite import unlike_declared
 
 
 class ForwardFacts(PackagingFacts):
@@ -225,3 +225,17 @@ class ForwardFacts(PackagingFacts):
     def _want_inference(self) -> None:
         if self.settings.skip_inference:
             raise Unverified("inference was skipped (--vcp-skip-inference)")
+
+
+def unlike_declared(reply: Reply, spec: ModelSpec) -> Violation | None:
+    """What the tests on the kind, shape and dtype of the output say of a forward pass."""
+    tests = judges()
+    try:
+        tests["VCP704"](vcp_first_pass=reply, vcp_spec=spec)
+        assert reply.content is not None
+        prediction = read_prediction(reply.content)
+        for rule in ("VCP705", "VCP706"):
+            tests[rule](vcp_prediction=prediction, vcp_spec=spec)
+    except Violation as problem:
+        return problem
+    return None

@@ -7,7 +7,7 @@ from pytest_vcp.artifact.pickles import PickleFacts, WeightPickle, read_pickle, 
 from pytest_vcp.evaluation.prediction import Packaging, Repackaging, read_repackaging
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.spec import SpecFacts
-from pytest_vcp.rulebook.violations import Blocked
+from pytest_vcp.rules.outcomes import Blocked
 
 
 class PackagingFacts(SpecFacts):

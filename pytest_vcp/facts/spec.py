@@ -19,7 +19,7 @@ from pytest_vcp.evaluation.spec import (
 )
 from pytest_vcp.facts.environment import EnvironmentFacts
 from pytest_vcp.facts.fact import fact
-from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.rules.outcomes import Blocked, Unverified
 from pytest_vcp.source.payload import read_payload
 
 

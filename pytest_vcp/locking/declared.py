@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, RequirementLine, parse_lines, read_text
 from pytest_vcp.requirements.markers import applies, target_environment
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.settings.policy import Policy
 from pytest_vcp.util.urls import has_secret_url
 

@@ -31,7 +31,7 @@ from pytest_vcp.requirements.lock import (
 )
 from pytest_vcp.requirements.markers import applies, target_environment
 from pytest_vcp.requirements.options import options_of
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util.files import write_atomic
 
 _REMEDIES = {

@@ -30,7 +30,7 @@ from pytest_vcp.environment.installer import pip_environ
 from pytest_vcp.mlflow_cli import process, pyenv
 from pytest_vcp.mlflow_cli.context import CommandPlace
 from pytest_vcp.mlflow_cli.process import Running
-from pytest_vcp.rulebook.violations import Location, ToolError, Unverified
+from pytest_vcp.rules.outcomes import Location, ToolError, Unverified
 from pytest_vcp.util import yaml_text
 from pytest_vcp.util.files import write_atomic
 

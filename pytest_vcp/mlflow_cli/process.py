@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import Location, ToolError
+from pytest_vcp.rules.outcomes import Location, ToolError
 from pytest_vcp.util import processes
 from pytest_vcp.worker.conditions import TEMPORARY
 from pytest_vcp.worker.server import alone

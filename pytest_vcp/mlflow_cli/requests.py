@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vcp.mlflow_cli.serve import Answer, Server
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.payload import Payload, with_input
 
 CONCURRENT = 8

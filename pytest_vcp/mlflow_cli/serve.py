@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pytest_vcp.mlflow_cli import process
 from pytest_vcp.mlflow_cli.context import CommandPlace
 from pytest_vcp.mlflow_cli.process import Running
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05

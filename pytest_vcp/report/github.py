@@ -19,7 +19,7 @@ from pytest_vcp.report.outcomes import Outcome, Verdict, overall
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import figure_lines
 from pytest_vcp.report.upcoming import foreseen
-from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.rules.registry import BY_ID, RULES
 
 _ACTIONS = "GITHUB_ACTIONS"
 _SUMMARY = "GITHUB_STEP_SUMMARY"

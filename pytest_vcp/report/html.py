@@ -20,8 +20,8 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.evaluation.spec import Field, ModelSpec, Signature
 from pytest_vcp.facts.fact import known
 from pytest_vcp.requirements.lock import Lock, RequirementLine
-from pytest_vcp.rules import BY_ID
-from pytest_vcp.suite import page
+from pytest_vcp.rules.registry import BY_ID
+from pytest_vcp.rules.suite import page
 
 if TYPE_CHECKING:
     from pytest_vcp.run import Run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.environment.cache import normalised
 from pytest_vcp.report.outcomes import Outcome, Verdict, overall
-from pytest_vcp.rules import RULES, Level
+from pytest_vcp.rules.registry import RULES, Level
 from pytest_vcp.util.files import write_atomic
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from pytest_vcp.rules import BY_ID, Stage
-from pytest_vcp.suite import judges, rule_of
+from pytest_vcp.rules.registry import BY_ID, Stage
+from pytest_vcp.rules.suite import judges, rule_of
 
 _PREFIX = "vcp_"
 

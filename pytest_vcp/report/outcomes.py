@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
-from pytest_vcp.rules import BY_ID, RULES, STAGES, Level
+from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules.registry import BY_ID, RULES, STAGES, Level
+from pytest_vcp.rules.suite import page
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.settings.waivers import Waiver
-from pytest_vcp.suite import page
 from pytest_vcp.worker.failure import WorkerFailure
 
 # Why a rule has no outcome in a run that was interrupted, or stopped at its first failure.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.source.payload import inputs
 
 if TYPE_CHECKING:

@@ -39,10 +39,10 @@ from pytest_vcp.report.outcomes import (
     waived,
 )
 from pytest_vcp.report.redaction import Portable
-from pytest_vcp.rulebook.violations import Blocked, ToolError, Unverified, Violation
-from pytest_vcp.rules import BY_ID, RULES, Level
+from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules.registry import BY_ID, RULES, Level
+from pytest_vcp.rules.suite import rule_of
 from pytest_vcp.run import Run
-from pytest_vcp.suite import rule_of
 
 # Stands for the variant of a rule that does not depend on one.
 _PACKAGE = ""
@@ -333,9 +333,9 @@ def map_outcome(
         report.longrepr = "\n".join(told)
 
 
-# ----------------------------------------------------------------------------------------- brief
+# --------------------------------------------------------------------------------- short reports
 #
-# Reports of what is told without a traceback, made without one.
+# Build short test reports without a traceback.
 #
 # pytest formats the traceback of every exception before anyone can say that it is not wanted, and
 # takes longer for it than to judge a rule.

@@ -19,7 +19,7 @@ from pytest_vcp.report.json import count_outcomes
 from pytest_vcp.report.outcomes import Outcome, Verdict
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.upcoming import foreseen
-from pytest_vcp.rules import RULES
+from pytest_vcp.rules.registry import RULES
 from pytest_vcp.settings.resolved import Settings
 
 _UNITS = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))

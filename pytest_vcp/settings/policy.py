@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_vcp.rules import BY_ID, Level
+from pytest_vcp.rules.registry import BY_ID, Level
 from pytest_vcp.settings.values import nearest
 from pytest_vcp.util import yaml_text
 

@@ -12,7 +12,7 @@ import platformdirs
 import pytest
 
 from pytest_vcp.options import RECORD
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from pytest_vcp.settings.devices import read_device
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME, Reader

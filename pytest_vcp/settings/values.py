@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, NoReturn
 import pytest
 
 from pytest_vcp.options import Option
-from pytest_vcp.rulebook.wording import listed
+from pytest_vcp.rules.wording import listed
 
 Source = Literal["option", "ini", "metadata", "default"]
 # Characters of a wrong value that are shown: a path fits, a long JSON need not.

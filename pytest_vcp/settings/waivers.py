@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from pytest_vcp.settings.values import Given, nearest, refusal
 from pytest_vcp.util import yaml_text
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import ModelPackage, SourceModule
 
 # At the start of a text, or of a value within it: `see /home/…` in a message is no path in use.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import CODE, SourceModule
 
 

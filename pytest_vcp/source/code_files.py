@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import CODE, files_below, is_binary
 
 _WEIGHTS = frozenset(

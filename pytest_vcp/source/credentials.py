@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import (
     CODE,
     DATA,

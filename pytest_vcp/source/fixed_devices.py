@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import SourceModule
 
 _DEVICE = re.compile(r"(?:cuda|mps|xpu|/(?:device:)?GPU)(?::\d+)?")

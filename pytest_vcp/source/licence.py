@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import decode
 
 # A folder of whole licence texts, named by their SPDX ids: those are never filled in.

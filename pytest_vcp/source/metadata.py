@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.packager_arguments import NotArguments, VariantArguments, read_arguments
 from pytest_vcp.util import yaml_text
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import Blocked, Location, Unverified
+from pytest_vcp.rules.outcomes import Blocked, Location, Unverified
 
 CODE = "model_code"
 DATA = "model_data"

@@ -17,7 +17,7 @@ from _pytest.terminal import TerminalReporter
 
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import near
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.tracking import Tracking
 from pytest_vcp.tracking.record import experiment_of, record_of
 from pytest_vcp.tracking.store import TrackingStore

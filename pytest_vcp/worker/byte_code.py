@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util.files import write_atomic
 from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 

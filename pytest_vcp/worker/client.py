@@ -20,7 +20,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, final
 
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util import processes
 from pytest_vcp.worker import failure as worker_failure
 from pytest_vcp.worker.conditions import Conditions

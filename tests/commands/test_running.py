@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.mlflow_cli.process import Running
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 Start = Callable[[str], Running]
 CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}]{more})\n"

@@ -18,8 +18,8 @@ from pytest_vcp.evaluation.gpu_memory import (
 )
 from pytest_vcp.evaluation.nvml import Gpu, share_of, visible
 from pytest_vcp.evaluation.prediction import DeviceUse, Reply
-from pytest_vcp.rulebook.violations import Violation
-from pytest_vcp.suite import judges
+from pytest_vcp.rules.outcomes import Violation
+from pytest_vcp.rules.suite import judges
 
 GPUS = tuple(
     Gpu(index, f"GPU number {index}", (9, 0), uuid)

@@ -11,7 +11,7 @@ from fixtures.mutants import Change
 from fixtures.mutants.simulated_gpu import hub_with, kernels
 from fixtures.references import PCA_50, VAE, Reference
 from pytest_vcp.evaluation.gpu_kernels import Capability, Target, read_kernels, serves
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 from tests.gpus import skip_on_another_python
 from tests.runs import run_vcp
 

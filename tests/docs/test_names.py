@@ -16,7 +16,7 @@ from pytest_vcp.options import (
     RECORD,
     RULES_FLAG,
 )
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from tests.docs.pages import DOCS
 
 ROOT = DOCS.parent

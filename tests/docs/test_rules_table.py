@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pytest_vcp.cli.rules import table
-from pytest_vcp.rules import RULES, Rule
+from pytest_vcp.rules.registry import RULES, Rule
 from tests.docs.pages import DOCS
 
 PAGE = DOCS / "rules.md"

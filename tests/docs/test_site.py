@@ -16,7 +16,7 @@ import yaml
 
 from pytest_vcp.options import OPTIONS
 from pytest_vcp.report.outcomes import ERROR_EXIT, NONCONFORMANT_EXIT, UNVERIFIED_EXIT
-from pytest_vcp.rules import RULES, Rule
+from pytest_vcp.rules.registry import RULES, Rule
 from pytest_vcp.settings.policy import SHIPPED
 from tests.docs.pages import DOCS
 from tests.levels import level_of

@@ -19,7 +19,7 @@ import pytest
 from fixtures.environments import environment_of
 from fixtures.mutants.forward import returning
 from fixtures.references import PCA_50
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from tests.downstream.hub import Hub, open_hub
 from tests.runs import environment, run_vcp
 

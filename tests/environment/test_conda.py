@@ -15,7 +15,7 @@ from fixtures.references import PCA_50
 from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
 from pytest_vcp.environment.conda import explain, find_command, progress_of, specification
 from pytest_vcp.environment.resolution import read_pip_report
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from tests.runs import run_vcp
 
 from .conda_stand_in import FAILURE, install

@@ -17,7 +17,7 @@ from pytest_vcp.environment import pruning
 from pytest_vcp.environment.build import EnvironmentRequest, prepare
 from pytest_vcp.environment.interpreters import running
 from pytest_vcp.environment.pruning import clear
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.policy import CacheLimits
 
 from .conftest import Builder, Shelf

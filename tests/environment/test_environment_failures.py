@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 from .conftest import Builder, Shelf
 

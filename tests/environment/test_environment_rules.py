@@ -17,7 +17,7 @@ from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind, Refus
 from pytest_vcp.environment.resolution import applying
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.requirements.lock import Lock, read_lock
-from pytest_vcp.rulebook.violations import Blocked, Location, Unverified, Violation
+from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
 from pytest_vcp.settings.policy import load_policy
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.worker.failure import WorkerFailure

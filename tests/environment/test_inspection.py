@@ -14,7 +14,7 @@ from pytest_vcp.environment.inspection import (
     inspect_installed,
     pip_check,
 )
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pytest_vcp.environment.other_pythons import OtherPython, judge_other_python
 from pytest_vcp.environment.pip_messages import Refused
 from pytest_vcp.environment.resolution import pins_by_name, unmet
 from pytest_vcp.requirements.lock import Lock, read_lock
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 
 from .conftest import Builder, Shelf
 

@@ -13,7 +13,7 @@ import pytest
 from fixtures.environments import environment_of
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from tests.gatekeeper.conftest import Delivery
 from tests.plugin.staged import tree
 

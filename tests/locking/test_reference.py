@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp.requirements.lock import read_lock
-from pytest_vcp.rulebook.violations import Violation
+from pytest_vcp.rules.outcomes import Violation
 from tests.static.judging import StaticSettings, judge, violated
 
 from .conftest import Package, path_with_uv, path_without_uv

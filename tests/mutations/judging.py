@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_vcp.rules import BY_ID, RULES, earlier_stages
+from pytest_vcp.rules.registry import BY_ID, RULES, earlier_stages
 from tests.levels import level_of
 from tests.runs import Run
 

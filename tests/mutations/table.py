@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.mutations import ALL
-from pytest_vcp.rules import RULES
+from pytest_vcp.rules.registry import RULES
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "mutations.md"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutations import ALL, MUTATIONS, ON_A_GPU, reference
-from pytest_vcp import suite
-from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.rules import suite
+from pytest_vcp.rules.registry import BY_ID, RULES
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 

@@ -25,7 +25,7 @@ from fixtures.mutations import (
 )
 from fixtures.references import PACKAGES
 from pytest_vcp.mlflow_cli.commands import SERVER_RULES
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from tests.gpus import skip_on_another_python, skip_without_gpu
 from tests.levels import level_of
 from tests.mutations.judging import RECORDED, assert_rejected, entries

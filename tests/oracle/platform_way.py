@@ -23,7 +23,7 @@ from pytest_vcp.environment import interpreters
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.platform import platform_environment
 from pytest_vcp.mlflow_cli import process, pyenv
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.policy import load_policy
 from tests.warm import runs, session
 

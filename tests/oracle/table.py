@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.mutations import MUTATIONS
-from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.rules.registry import BY_ID, RULES
 from tests.oracle.platform_way import TOLD_AS_ADVICE
 
 ROOT = Path(__file__).parents[2]

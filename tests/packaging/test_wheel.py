@@ -21,7 +21,7 @@ import pytest
 
 from fixtures.references import PCA_50
 from pytest_vcp import __version__
-from pytest_vcp.rules import RULES
+from pytest_vcp.rules.registry import RULES
 from pytest_vcp.util import locks
 from tests.runs import environment
 

@@ -16,7 +16,7 @@ from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.report.attestation import read_statement
 from pytest_vcp.report.outcomes import Outcome, Word
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from tests.plugin.attested import statement_on
 from tests.plugin.conftest import Configure
 from tests.plugin.staged import tree, write_artifact

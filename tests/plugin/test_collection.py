@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.references import PCA_50
-from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.rules.registry import BY_ID, RULES
 from tests.levels import level_of
 from tests.runs import COMMAND_RULES, Run, run_vcp
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.evaluation.spec import PRECISIONS, Param, Signature, defaults_of, precision_of
-from pytest_vcp.rulebook.violations import Location
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.settings.policy import Tolerance, load_policy
 
 

@@ -19,7 +19,7 @@ from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.evaluation.figures import Figures
 from pytest_vcp.report.json import STEPS, write_report
-from pytest_vcp.rules import BY_ID, RULES
+from pytest_vcp.rules.registry import BY_ID, RULES
 from tests.plugin.rights import run_without_root_rights
 from tests.runs import COMMAND_RULES, Run, run_vcp
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.rules import BY_ID
-from pytest_vcp.suite import page
+from pytest_vcp.rules.registry import BY_ID
+from pytest_vcp.rules.suite import page
 from tests.levels import level_of
 from tests.runs import run_vcp
 

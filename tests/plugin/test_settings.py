@@ -10,7 +10,7 @@ import pytest
 
 from pytest_vcp.options import OPTIONS
 from pytest_vcp.report.terminal import header
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from tests.plugin.conftest import CLASS, Configure
 from tests.runs import run_vcp
 

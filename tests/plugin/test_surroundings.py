@@ -13,7 +13,7 @@ import pytest
 import pytest_vcp
 from fixtures.environments import environment_of
 from fixtures.references import PCA_50
-from pytest_vcp import suite
+from pytest_vcp.rules import suite
 from tests.runs import command, environment, run_vcp
 
 # Refuses connections at once: nothing listens on the discard port of this machine.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import replace_text
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 from pytest_vcp.run import RUN
 from pytest_vcp.settings.resolved import Settings
 from tests.runs import run_vcp

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_vcp.report.outcomes import Kind, Outcome, exit_code, judge
-from pytest_vcp.rules import RULES
+from pytest_vcp.rules.registry import RULES
 from pytest_vcp.settings.resolved import Settings
 from tests.plugin.conftest import Configure
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance import test_author, test_layout, test_requirements, test_source
 from pytest_vcp.requirements.lock import read_lock
-from pytest_vcp.rulebook.violations import Blocked, Unverified, Violation
+from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME
 from pytest_vcp.settings.values import Given, ModelClass

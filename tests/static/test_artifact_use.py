@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import append_text
-from pytest_vcp.rulebook.violations import Violation
+from pytest_vcp.rules.outcomes import Violation
 from tests.static.judging import StaticSettings, judge
 from tests.static.written import WRAPPER, violation
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 from pytest_vcp.settings.values import ModelClass
 from pytest_vcp.source.config_use import read_config_use
 from tests.static.judging import StaticSettings, WriteModules, judge

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import append_text
-from pytest_vcp.rulebook.violations import Unverified
+from pytest_vcp.rules.outcomes import Unverified
 from pytest_vcp.source.credentials import read_credentials
 from pytest_vcp.source.package import read_package
 from tests.static.judging import StaticSettings, WriteModules, judge

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.requirements.lock import Lock, read_artifact_lock, read_lock
-from pytest_vcp.rulebook.violations import Blocked, Unverified
+from pytest_vcp.rules.outcomes import Blocked, Unverified
 from tests.static.judging import StaticSettings, judge, rules, violated
 
 HASH = f"sha256:{'0' * 64}"

@@ -12,8 +12,8 @@ import pytest
 
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.variant import Facts
-from pytest_vcp.rules import BY_ID, STAGES
-from pytest_vcp.suite import judges
+from pytest_vcp.rules.registry import BY_ID, STAGES
+from pytest_vcp.rules.suite import judges
 
 _PREFIX = "vcp_"
 

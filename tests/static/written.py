@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pytest_vcp.rulebook.violations import Violation
+from pytest_vcp.rules.outcomes import Violation
 from pytest_vcp.settings.policy import load_policy
 from pytest_vcp.source.package import SourceModule, read_package
 from tests.static.judging import StaticSettings, judge

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_vcp.report.html import rule_page, template
-from pytest_vcp.rules import BY_ID
+from pytest_vcp.rules.registry import BY_ID
 
 template()
 for rule in BY_ID:

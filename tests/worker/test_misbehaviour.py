@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.rulebook.violations import ToolError
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 
 from .conftest import MakeWorker, WriteModel

@@ -1,4 +1,4 @@
-"""What a rule is: what must hold, how binding it is, when and for what it is judged, why."""
+"""What a rule is: what must hold, how binding it is, when and for what it is judged."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ ARTIFACT_STAGES: tuple[Stage, ...] = (
 class Rule:
     """One rule of the standard.
 
-    `title` completes the sentence "in a conforming package ...", `why` says what breaks on the
-    hub or at the consumer's when it does not hold. A rule whose `scope` is the package does not
+    `title` completes the sentence "in a conforming package ..."; why it must hold, its page says.
+    A rule whose `scope` is the package does not
     depend on the variant, and is judged once. One that is judged `on_demand` costs so much time
     that it may be left out: no rule of a later stage asks for it unless the run judges it.
     """
@@ -43,7 +43,6 @@ class Rule:
     id: str
     stage: Stage
     title: str
-    why: str
     level: Level = "required"
     scope: Scope = "package"
     on_demand: bool = False

@@ -10,10 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vcp.evaluation.prediction import Reply, read_prediction
-from pytest_vcp.evaluation.spec import ModelSpec
-from pytest_vcp.rulebook.violations import Violation
-
 # Both lie elsewhere in the source tree; setuptools maps them into the package.
 SUITE = "pytest_vcp.conformance"
 PAGES = "pytest_vcp.rule_pages"
@@ -39,20 +35,6 @@ def judges() -> dict[str, Judge]:
                 if mark.name == "vcp_rule":
                     found[mark.args[0]] = test
     return found
-
-
-def unlike_declared(reply: Reply, spec: ModelSpec) -> Violation | None:
-    """What the tests on the kind, shape and dtype of the output say of a forward pass."""
-    tests = judges()
-    try:
-        tests["VCP704"](vcp_first_pass=reply, vcp_spec=spec)
-        assert reply.content is not None
-        prediction = read_prediction(reply.content)
-        for rule in ("VCP705", "VCP706"):
-            tests[rule](vcp_prediction=prediction, vcp_spec=spec)
-    except Violation as problem:
-        return problem
-    return None
 
 
 def rule_of(item: pytest.Item) -> str | None:

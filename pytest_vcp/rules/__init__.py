@@ -1,0 +1,1 @@
+"""The rules: their registry, what each can say, and where suite and pages lie."""
