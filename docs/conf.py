@@ -14,8 +14,7 @@ release = pytest_vcp.__version__
 html_title = f"pytest-vcp {release}"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docs._ext"]
-# docs/rules.md is the table for those who read the files; on the site it is reference/rules.md.
-exclude_patterns = ["_build", "rules.md"]
+exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
 

@@ -42,4 +42,4 @@ def _fill(_app: Sphinx, docname: str, source: list[str]) -> None:
 
 def _include(_app: Sphinx, _file: Path, _parent: str, content: list[str]) -> None:
     """On the site the table of rules is a page of the reference."""
-    content[0] = content[0].replace("](docs/rules.md)", "](docs/reference/rules.md)")
+    content[0] = content[0].replace("](docs/rules)", "](docs/reference/rules.md)")

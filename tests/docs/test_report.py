@@ -61,7 +61,7 @@ def test_the_page_names_every_field_and_no_other() -> None:
 
 
 def test_the_page_names_every_word_for_a_directory() -> None:
-    source = (FILE.parent / "portable.py").read_text(encoding="utf-8")
+    source = (FILE.parent / "redaction.py").read_text(encoding="utf-8")
     words = set(re.findall(r'"([A-Z]{3,}|~)"', source)) | {"TMP"}
     text = PAGE.read_text(encoding="utf-8").partition("## What is not in it")[2]
     assert set(re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)) == words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from fixtures.mutations import ALL, MUTATIONS, ON_A_GPU, reference
 from pytest_vcp.rules import suite
-from pytest_vcp.rules.registry import BY_ID, RULES
+from pytest_vcp.rules.registry import BY_ID, RULES, SECTIONS, Rule
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -37,26 +38,19 @@ def test_ids_are_unique_and_in_the_order_of_the_catalogue() -> None:
     assert all(re.fullmatch(r"VCP[1-9]\d\d", rule) for rule in ids)
 
 
-# The sections that are complete: their first and last rule, and those that are advice.
-COMPLETE = {
-    "1": (101, 119, {110, 111, 113, 114, 116, 118}),
-    "2": (201, 216, {210, 212, 215}),
-    "4": (401, 411, {411}),
-    "5": (501, 508, {506}),
-    "6": (601, 612, {609, 611}),
-    "7": (701, 721, {708, 713, 716, 717, 719, 720}),
-    "8": (801, 808, {806, 807, 808}),
-    "9": (901, 908, {905, 908}),
-}
+@pytest.mark.parametrize("number", SECTIONS)
+def test_a_section_has_no_gap(number: str) -> None:
+    found = [int(rule.id[3:]) for rule in RULES if rule.id[3] == number]
+    assert found == list(range(found[0], found[0] + len(found)))
+    assert found[0] == int(f"{number}01")
 
 
-@pytest.mark.parametrize("section", COMPLETE)
-def test_a_section_has_all_its_rules_at_their_levels(section: str) -> None:
-    first, last, advice = COMPLETE[section]
-    found = {int(rule.id[3:]): rule.level for rule in RULES if rule.id[3] == section}
-    assert found == {
-        number: "advice" if number in advice else "required" for number in range(first, last + 1)
-    }
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_is_worded_once(rule: Rule) -> None:
+    """The docstring of its test begins with its title."""
+    docstring = inspect.getdoc(suite.judges()[rule.id]) or ""
+    sentence = " ".join(docstring.split("\n\n")[0].split())
+    assert sentence.casefold() == f"{rule.title}.".casefold()
 
 
 def test_every_rule_has_exactly_one_conformance_test() -> None:

@@ -238,14 +238,18 @@ def test_a_page_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
     earlier.parent.mkdir()
     earlier.write_text("of another run", encoding="utf-8")
     (package / "hurry.py").write_text(
-        "from pytest_vcp.report import reports\nreports.PAGE_SECONDS = 0\n", encoding="utf-8"
+        "import time\n"
+        "from pytest_vcp.report import finish, html\n"
+        "finish.PAGE_SECONDS = 0.1\n"
+        "html.render = lambda *_: time.sleep(60)\n",
+        encoding="utf-8",
     )
     run = run_vcp(package, PCA_50.options, "-k", "vcp101", "-p", "hurry")
     assert run.code == 0, run.output
     assert run.outcomes["VCP101"] == "passed"
     (line,) = (line for line in run.output.splitlines() if line.startswith("  report "))
     assert line.endswith(
-        "report.json (./.vcp/report.html: left out, since it takes more than 0 s to write)"
+        "report.json (./.vcp/report.html: left out, since it takes more than 0.1 s to write)"
     )
     assert not earlier.exists()
 
