@@ -10,8 +10,11 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact, local_path
-from pytest_vcp.evaluation.prediction import Packaging
+from pytest_vcp.artifact.artifact import EXAMPLES, ModelArtifact, local_path, stray_links
+from pytest_vcp.artifact.digests import FileDigests
+from pytest_vcp.artifact.pickles import SMALL_BYTES, PickleFacts, WeightPickle
+from pytest_vcp.artifact.weights import Code, Weights
+from pytest_vcp.evaluation.prediction import Packaging, Repackaging
 from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.requirements.lock import Lock, RequirementLine, parse_lines
 from pytest_vcp.requirements.markers import applies
@@ -20,6 +23,7 @@ from pytest_vcp.rules.registry import rule
 from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.worker.client import WorkerFailure
+from pytest_vcp.worker.server.packaging import litter_in
 
 
 @rule("VCP601")
@@ -277,3 +281,218 @@ def nested_texts(place: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for inner in value:
             yield from nested_texts(place, inner)
+
+
+# --------------------------------------------------------------------------------- test contents
+#
+# Section 6: the files in the artifact, weights and code.
+
+
+@rule("VCP604")
+def test_vcp604_weights_are_those_of_the_package(
+    vcp_artifact: ModelArtifact, vcp_weights: Weights, vcp_digests: FileDigests
+) -> None:
+    """The weights in the artifact are those of model_data/, byte for byte."""
+    inside = (file for file in vcp_artifact.files if file.path.startswith("artifacts/"))
+    packaged = {file.path: file for file in inside}
+    for file in vcp_weights.files:
+        where = Location(file.target)
+        found = packaged.pop(file.target, None)
+        if found is None:
+            raise Violation(
+                expected=f"a copy of model_data/ with all its files, {file.source.name} among them",
+                received="no such file in the artifact",
+                remedy="check what model_code does with model_data/ while it is imported",
+                where=where,
+            )
+        if not file.is_unchanged() or found.sha256 != vcp_digests.of(file.source):
+            raise Violation(
+                expected="weights that stay as they were when the run began",
+                received=f"{file.source.name} was written to during the run",
+                remedy="don't write into model_data/ or context.artifacts from model_code",
+                where=where,
+            )
+    for path in packaged:
+        raise Violation(
+            expected="nothing in artifacts/ but what model_data/ holds",
+            received="a file that model_data/ does not have",
+            remedy="don't write into context.artifacts from model_code",
+            where=Location(path),
+        )
+
+
+@rule("VCP605")
+def test_vcp605_code_is_complete_and_clean(
+    vcp_artifact: ModelArtifact, vcp_code: Code | None, vcp_digests: FileDigests
+) -> None:
+    """The artifact contains every file of model_code, and none that tools left behind."""
+    litter = [file.path for file in vcp_artifact.files if litter_in(file.path)]
+    if litter:
+        raise Violation(
+            expected="neither byte-code nor files of version control, desktops or other tools",
+            received=f"{litter_in(litter[0])}{and_others(len(litter))}",
+            remedy="delete it where it comes from: model_data/, or a run that loaded the artifact",
+            where=Location(litter[0]),
+        )
+    if vcp_code is None:
+        raise Unverified("the artifact alone is judged, without its source package")
+    packaged = {file.path: file.sha256 for file in vcp_artifact.files}
+    for file in vcp_code.files:
+        found, kept = packaged.get(file.target), file.is_unchanged()
+        if found is None or not kept or found != vcp_digests.of(file.source):
+            raise Violation(
+                expected=f"model_code as it was when the run began, {file.source.name} included",
+                received="another content" if found else "no such file in the artifact",
+                remedy="check what model_code changes in MLflow or shutil while it is imported"
+                if kept
+                else "let nothing write into model_code while it is imported and packaged",
+                where=Location(file.target),
+            )
+
+
+@rule("VCP607")
+def test_vcp607_links_stay_inside(vcp_artifact: ModelArtifact) -> None:
+    """No symbolic link in the artifact leads out of it, or nowhere."""
+    strays = stray_links(vcp_artifact.path)
+    if strays:
+        raise Violation(
+            expected="files, or relative links to files in the artifact",
+            received=f"a link to {strays[0].target}{and_others(len(strays))}",
+            remedy="put what the link points to in its place, in the package, and package again",
+            where=Location(strays[0].path),
+        )
+
+
+# ---------------------------------------------------------------------------------- test pickles
+#
+# Section 6: the pickles in the artifact, read from the outside; none is loaded.
+
+# What of an artifact MLflow unpickles, and with what.
+LOADED = ("python_model.pkl", "mlflow.pyfunc.model")
+
+
+@rule("VCP608")
+def test_vcp608_pickle_holds_code_by_reference(
+    vcp_artifact: ModelArtifact, vcp_pickle: PickleFacts, vcp_settings: Settings
+) -> None:
+    """The pickled wrapper refers to its code, and contains neither weights nor paths.
+
+    What a finished artifact holds besides its code is only advised: MLflow runs load_context on
+    what it pickles, unless it is kept from that.
+    """
+    loaded = vcp_artifact.flavor.get("python_model"), vcp_artifact.flavor.get("loader_module")
+    if loaded != LOADED:
+        raise Violation(
+            expected=f"MLmodel to have {LOADED[0]} loaded by {LOADED[1]}",
+            received=f"{loaded[0]} loaded by {loaded[1]}",
+            remedy="save an instance of the wrapper class, by mlflow.pyfunc.save_model",
+            where=Location("MLmodel"),
+        )
+    faults = pickle_problem(vcp_pickle)
+    # MLflow loads the weights into what it then pickles: of a finished artifact, that is told.
+    is_alone = vcp_settings.artifact_only is not None
+    problem = faults or held_problem(vcp_pickle, vcp_settings)
+    if problem:
+        received, remedy = problem
+        if is_alone and not faults:
+            remedy = "package it with this plugin: MLflow loads weights into what it pickles"
+        raise Violation(
+            expected="a small pickle that refers to model_code and holds nothing else",
+            received=received,
+            remedy=remedy,
+            where=Location("python_model.pkl"),
+            binds=bool(faults) or not is_alone,
+        )
+
+
+@rule("VCP609")
+def test_vcp609_weights_only_build_data(vcp_weight_pickles: tuple[WeightPickle, ...]) -> None:
+    """No pickle in the weights needs more than tensors, arrays and plain collections."""
+    foreign = [entry for entry in vcp_weight_pickles if entry.foreign]
+    if foreign:
+        first = foreign[0]
+        raise Violation(
+            expected="weights whose pickles build tensors, arrays and plain collections only",
+            received=f"a pickle that needs {first.foreign}{and_others(len(foreign))}",
+            remedy="save arrays and state dicts (safetensors, .npz, torch), not objects",
+            where=Location(first.path),
+        )
+    for entry in vcp_weight_pickles:
+        if entry.unread:
+            raise Unverified(f"{entry.path} can't be followed to its end: {entry.unread}")
+
+
+def pickle_problem(pickle: PickleFacts) -> tuple[str, str] | None:
+    """What the pickled wrapper does or holds that keeps it from being loaded, and the remedy."""
+    if pickle.problem:
+        return pickle.problem, "check what model_code changes in MLflow while it is imported"
+    if pickle.harmful:
+        return (
+            f"a pickle that {pickle.harmful[0]}{and_others(len(pickle.harmful))}",
+            "keep plain values on self; whatever has to run, runs in load_context",
+        )
+    if pickle.by_value:
+        return (
+            f"the code of {told_kind(pickle.by_value[0])}, which other Pythons can't read",
+            "define it at the top of a module in model_code; no lambda or inner function on self",
+        )
+    return None
+
+
+def held_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | None:
+    """What the pickled wrapper holds besides, and how to keep it out."""
+    in_load_context = "load weights in load_context, not in the constructor"
+    if pickle.arrays:
+        library = pickle.arrays[0].partition(".")[0]
+        return f"{pickle.binary_bytes} bytes of arrays ({library})", in_load_context
+    if pickle.binary_bytes > SMALL_BYTES:
+        return f"{pickle.binary_bytes} bytes of binary data", in_load_context
+    if pickle.bytes > settings.policy.pickle_bytes:
+        return f"{pickle.bytes} bytes, more than {settings.policy.pickle_bytes}", in_load_context
+    for text in pickle.texts:
+        if path := local_path(text, settings.pkg_dir):
+            return f"the path {path}", "take paths from context.artifacts, in load_context"
+    return None
+
+
+def told_kind(maker: str) -> str:
+    """What cloudpickle's function of this name makes anew from the code in the pickle."""
+    return "a function, perhaps a lambda" if maker.endswith("_make_function") else "a class"
+
+
+# ----------------------------------------------------------------------------- test reproducible
+#
+# Section 6: the same package gives the same artifact.
+
+
+@rule("VCP611")
+def test_vcp611_packaging_can_be_repeated(
+    vcp_repackaging: Repackaging, vcp_pickle: PickleFacts
+) -> None:
+    """Packaging twice gives the same artifact, time stamps and ids aside."""
+    expected = "the same files from packaging the same package twice"
+    in_constructor = "keep times, random values and counters off self; set them in load_context"
+    second = vcp_repackaging
+    if second.failure is not None:
+        raise Unverified(f"packaging a second time failed: {second.failure.summary}")
+    if second.attribute is not None:
+        raise Violation(
+            expected=expected,
+            received=f"another value of self.{second.attribute} each time",
+            remedy=in_constructor,
+            where=Location("python_model.pkl"),
+        )
+    if second.differing:
+        raise Violation(
+            expected=expected,
+            received=f"another {second.differing[0]} each time{and_others(len(second.differing))}",
+            remedy="let nothing in model_code and model_spec.py depend on time or chance",
+            where=Location(second.differing[0]),
+        )
+    if vcp_pickle.has_unordered:
+        raise Violation(
+            expected=expected,
+            received="a set of texts on the wrapper, which each process orders in its own way",
+            remedy="keep a sorted list or a tuple on self",
+            where=Location("python_model.pkl"),
+        )

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_vcp.evaluation.expected import Expected
 from pytest_vcp.evaluation.figures import Figures
-from pytest_vcp.evaluation.prediction import Loading, Observations, Output, Prediction, Reply
+from pytest_vcp.evaluation.prediction import (
+    Loading,
+    Observations,
+    Output,
+    Prediction,
+    ProcessChange,
+    Reply,
+)
+from pytest_vcp.evaluation.relaxation import Requirement, Writing
+from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.evaluation.spec import Field, ModelSpec
-from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Unverified, Violation
+from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Location, Unverified, Violation
 from pytest_vcp.rules.registry import rule
+from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.methods import Method
+from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 from pytest_vcp.worker.client import WorkerFailure
 
 # What an author may declare in place of converting; other dtypes fail the rules on signatures.
@@ -253,3 +267,263 @@ def shown(shape: tuple[int | str, ...]) -> str:
     """A shape as Python writes it."""
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+# ------------------------------------------------------------------------------- test conditions
+#
+# Section 7, surroundings: no network, nothing to write to but what is temporary.
+
+
+@rule("VCP702")
+def test_vcp702_model_needs_no_network(vcp_network_requirement: Requirement | None) -> None:
+    """The artifact loads and predicts with the network off."""
+    if vcp_network_requirement is not None:
+        raise Violation(
+            expected="the artifact loads and predicts with the network off",
+            received=told(vcp_network_requirement, "asked for"),
+            remedy="put what is downloaded into model_data/ and declare it as an artifact",
+            where=vcp_network_requirement.where,
+        )
+
+
+@rule("VCP703")
+def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> None:
+    """The artifact loads and predicts from read-only files, and writes only temporary ones."""
+    requirement, changed, shared = vcp_writing.requirement, vcp_writing.changed, vcp_writing.shared
+    if requirement is not None:
+        raise Violation(
+            expected="loading and predicting where only temporary directories can be written to",
+            received=told(requirement, "tried to write"),
+            remedy="write into a directory from the tempfile module",
+            where=requirement.where,
+        )
+    if changed:
+        raise Violation(
+            expected="the artifact is after a prediction what it was before",
+            received=f"{changed[0]}, which the model changed{and_others(len(changed))}",
+            remedy="write into a directory from the tempfile module",
+        )
+    if shared:
+        raise Violation(
+            expected="temporary files in a directory of the process's own",
+            received=f"{shared[0]}, which two processes would both write{and_others(len(shared))}",
+            remedy="write into a directory from the tempfile module",
+            binds=False,
+        )
+
+
+@rule("VCP720")
+def test_vcp720_model_needs_no_home(vcp_home_requirement: Requirement | None) -> None:
+    """The artifact loads and predicts without a writable home directory."""
+    if vcp_home_requirement is not None:
+        raise Violation(
+            expected="the artifact loads and predicts with a home directory that is read-only",
+            received=told(vcp_home_requirement, "tried to write"),
+            remedy="set the library's cache to tempfile.mkdtemp() at the top of "
+            "model_code/__init__.py",
+            where=vcp_home_requirement.where,
+        )
+
+
+@rule("VCP721")
+def test_vcp721_the_process_is_left_as_it_was(
+    vcp_process_changes: tuple[ProcessChange, ...],
+) -> None:
+    """Loading and predicting leave the process as it was.
+
+    Environment variables, signal handlers, filters of warnings, and the defaults of numpy and torch
+    had better be, too.
+    """
+    if vcp_process_changes:
+        first = vcp_process_changes[0]
+        raise Violation(
+            expected=f"{first.what} as it was before {first.step}: {first.old}",
+            received=f"{first.new}{and_others(len(vcp_process_changes))}",
+            remedy=f"do without the change, or take it back before {first.step} returns",
+            binds=first.binds,
+        )
+
+
+def told(requirement: Requirement, did: str) -> str:
+    """What the model said, and what it wanted where that does not tell."""
+    if not requirement.wanted or any(name in requirement.said for name in requirement.wanted):
+        return requirement.said
+    return (
+        f"{requirement.said}; it {did} {requirement.wanted[0]}{and_others(len(requirement.wanted))}"
+    )
+
+
+# ----------------------------------------------------------------------------------- test params
+#
+# Section 7, params: what a request may say besides its input.
+
+
+@rule("VCP711")
+def test_vcp711_no_params_means_the_defaults(vcp_params_effect: Reply, vcp_spec: ModelSpec) -> None:
+    """Without params, the model predicts as with the declared defaults."""
+    found = _taken(vcp_params_effect)
+    if found["refused"]:
+        raise Blocked("VCP712")
+    if found["difference"]:
+        raise Violation(
+            expected="the same output without params as with all of them at their defaults",
+            received=found["difference"]["what"],
+            remedy="let predict fall back on the defaults that MODEL_SIGNATURE declares",
+            where=vcp_spec.signature.where,
+        )
+
+
+@rule("VCP712")
+def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Reply) -> None:
+    """Every declared param is accepted at its default, and a value of another type is refused."""
+    found = answer(vcp_params_effect, "params at their defaults are taken")
+    if found["refused"]:
+        refused = found["refused"]
+        raise Violation(
+            expected=f"a prediction with {refused['name']} at its default",
+            received=refused["problem"],
+            remedy="take every declared param, by its name and of its declared type",
+        )
+    if found["mistaken"]:
+        raise Violation(
+            expected=f"a value of another type for {found['mistaken'][0]!r} is refused",
+            received="it was taken, and the model predicted",
+            remedy="leave MLflow's check of params in force; don't replace it from model_code",
+        )
+
+
+@rule("VCP713")
+def test_vcp713_batches_change_nothing(vcp_other_batches: Reply) -> None:
+    """Another batch_size gives the same output within tolerance."""
+    found = answer(vcp_other_batches, "a prediction in other batches")
+    expected = f"the same output with batch_size={found['size']}"
+    if found["problem"]:
+        raise Violation(
+            expected=expected,
+            received=found["problem"],
+            remedy="let predict work in batches of any size; the last is seldom a whole one",
+        )
+    if found["difference"]:
+        raise Violation(
+            expected=expected,
+            received=found["difference"]["what"],
+            remedy="call eval(), and normalise with stored statistics instead of the batch's own",
+        )
+
+
+@rule("VCP718")
+def test_vcp718_params_reach_the_model(
+    vcp_params_effect: Reply, vcp_wrapper: WrapperFacts | NotFound
+) -> None:
+    """A value given for a declared param reaches the model."""
+    found = _taken(vcp_params_effect)
+    if not found["declared"]:
+        return
+    method = vcp_wrapper.predict if isinstance(vcp_wrapper, WrapperFacts) else None
+    where = method.where if isinstance(method, Method) else None
+    unread = isinstance(method, Method) and not reads_params(method)
+    if not found["reaches"] or unread:
+        raise Violation(
+            expected=f"a predict that uses its params: {', '.join(found['declared'])}",
+            received="a predict that never reads them"
+            if found["reaches"]
+            else "a predict without a parameter named params, so that MLflow drops them",
+            remedy="take params=None in predict, and pass the values on to the model",
+            where=where,
+        )
+
+
+def _taken(reply: Reply) -> Mapping[str, Any]:
+    """What came of the params; where the process ended over them, one rule says so."""
+    if reply.content is None:
+        raise Blocked("VCP712")
+    return reply.content
+
+
+def reads_params(method: Method) -> bool:
+    """Whether the method looks at its params at all, as far as its source tells."""
+    nodes = list(ast.walk(method.node))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return bool(names & {"params", "locals", "vars"}) or method.opaque
+
+
+# --------------------------------------------------------------------------------- test expected
+#
+# Section 7: the prediction against the one that was recorded in the package.
+
+
+@rule("VCP714")
+def test_vcp714_recorded_output_is_reproduced(vcp_expected: Expected) -> None:
+    """The recorded output of the example is reproduced within tolerance."""
+    if vcp_expected.refused:
+        raise Violation(
+            expected="an output that was recorded for this variant, signature and example",
+            received=vcp_expected.refused,
+            remedy="record it anew with --vcp-record-expected, or take back what was changed",
+            where=Location(vcp_expected.file),
+        )
+    if vcp_expected.difference:
+        raise Violation(
+            expected=f"what was recorded ({vcp_expected.origin}), within tolerance",
+            received=vcp_expected.difference,
+            remedy="find out what changed: weights, code or pins; where it is meant, record anew "
+            "with --vcp-record-expected",
+            where=Location(vcp_expected.file),
+        )
+
+
+# ----------------------------------------------------------------------------------- test inputs
+#
+# Section 7, inputs: what the model makes of others than the example's.
+
+
+@rule("VCP715")
+def test_vcp715_bad_inputs_are_refused(vcp_refusals: Reply) -> None:
+    """A missing input raises an error that names it, and an unreadable one raises an error."""
+    cases = answer(vcp_refusals, "an error for an input that is not there")["cases"]
+    for case, reply in cases.items():
+        if not reply["raised"]:
+            raise Violation(
+                expected=f"an error for an input that is {case}",
+                received="a prediction",
+                remedy="let the error of the reader through, or raise one that names the input",
+            )
+    if not cases["missing"]["names"]:
+        raise Violation(
+            expected="an error that names the missing input",
+            received=cases["missing"]["text"],
+            remedy="check that the file exists, and put its name into the error",
+        )
+
+
+@rule("VCP717")
+def test_vcp717_observations_are_independent(vcp_halved: Reply | None) -> None:
+    """The output for an observation does not depend on the others in the input."""
+    if vcp_halved is None:
+        return
+    found = answer(vcp_halved, "a prediction on half of the observations")
+    if found["problem"] and found["untried"]:
+        raise Unverified(f"the input could not be halved: {found['problem']}")
+    received = found["problem"] or (found["difference"] and found["difference"]["what"])
+    if received:
+        raise Violation(
+            expected="the same output where half of the other observations are left out",
+            received=received,
+            remedy="use statistics of the training data, not of the input at hand",
+        )
+
+
+@rule("VCP719")
+def test_vcp719_unknown_features_are_refused(vcp_unknown_features: Reply | None) -> None:
+    """An AnnData input with no feature that the model knows is refused."""
+    if vcp_unknown_features is None:
+        return
+    found = answer(vcp_unknown_features, "an error for features that the model does not know")
+    if found["untried"]:
+        raise Unverified(f"the features could not be renamed: {found['problem']}")
+    if not found["refused"]:
+        raise Violation(
+            expected="an error for an input with features of unknown names",
+            received="a prediction",
+            remedy="look features up by name, and refuse an input that has too few of the model's",
+        )

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
 from pytest_vcp.rules.registry import rule
 from pytest_vcp.rules.wording import and_others, did_you_mean, listed
+from pytest_vcp.settings.values import nearest
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.artifact_use import artifact_reads, swapped
+from pytest_vcp.source.author_paths import AuthorPath
+from pytest_vcp.source.code_files import NoCode
+from pytest_vcp.source.config_use import ConfigUse
+from pytest_vcp.source.credentials import Credentials
+from pytest_vcp.source.fixed_devices import FixedDevice
+from pytest_vcp.source.licence import Licence
+from pytest_vcp.source.metadata import Metadata, VariantEntry
 from pytest_vcp.source.methods import Method
 from pytest_vcp.source.package import (
     CODE,
@@ -21,6 +29,7 @@ from pytest_vcp.source.package import (
     require_parsed,
 )
 from pytest_vcp.source.packager_arguments import short
+from pytest_vcp.source.shadows import Shadow
 from pytest_vcp.source.wrapper import (
     NotFound,
     OpenHook,
@@ -366,4 +375,226 @@ def _not_inside(source: ArtifactSource, others: str) -> Violation:
         received=f"{received}{others}",
         remedy=remedy,
         where=where,
+    )
+
+
+# ----------------------------------------------------------------------------------- test author
+#
+# Section 1, continued: what the author writes beside the code: the licence and the variants.
+
+# Characters of a value that a message has room for.
+_WIDEST = 105
+_EXAMPLE = "--model-class model_code.my_model:MyModel --artifact weights=weights"
+
+
+@rule("VCP107")
+def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence) -> None:
+    """A completed licence file is present."""
+    wanted = vcp_settings.policy.licence_files[0]
+    if not vcp_licence.files:
+        near = f"rename {vcp_licence.near[0]} to {wanted}" if vcp_licence.near else ""
+        raise Violation(
+            expected=f"a licence in the package directory, as {wanted}",
+            received=f"{vcp_licence.near[0]}, a name that the hub does not look for"
+            if vcp_licence.near
+            else "no licence file",
+            remedy=near or f"write the licence of the code and the weights into {wanted}",
+            where=Location(vcp_licence.near[0] if vcp_licence.near else wanted),
+        )
+    for file in vcp_licence.files:
+        if file.is_empty:
+            raise Violation(
+                expected="the text of a licence",
+                received="an empty file",
+                remedy="write the licence of the code and the weights into it",
+                where=file.where,
+            )
+        if file.placeholder is not None:
+            raise Violation(
+                expected="a licence that is filled in: who holds the copyright, and since when",
+                received=f"{file.placeholder.text!r}, which is the template's",
+                remedy="write what belongs there: the year, the holder, the text of the licence",
+                where=file.placeholder.where,
+            )
+
+
+@rule("VCP109")
+def test_vcp109_every_variant_can_be_packaged(
+    vcp_settings: Settings, vcp_metadata: Metadata | None
+) -> None:
+    """The metadata file parses, and each variant in it names a class and at least one artifact.
+
+    One without variants is sound: the run is told elsewhere what to package.
+    """
+    if vcp_metadata is None:
+        return
+    if vcp_metadata.problem is not None:
+        raise Violation(
+            expected="a metadata file that can be read",
+            received=vcp_metadata.problem,
+            remedy=vcp_metadata.remedy,
+            where=vcp_metadata.where,
+        )
+    for entry in vcp_metadata.variants:
+        _require_usable(entry)
+    if vcp_settings.metadata_problems:
+        place, problem = vcp_settings.metadata_problems[0]
+        value, _, said = problem.partition(" is not usable; ")
+        why, _, remedy = said.rpartition("; ")
+        found = f"{_cut(value, _WIDEST - len(why) - 2)}: {why}" if why else _cut(value)
+        raise Violation(
+            expected="arguments that the packager can use, in every variant",
+            received=f"{_cut(found)}{and_others(len(vcp_settings.metadata_problems))}",
+            remedy=_cut(remedy) or "correct it, or delete the variant",
+            where=Location(place),
+        )
+    for entry in vcp_metadata.variants:
+        if entry.arguments.skip_inference:
+            raise Violation(
+                expected="arguments that leave no forward pass out",
+                received=f"--skip-inference for {short(entry.name)}, which is not heeded here",
+                remedy="delete it: the hub predicts with every model",
+                where=entry.where,
+                binds=False,
+            )
+
+
+def _require_usable(entry: VariantEntry) -> None:
+    said = entry.arguments
+    expected = f"a class and at least one artifact for the variant {short(entry.name)}"
+    if entry.is_placeholder:
+        found = "the placeholder of the template"
+        remedy = f"name the variant, and write what it needs: {_EXAMPLE}"
+    elif entry.problem is not None:
+        expected = f"arguments that the packager can read, for the variant {short(entry.name)}"
+        found, remedy = entry.problem, entry.remedy
+    elif said.model_class is None:
+        found, remedy = "no --model-class", "add --model-class MODULE:CLASS"
+    elif not said.artifacts:
+        found = "no --artifact"
+        remedy = "add --artifact NAME=PATH; PATH begins below model_data/, as in weights=pcs50"
+    else:
+        return
+    raise Violation(
+        expected=expected,
+        received=found,
+        remedy=remedy,
+        where=entry.where,
+    )
+
+
+def _cut(text: str, widest: int = _WIDEST) -> str:
+    return text if len(text) <= widest else f"{text[: max(widest, 40) - 3]}..."
+
+
+# ----------------------------------------------------------------------------------- test source
+#
+# Section 1, continued: what the source holds that works for nobody but its author.
+
+
+@rule("VCP110")
+def test_vcp110_no_path_of_the_authors_machine(
+    vcp_package: ModelPackage, vcp_author_paths: tuple[AuthorPath, ...]
+) -> None:
+    """The code contains no path of the author's machine."""
+    require_parsed(vcp_package)
+    if vcp_author_paths:
+        first = vcp_author_paths[0]
+        raise Violation(
+            expected="paths that come from context.artifacts or from the input",
+            received=f"{first.text}{and_others(len(vcp_author_paths))}",
+            remedy="put the file into model_data/, declare it as an artifact, and take its path "
+            "from context.artifacts",
+            where=first.where,
+        )
+
+
+@rule("VCP111")
+def test_vcp111_no_device_is_hard_coded(
+    vcp_package: ModelPackage, vcp_fixed_devices: tuple[FixedDevice, ...]
+) -> None:
+    """No device is used without a check that it is there."""
+    require_parsed(vcp_package)
+    if vcp_fixed_devices:
+        first = vcp_fixed_devices[0]
+        raise Violation(
+            expected="a device that is chosen by what there is",
+            received=f"{first.code}{and_others(len(vcp_fixed_devices))}",
+            remedy='use "cuda" if torch.cuda.is_available() else "cpu", and .to(device)',
+            where=first.where,
+        )
+
+
+@rule("VCP112")
+def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> None:
+    """No module beside model_code has the name of one of Python's or of a pinned distribution."""
+    if vcp_shadows:
+        first = vcp_shadows[0]
+        raise Violation(
+            expected="no module beside model_code named like Python's or a pinned package",
+            received=f"{first.name}, which hides {first.of}{and_others(len(vcp_shadows))}",
+            remedy="move it into model_code/ and import it from there; or delete or rename it",
+            where=first.where,
+        )
+
+
+@rule("VCP113")
+def test_vcp113_model_code_holds_code(
+    vcp_settings: Settings, vcp_package: ModelPackage, vcp_no_code: tuple[NoCode, ...]
+) -> None:
+    """model_code contains code, and no weights."""
+    require_code(vcp_package)
+    if vcp_no_code:
+        first = vcp_no_code[0]
+        most = vcp_settings.policy.code_file_bytes / 1e6
+        raise Violation(
+            expected=f"code and small texts in model_code, no file over {most:.6g} MB",
+            received=f"{first.kind}{and_others(len(vcp_no_code))}",
+            remedy="move it to model_data/, declare it as an artifact, use context.artifacts",
+            where=first.where,
+        )
+
+
+@rule("VCP114")
+def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
+    """What would be packaged contains no credentials."""
+    if vcp_credentials.found:
+        first = vcp_credentials.found[0]
+        raise Violation(
+            expected="no token, key or password in the package",
+            received=f"{first.kind}{and_others(len(vcp_credentials.found))}",
+            remedy="delete it here, and revoke it where it was issued: others may have it by now",
+            where=first.where,
+        )
+    if not vcp_credentials.complete:
+        raise Unverified("model_code and model_data hold too many small files to read them all")
+
+
+@rule("VCP116")
+def test_vcp116_every_config_key_is_read(
+    vcp_settings: Settings,
+    vcp_package: ModelPackage,
+    vcp_model_config: object,
+    vcp_wrapper: WrapperFacts | NotFound,
+    vcp_config_use: ConfigUse,
+) -> None:
+    """Every key of the model config is read in model_code."""
+    require_parsed(vcp_package)
+    if isinstance(vcp_wrapper, NotFound):
+        raise Blocked("VCP103")
+    if not isinstance(vcp_model_config, dict):
+        raise Blocked("VCP108")
+    unread = vcp_config_use.unread(vcp_model_config)
+    if not unread:
+        return
+    if vcp_wrapper.is_python_model is None:
+        raise Unverified("the model class has a base outside model_code, which may read the config")
+    first = unread[0]
+    place = vcp_settings.given("model-config-json", "").place
+    meant = nearest(first[-1], sorted(vcp_config_use.keys))
+    raise Violation(
+        expected="a model config whose every key is read in model_code",
+        received=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
+        remedy=f"{meant} " * bool(meant) + f"correct it in {place}, or leave it out",
+        where=vcp_wrapper.where,
     )

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from conformance import test_environment as suite
-from conformance import test_resolution as resolution
+from conformance import test_requirements as resolution
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.inspection import Installed, MlflowFacts
 from pytest_vcp.environment.other_pythons import OtherPython

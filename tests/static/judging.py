@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance import test_author, test_layout, test_requirements, test_source
+from conformance import test_layout, test_requirements
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
 from pytest_vcp.settings.policy import Policy, load_policy
@@ -77,7 +77,7 @@ def facts(settings: StaticSettings) -> dict[str, Any]:
 def rules() -> dict[str, Callable[..., None]]:
     """The static rules of sections 1 and 2, by id."""
     found: dict[str, Callable[..., None]] = {}
-    for module in (test_author, test_layout, test_requirements, test_source):
+    for module in (test_layout, test_requirements):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("test_vcp"):
                 found[name.split("_")[1].upper()] = function
