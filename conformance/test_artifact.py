@@ -283,9 +283,9 @@ def nested_texts(place: str, value: object) -> Iterator[tuple[str, str]]:
             yield from nested_texts(place, inner)
 
 
-# --------------------------------------------------------------------------------- test contents
+# -------------------------------------------------------------------------------------- contents
 #
-# Section 6: the files in the artifact, weights and code.
+# The files in the artifact, weights and code.
 
 
 @rule("VCP604")
@@ -363,9 +363,9 @@ def test_vcp607_links_stay_inside(vcp_artifact: ModelArtifact) -> None:
         )
 
 
-# ---------------------------------------------------------------------------------- test pickles
+# --------------------------------------------------------------------------------------- pickles
 #
-# Section 6: the pickles in the artifact, read from the outside; none is loaded.
+# The pickles in the artifact, read from the outside; none is loaded.
 
 # What of an artifact MLflow unpickles, and with what.
 LOADED = ("python_model.pkl", "mlflow.pyfunc.model")
@@ -460,9 +460,9 @@ def told_kind(maker: str) -> str:
     return "a function, perhaps a lambda" if maker.endswith("_make_function") else "a class"
 
 
-# ----------------------------------------------------------------------------- test reproducible
+# ---------------------------------------------------------------------------------- reproducible
 #
-# Section 6: the same package gives the same artifact.
+# The same package gives the same artifact.
 
 
 @rule("VCP611")

@@ -1,8 +1,4 @@
-"""3xx Environment, and what only building it can tell about the lock (VCP208).
-
-The environment is built once from requirements.txt, by one pip call with the resolver on; these
-tests judge what that call said and what is there afterwards.
-"""
+"""Section 3: the environment, built once from requirements.txt, and looked into afterwards."""
 
 from __future__ import annotations
 
@@ -12,9 +8,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.build import Environment, failure_to_build
 from pytest_vcp.environment.inspection import Installed
-from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.requirements.lock import Lock
 from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Unverified, Violation
@@ -27,24 +22,6 @@ LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
 
 # What a module raises that reads files, or asks a server, instead of defining.
 _OF_WORK = ("FileNotFoundError", "NotADirectoryError", "PermissionError", "OSError", "URLError")
-
-
-@rule("VCP208")
-def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) -> None:
-    """pip's resolver accepts the whole of requirements.txt."""
-    failure = built_failure(vcp_environment_build)
-    if failure is None or (failure.rule != "VCP208" and failure.resolved):
-        return
-    if failure.rule != "VCP208":
-        raise Blocked(failure.rule)
-    if failure.kind == "resolver":
-        expected = "pins that pip can install together"
-        remedy = f"give up one of the two; {LOCK_AGAIN}"
-    else:
-        python = vcp_environment_build.version
-        expected = f"pins that an index has, for Python {python} on this platform"
-        remedy = f"pin a version that fits; {LOCK_AGAIN}"
-    raise Violation(expected=expected, received=told_by_pip(failure), remedy=remedy)
 
 
 @rule("VCP301")
@@ -64,7 +41,7 @@ def test_vcp302_environment_builds(
     vcp_environment_build: Environment, vcp_settings: Settings
 ) -> None:
     """The environment builds from requirements.txt."""
-    failure = built_failure(vcp_environment_build)
+    failure = failure_to_build(vcp_environment_build)
     accepted, manager = vcp_settings.policy.env_managers, vcp_environment_build.manager
     if failure is None and manager not in accepted:
         raise Unverified(f"the platform builds with {' or '.join(accepted)}, not with {manager}")
@@ -74,7 +51,7 @@ def test_vcp302_environment_builds(
         raise Blocked(failure.rule)
     raise Violation(
         expected="distributions that install in a new environment",
-        received=told_by_pip(failure),
+        received=failure.summary,
         remedy=f"pin a version with a wheel, pytest --vcp-lock; pip's output is in {failure.log}",
     )
 
@@ -163,20 +140,6 @@ def test_vcp306_code_imports_in_the_environment(vcp_imports: Reply) -> None:
         remedy=remedy,
         where=failure.where,
     ) from failure
-
-
-def built_failure(environment: Environment) -> BuildFailure | None:
-    """Why the environment did not build; unverified where none was to be built."""
-    if environment.manager == "local":
-        raise Unverified("the running interpreter was used as is (--vcp-env-manager local)")
-    return environment.failure
-
-
-def told_by_pip(failure: BuildFailure) -> str:
-    """The part of pip's own words that matters most."""
-    if failure.kind == "resolver" and failure.detail:
-        return "; ".join(failure.detail[:2])
-    return ": ".join([failure.headline, *failure.detail[-1:]])
 
 
 def applies(pin: Requirement, environment: Environment) -> bool:

@@ -269,9 +269,9 @@ def shown(shape: tuple[int | str, ...]) -> str:
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
-# ------------------------------------------------------------------------------- test conditions
+# ------------------------------------------------------------------------------------ conditions
 #
-# Section 7, surroundings: no network, nothing to write to but what is temporary.
+# No network, nothing to write to but what is temporary.
 
 
 @rule("VCP702")
@@ -353,9 +353,9 @@ def told(requirement: Requirement, did: str) -> str:
     )
 
 
-# ----------------------------------------------------------------------------------- test params
+# ---------------------------------------------------------------------------------------- params
 #
-# Section 7, params: what a request may say besides its input.
+# What a request may say besides its input.
 
 
 @rule("VCP711")
@@ -447,9 +447,9 @@ def reads_params(method: Method) -> bool:
     return bool(names & {"params", "locals", "vars"}) or method.opaque
 
 
-# --------------------------------------------------------------------------------- test expected
+# -------------------------------------------------------------------------------------- expected
 #
-# Section 7: the prediction against the one that was recorded in the package.
+# The prediction against the one that was recorded in the package.
 
 
 @rule("VCP714")
@@ -472,9 +472,9 @@ def test_vcp714_recorded_output_is_reproduced(vcp_expected: Expected) -> None:
         )
 
 
-# ----------------------------------------------------------------------------------- test inputs
+# ---------------------------------------------------------------------------------------- inputs
 #
-# Section 7, inputs: what the model makes of others than the example's.
+# What the model makes of others than the example's.
 
 
 @rule("VCP715")

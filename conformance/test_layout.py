@@ -378,9 +378,9 @@ def _not_inside(source: ArtifactSource, others: str) -> Violation:
     )
 
 
-# ----------------------------------------------------------------------------------- test author
+# ---------------------------------------------------------------------------------------- author
 #
-# Section 1, continued: what the author writes beside the code: the licence and the variants.
+# What the author writes beside the code: the licence and the variants.
 
 # Characters of a value that a message has room for.
 _WIDEST = 105
@@ -487,9 +487,9 @@ def _cut(text: str, widest: int = _WIDEST) -> str:
     return text if len(text) <= widest else f"{text[: max(widest, 40) - 3]}..."
 
 
-# ----------------------------------------------------------------------------------- test source
+# ---------------------------------------------------------------------------------------- source
 #
-# Section 1, continued: what the source holds that works for nobody but its author.
+# What the source holds that works for nobody but its author.
 
 
 @rule("VCP110")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.build import Environment, failure_to_build
 from pytest_vcp.environment.other_pythons import OtherPython, admits
 from pytest_vcp.environment.resolution import applying, everything_needed, pins_by_name, unmet
 from pytest_vcp.requirements.fetching import why_not_fetchable
@@ -317,11 +317,9 @@ def _drift(line: RequirementLine, expected: str, received: str) -> Violation:
     return Violation(expected=expected, received=received, remedy=LOCK_AGAIN, where=line.where)
 
 
-# ------------------------------------------------------------------------------- test resolution
+# ------------------------------------------------------------------------------------ resolution
 #
-# Section 2: what only the environment that pip made of requirements.txt can tell about it.
-#
-# That pip's resolver accepts the whole file (VCP208) is judged beside the building itself.
+# What only the environment that pip made of requirements.txt can tell about it.
 
 Pins = Mapping[str, RequirementLine]
 
@@ -358,6 +356,24 @@ def test_vcp207_every_pin_admits_the_python(
     for other in vcp_other_pythons:
         _serves(other, vcp_lock)
     _all_were_judged(vcp_other_pythons, vcp_environment_build, vcp_settings)
+
+
+@rule("VCP208")
+def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) -> None:
+    """pip's resolver accepts the whole of requirements.txt."""
+    failure = failure_to_build(vcp_environment_build)
+    if failure is None or (failure.rule != "VCP208" and failure.resolved):
+        return
+    if failure.rule != "VCP208":
+        raise Blocked(failure.rule)
+    if failure.kind == "resolver":
+        expected = "pins that pip can install together"
+        remedy = f"give up one of the two; {CHANGE_AND_LOCK_AGAIN}"
+    else:
+        python = vcp_environment_build.version
+        expected = f"pins that an index has, for Python {python} on this platform"
+        remedy = f"pin a version that fits; {CHANGE_AND_LOCK_AGAIN}"
+    raise Violation(expected=expected, received=failure.summary, remedy=remedy)
 
 
 @rule("VCP209")

@@ -83,11 +83,11 @@ def untold(exception: str | None) -> str:
     return "the artifact loads elsewhere: look for what a process can set up only once"
 
 
-# --------------------------------------------------------------------------------- test commands
+# -------------------------------------------------------------------------------------- commands
 #
-# Section 8, continued: the artifact under the commands that the platform and its users run.
+# The artifact under the commands that the platform and its users run.
 
-_SAME = "the same predictions as in the trial, within tolerance"
+_SAME = "the same predictions as in the forward pass, within tolerance"
 # A process that is forked from one with several threads may wait for a lock that nobody holds.
 _NO_FORK = "start no pool by fork in predict: the server has threads; use threads, or spawn"
 _SERVER = "keep nothing that belongs to a thread or a process: open it where it is used"

@@ -40,7 +40,7 @@ from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.space import require_space
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.rules.outcomes import ToolError
+from pytest_vcp.rules.outcomes import ToolError, Unverified
 from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util import files
 from pytest_vcp.util.files import disk_usage, remove
@@ -145,6 +145,13 @@ def prepare(
         if not environment.reused:
             _prune(slot, request, progress)
     return environment
+
+
+def failure_to_build(environment: Environment) -> BuildFailure | None:
+    """Why the environment did not build; unverified where none was to be built."""
+    if environment.manager == "local":
+        raise Unverified("the running interpreter was used as is (--vcp-env-manager local)")
+    return environment.failure
 
 
 def prepare_tool(

@@ -48,6 +48,13 @@ class BuildFailure:
         """The rule that a failure of this kind breaks."""
         return {"build": "VCP302", "python": "VCP207"}.get(self.kind, "VCP208")
 
+    @property
+    def summary(self) -> str:
+        """The part of pip's own words that matters most."""
+        if self.kind == "resolver" and self.detail:
+            return "; ".join(self.detail[:2])
+        return ": ".join([self.headline, *self.detail[-1:]])
+
 
 @dataclass(frozen=True)
 class Refused:

@@ -64,7 +64,7 @@ def received(caught: pytest.ExceptionInfo[Violation]) -> str:
 
 def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
     pins = lock(tmp_path, "torch==2.1.0\nmlflow==3.1.0\ntomli==2.0 ; python_version < '3.11'\n")
-    suite.test_vcp208_resolver_accepts_the_lock(SOUND)
+    resolution.test_vcp208_resolver_accepts_the_lock(SOUND)
     suite.test_vcp301_target_python_is_accepted(settings())
     suite.test_vcp302_environment_builds(SOUND, settings())
     suite.test_vcp303_pip_check_is_clean(SOUND)
@@ -76,7 +76,7 @@ def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["resolver", "unavailable"])
 def test_a_refused_lock_fails_208_alone(kind: FailureKind) -> None:
     with pytest.raises(Violation, match=r"found (a depends on b; c|headline: c)"):
-        suite.test_vcp208_resolver_accepts_the_lock(failed(kind))
+        resolution.test_vcp208_resolver_accepts_the_lock(failed(kind))
     with pytest.raises(Blocked, match="VCP208"):
         suite.test_vcp302_environment_builds(failed(kind), settings())
 
@@ -85,14 +85,14 @@ def test_a_failed_build_fails_302_alone() -> None:
     with pytest.raises(Violation, match="headline"):
         suite.test_vcp302_environment_builds(failed("build"), settings())
     with pytest.raises(Blocked, match="VCP302"):
-        suite.test_vcp208_resolver_accepts_the_lock(failed("build"))
-    suite.test_vcp208_resolver_accepts_the_lock(failed("build", resolved=True))
+        resolution.test_vcp208_resolver_accepts_the_lock(failed("build"))
+    resolution.test_vcp208_resolver_accepts_the_lock(failed("build", resolved=True))
 
 
 def test_nothing_is_built_for_local() -> None:
     local = replace(SOUND, manager="local")
     with pytest.raises(Unverified, match="--vcp-env-manager local"):
-        suite.test_vcp208_resolver_accepts_the_lock(local)
+        resolution.test_vcp208_resolver_accepts_the_lock(local)
     with pytest.raises(Unverified, match="--vcp-env-manager local"):
         suite.test_vcp302_environment_builds(local, settings())
 
@@ -308,7 +308,7 @@ def test_an_import_that_fails_fails_306(exception: str | None, remedy: str) -> N
 def test_messages_fit_the_terminal() -> None:
     for caught in (failed("resolver"), failed("unavailable")):
         with pytest.raises(Violation) as info:
-            suite.test_vcp208_resolver_accepts_the_lock(caught)
+            resolution.test_vcp208_resolver_accepts_the_lock(caught)
         lines = [info.value.expected, *info.value.received.splitlines(), info.value.remedy]
         assert all(len(line) <= 100 for line in lines)
         assert len(lines) <= 5
