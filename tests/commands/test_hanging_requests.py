@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50
 from pytest_vcp.mlflow_cli.commands import SERVER_RULES
 from tests.runs import run_vcp

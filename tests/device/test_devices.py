@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import Change, replace_text
-from fixtures.mutants.forward import both, loading
+from fixtures.mutants.forward.outputs import both, loading
 from fixtures.mutants.simulated_gpu import SOUND, simulated
 from fixtures.references import PCA_50
 from tests.mutations.judging import assert_accepted, assert_rejected

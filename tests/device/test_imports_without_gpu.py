@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.mutants.artifact import at_import
-from fixtures.mutants.forward import both
+from fixtures.mutants.artifact.metadata import at_import
+from fixtures.mutants.forward.outputs import both
 from pytest_vcp.evaluation.device_runs import wants_a_gpu
 from pytest_vcp.worker.failure import WorkerFailure
 from tests.device.test_devices import judged, says_that_it_needs_one

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from fixtures.mutants import append_text
-from fixtures.mutants.forward import PCA
+from fixtures.mutants.forward.outputs import PCA
 from fixtures.references import PCA_50
 from pytest_vcp.evaluation import nvml
 from pytest_vcp.worker.server import device

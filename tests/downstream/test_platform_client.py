@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.environments import environment_of
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50
 from pytest_vcp.rules.outcomes import ToolError
 from tests.downstream.hub import Hub, open_hub

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from fixtures.mutants import Change
-from fixtures.mutants.forward import VAE, loading, returning
+from fixtures.mutants.forward.outputs import VAE, loading, returning
 from fixtures.mutants.simulated_gpu import simulated
 from fixtures.references import VAE as VAE_PACKAGE
 from tests.mutations.judging import assert_rejected

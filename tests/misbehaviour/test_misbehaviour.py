@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from fixtures.mutants import Change, append_text
-from fixtures.mutants.forward import PCA, derived, loading, returning
+from fixtures.mutants.forward.outputs import PCA, derived, loading, returning
 from tests.mutations.judging import assert_accepted, assert_rejected
 from tests.place import Place
 

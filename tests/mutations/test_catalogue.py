@@ -45,6 +45,14 @@ def test_a_section_has_no_gap(number: str) -> None:
     assert found[0] == int(f"{number}01")
 
 
+@pytest.mark.parametrize(("number", "section"), SECTIONS.items())
+def test_a_section_has_one_name(number: str, section: str) -> None:
+    """The modules in which its rules are judged and broken are called as it is."""
+    judged = {rule for rule in BY_ID if suite.judges()[rule].__module__.endswith(f"test_{section}")}
+    mutants = importlib.import_module(f"fixtures.mutants.{section}").MUTATIONS
+    assert {rule[3] for rule in judged} == {mutation.rule[3] for mutation in mutants} == {number}
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_is_worded_once(rule: Rule) -> None:
     """The docstring of its test begins with its title."""

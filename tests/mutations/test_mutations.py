@@ -14,7 +14,7 @@ from _pytest.mark import ParameterSet
 from fixtures.environments import adopt
 from fixtures.mutants import Mutation
 from fixtures.mutants.environment import EnvironmentMutation
-from fixtures.mutants.resolution import PythonsMutation
+from fixtures.mutants.requirements import PythonsMutation
 from fixtures.mutations import (
     ENVIRONMENT_MUTATIONS,
     MUTATIONS,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fixtures.mutants import replace_text
-from fixtures.mutants.forward import both, declared, returning
+from fixtures.mutants.forward.outputs import both, declared, returning
 from fixtures.references import PCA_50
 from pytest_vcp.evaluation.expected import FOLDER, Recording
 from pytest_vcp.options import RECORD

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from fixtures.mutants.forward import loading, returning
+from fixtures.mutants.forward.outputs import loading, returning
 from fixtures.references import PCA_50
 from tests.mutations.judging import assert_accepted
 from tests.runs import run_vcp

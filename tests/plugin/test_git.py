@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import append_text
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50
 from pytest_vcp.util import files
 from tests.place import Place, place

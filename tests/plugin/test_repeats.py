@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.repeats import repeated
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50, Reference
 
 # Within every tolerance, and never the same to the last bit.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.environments import environment_of
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50
 from tests.mutations.judging import assert_accepted
 from tests.place import Place, place

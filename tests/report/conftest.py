@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from fixtures.mutants import append_text
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50
 from tests.report.pages import Page, read_page
 from tests.runs import Run, run_vcp

@@ -16,7 +16,7 @@ from typing import Any
 
 from fixtures import mutations
 from fixtures.mutants import append_text, unchanged
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50, REFERENCES, Reference
 from tests.report import browser
 from tests.runs import COMMAND_RULES, run_vcp

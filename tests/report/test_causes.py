@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import Change
-from fixtures.mutants.artifact import at_import, constructor
-from fixtures.mutants.forward import loading, returning
+from fixtures.mutants.artifact.metadata import at_import, constructor
+from fixtures.mutants.forward.outputs import loading, returning
 from fixtures.references import PCA_50
 from tests.mutations.judging import assert_rejected
 from tests.runs import Run, run_vcp

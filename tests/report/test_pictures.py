@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import VOLUMES
 from tests.mutations.judging import assert_accepted
 from tests.place import Place, place

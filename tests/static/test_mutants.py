@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.mutants import Mutation
 from fixtures.mutants.layout import MUTATIONS as LAYOUT
+from fixtures.mutants.layout import MUTATIONS as SOURCE
 from fixtures.mutants.requirements import MUTATIONS as REQUIREMENTS
-from fixtures.mutants.source import MUTATIONS as SOURCE
 from pytest_vcp.rules.outcomes import Violation
 from pytest_vcp.rules.registry import BY_ID
 from pytest_vcp.settings.policy import load_policy

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.mutants import replace_text
-from fixtures.mutants.forward import both, declared, returning
+from fixtures.mutants.forward.outputs import both, declared, returning
 from fixtures.references import PCA_50
 from tests.runs import Run, run_vcp
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fixtures.mutants.forward import returning
+from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50
 from tests.runs import run_vcp
 
