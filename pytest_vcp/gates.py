@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
 from pytest_vcp.rules.registry import BY_ID, RULES, STAGES, Level, Stage
 from pytest_vcp.rules.suite import judges
 
-if TYPE_CHECKING:
-    from pytest_vcp.facts.files import FileFacts
-
 _PREFIX = "vcp_"
+
+
+class VariantFacts(Protocol):
+    """The facts about a variant, each an attribute that a conformance test names."""
+
+    @property
+    def variant(self) -> str: ...
 
 
 class Gates:
@@ -41,14 +45,14 @@ class Gates:
         self._stages = stages
         self._problems: dict[tuple[str, str], Violation | ToolError | None] = {}
 
-    def enter(self, facts: FileFacts, stage: Stage) -> None:
+    def enter(self, facts: VariantFacts, stage: Stage) -> None:
         """Raise Blocked if a required rule of an earlier stage does not hold."""
         before = self._stages[: self._stages.index(stage)]
         left_out = {entry.id for entry in RULES if entry.on_demand} - set(self._selected())
         earlier = (entry.id for entry in RULES if entry.stage in before)
         self.hold(facts, *(rule for rule in earlier if rule not in left_out))
 
-    def hold(self, facts: FileFacts, *rules: str) -> None:
+    def hold(self, facts: VariantFacts, *rules: str) -> None:
         """Raise Blocked if one of these rules is required, not waived, and does not hold."""
         self.require(
             facts,
@@ -59,7 +63,7 @@ class Gates:
             ),
         )
 
-    def require(self, facts: FileFacts, *rules: str) -> None:
+    def require(self, facts: VariantFacts, *rules: str) -> None:
         """Raise Blocked if one of these rules does not hold, waived or not.
 
         Where the surroundings failed under one of them, that is raised again: it does not say
@@ -72,14 +76,14 @@ class Gates:
             if problem is not None:
                 raise Blocked(rule)
 
-    def _problem(self, facts: FileFacts, rule: str) -> Violation | ToolError | None:
+    def _problem(self, facts: VariantFacts, rule: str) -> Violation | ToolError | None:
         key = rule, facts.variant if BY_ID[rule].scope == "variant" else ""
         if key not in self._problems:
             self._problems[key] = _judged(facts, rule)
         return self._problems[key]
 
 
-def _judged(facts: FileFacts, rule: str) -> Violation | ToolError | None:
+def _judged(facts: VariantFacts, rule: str) -> Violation | ToolError | None:
     judge = judges()[rule]
     try:
         judge(**{name: getattr(facts, name.removeprefix(_PREFIX)) for name in _named(judge)})

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pytest_vcp.environment import cache as environment_cache
 from pytest_vcp.environment import conda, pruning, uv
+from pytest_vcp.environment.cache import require_space
 from pytest_vcp.environment.cache_entry import LOG, REPORT, Build, Slot
 from pytest_vcp.environment.inspection import (
     Inspection,
@@ -38,7 +39,6 @@ from pytest_vcp.environment.installer import (
 )
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
-from pytest_vcp.environment.space import require_space
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rules.outcomes import ToolError, Unverified
 from pytest_vcp.settings.policy import CacheLimits

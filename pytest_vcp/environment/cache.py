@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -146,3 +147,29 @@ def local_record(cache_dir: Path, prefix: str) -> Path:
         files.make_ignored(cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{hashlib.sha256(prefix.encode()).hexdigest()[:20]}.json"
+
+
+# ----------------------------------------------------------------------------------------- space
+#
+# Whether there is room for an environment: pip tells a full disk as a download that broke off.
+
+# An environment with MLflow takes some 700 MB; with less than this, not even pip gets to work.
+_LEAST_BYTES = 100_000_000
+_MEGABYTE = 1_000_000
+
+
+def require_space(cache_dir: Path) -> None:
+    """Raise ToolError where cache or temporary directory have no room for an environment."""
+    for folder, remedy in (
+        (cache_dir, "name another place with --vcp-cache-dir"),
+        (Path(tempfile.gettempdir()), "name another place in the variable TMPDIR"),
+    ):
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:
+            continue  # Whoever writes there will tell.
+        if free < _LEAST_BYTES:
+            raise ToolError(
+                f"the disk of {folder} is full: {free // _MEGABYTE} MB are left",
+                f"make room there, or {remedy}",
+            )

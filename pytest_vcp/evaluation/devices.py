@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pytest_vcp.evaluation import nvml
 from pytest_vcp.evaluation.device_runs import DeviceRun, DeviceRunner, Kept, wants_a_gpu
-from pytest_vcp.evaluation.gpu_memory import GpuUse, GpuWatch
-from pytest_vcp.evaluation.prediction import DeviceUse
+from pytest_vcp.evaluation.gpu_memory import GpuUse, GpuWatch, LoadedSession
+from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.worker.client import WorkerFailure
 
-if TYPE_CHECKING:
-    from pytest_vcp.evaluation.artifact_session import ArtifactSession
+
+class DeviceSession(LoadedSession, Protocol):
+    """A session that has loaded the artifact and predicted."""
+
+    def load(self) -> Reply: ...
+
+    def predict(self) -> Reply: ...
 
 
 class SessionDevices:
@@ -22,7 +27,7 @@ class SessionDevices:
     `loads` and `passes` count what the model was made to do for it.
     """
 
-    def __init__(self, session: ArtifactSession, runner: DeviceRunner) -> None:
+    def __init__(self, session: DeviceSession, runner: DeviceRunner) -> None:
         self.loads = 0
         self.passes = 0
         self._session = session

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from pytest_vcp.evaluation import nvml
 from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.rules.outcomes import Unverified
+from pytest_vcp.source.payload import Payload
 from pytest_vcp.util import processes
-
-if TYPE_CHECKING:
-    from pytest_vcp.evaluation.artifact_session import ArtifactSession
 
 BY_TORCH = "by torch's count"
 BY_PROCESS = "by the driver's count of its processes"
 # In containers the driver does not tell which process is whose.
 BY_MACHINE = "by the driver's count of all GPUs together, whoever uses them"
+
+
+class LoadedSession(Protocol):
+    """A session whose loading process holds the model, and can be asked about it."""
+
+    payload: Payload
+
+    @property
+    def pid(self) -> int: ...
+
+    def ask(
+        self, method: str, params: Mapping[str, Any], doing: str, timeout: float | None = None
+    ) -> Reply: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,7 @@ class GpuWatch:
         return of_driver(visible[0].name, _used_by(pid), growth)
 
 
-def held_over_passes(session: ArtifactSession, passes: int, counted: str) -> Held:
+def held_over_passes(session: LoadedSession, passes: int, counted: str) -> Held:
     """Predict once to warm up and then `passes` times, and see after each what is held.
 
     Raises Unverified where it can't be counted any more.

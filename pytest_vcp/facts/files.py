@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.artifact.weights import Code, Weights
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.environment.interpreters import Interpreter
+from pytest_vcp.environment.other_pythons import OtherPython
 from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.requirements.lock import Lock
@@ -22,17 +26,38 @@ from pytest_vcp.source.metadata import Metadata, read_metadata
 from pytest_vcp.source.package import ModelPackage, SourceModule
 from pytest_vcp.source.shadows import Shadow, shadows
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
+from pytest_vcp.util.progress import Progress
 
 if TYPE_CHECKING:
     from pytest_vcp.evaluation.finished import Finished
     from pytest_vcp.gates import Gates
-    from pytest_vcp.run import Run
+
+
+class SharedFacts(Protocol):
+    """What the variants of a run share: the package, the environments, and what was asked for."""
+
+    interpreter: Interpreter | None
+    selected: frozenset[str]
+    progress: Progress
+    digests: FileDigests
+
+    @property
+    def package(self) -> ModelPackage: ...
+
+    @property
+    def lock(self) -> Lock: ...
+
+    def prepare_environment(self) -> Environment: ...
+
+    def platform(self) -> Environment: ...
+
+    def other_pythons(self, build: Environment, lock: Lock) -> Iterator[OtherPython]: ...
 
 
 class FileFacts:
     """What is known of one variant and of the package that it belongs to, from its files alone."""
 
-    def __init__(self, run: Run, subject: Variant | Finished, gates: Gates) -> None:
+    def __init__(self, run: SharedFacts, subject: Variant | Finished, gates: Gates) -> None:
         self._run = run
         self._subject = subject
         self._gates = gates

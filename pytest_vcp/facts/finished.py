@@ -11,6 +11,7 @@ from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.prediction import Packaging, Reply
 from pytest_vcp.evaluation.spec import Description, ExampleInput, typed
 from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.files import SharedFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.requirements.lock import Lock, read_artifact_lock
 from pytest_vcp.requirements.markers import target_environment
@@ -21,7 +22,6 @@ from pytest_vcp.source.package import read_package
 if TYPE_CHECKING:
     from pytest_vcp.evaluation.finished import Finished
     from pytest_vcp.gates import Gates
-    from pytest_vcp.run import Run
 
 _NO_SOURCE = "the artifact alone is judged, without its source package"
 
@@ -29,7 +29,7 @@ _NO_SOURCE = "the artifact alone is judged, without its source package"
 class ArtifactFacts(Facts):
     """What is known of an artifact. Nothing of it runs before its files have been judged."""
 
-    def __init__(self, run: Run, finished: Finished, gates: Gates) -> None:
+    def __init__(self, run: SharedFacts, finished: Finished, gates: Gates) -> None:
         super().__init__(run, finished, gates)
         self._finished = finished
 

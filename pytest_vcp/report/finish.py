@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
@@ -16,16 +19,16 @@ from pytest_vcp.artifact.artifact import digest_of
 from pytest_vcp.artifact.publishing import DestinationTaken
 from pytest_vcp.evaluation.finished import Finished
 from pytest_vcp.evaluation.variant import Variant
-from pytest_vcp.report import attestation, in_time
+from pytest_vcp.report import attestation
 from pytest_vcp.report.json import REPORT, build_report, write_report
 from pytest_vcp.report.outcomes import Outcome, Verdict
+from pytest_vcp.report.redaction import Portable
 from pytest_vcp.report.upcoming import foreseen
 from pytest_vcp.settings.resolved import REPORT_DIR
 from pytest_vcp.util import files, locks
 from pytest_vcp.util.files import write_atomic
 
 if TYPE_CHECKING:
-    from pytest_vcp.report.recorder import Recorder
     from pytest_vcp.run import Run
     from pytest_vcp.settings.resolved import Settings
 
@@ -34,6 +37,24 @@ REPORT_FILES = (REPORT, _PAGE)
 PAGE_SECONDS = 60.0
 # What `seen` takes down for people.
 _SEEN = ("signature", "tree", "lock", "environment")
+
+
+class Recorded(Protocol):
+    """What was recorded of a run by its end; as in `Recorder`."""
+
+    run: Run
+    facts: dict[str, dict[str, Any]]
+
+    @property
+    def portable(self) -> Portable: ...
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]: ...
+
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
+
+    def outcomes(self, variant: str) -> dict[str, Outcome]: ...
 
 
 def prepare_report_directory(settings: Settings, session: pytest.Session) -> None:
@@ -63,7 +84,7 @@ def _is_ours(settings: Settings) -> bool:
     return settings.sources["report-dir"] == "default" and settings.report_dir == default
 
 
-def write_reports(recorder: Recorder) -> str | None:
+def write_reports(recorder: Recorded) -> str | None:
     """Write both; why the page was left out, where it was.
 
     Raises OSError for the first that can't be written.
@@ -89,7 +110,7 @@ def write_reports(recorder: Recorder) -> str | None:
         name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
         for name in recorder.run.names
     }
-    page = in_time.result(lambda: html.render(report, more), PAGE_SECONDS)
+    page = result(lambda: html.render(report, more), PAGE_SECONDS)
     if page is None:
         # One of an earlier run would be taken for that of this one.
         (directory / _PAGE).unlink(missing_ok=True)
@@ -98,7 +119,7 @@ def write_reports(recorder: Recorder) -> str | None:
     return None
 
 
-def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:
+def _besides(recorder: Recorded, variant: str) -> dict[str, Any]:
     """What the page says of a variant, and report.json does not."""
     verdict, facts = recorder.verdicts[variant], recorder.facts[variant]
     settings = recorder.run.variants[variant].settings
@@ -113,7 +134,7 @@ def _besides(recorder: Recorder, variant: str) -> dict[str, Any]:
     }
 
 
-def _pictures(recorder: Recorder, variant: str) -> dict[str, Any] | None:
+def _pictures(recorder: Recorded, variant: str) -> dict[str, Any] | None:
     """The pictures, with what is said of them rewritten, but not what they are made of."""
     drawn = recorder.facts[variant].get("pictures")
     if drawn is None:
@@ -273,3 +294,32 @@ def attestation_path(settings: Settings) -> Path:
     if settings.sources["model-class"] == "metadata":
         return settings.report_dir / f"attestation-{settings.variant}.json"
     return settings.report_dir / _NAME
+
+
+# --------------------------------------------------------------------------------------- in time
+#
+# What judges nothing is waited for as long as a reader would, and then left out.
+
+T = TypeVar("T")
+
+
+def result(work: Callable[[], T], seconds: float) -> T | None:
+    """What `work` returns; None where it takes longer. Raises what it raises.
+
+    It goes on in a thread that nobody waits for, and ends with the process.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as problem:  # noqa: BLE001 - it is raised where it is waited for
+            done.set_exception(problem)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return done.result(seconds)
+    except TookTooLong:
+        if done.done():
+            raise
+        return None

@@ -14,7 +14,7 @@ from fixtures.mutants import replace_text
 from fixtures.references import PCA_50
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.report.in_time import result
+from pytest_vcp.report.finish import result
 from pytest_vcp.rules.registry import BY_ID, RULES
 from pytest_vcp.rules.suite import page as page_of
 from tests.gatekeeper.conftest import Delivery, delivery, packaged
