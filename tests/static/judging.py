@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance import test_layout, test_requirements
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
+from pytest_vcp.rules.registry import RULES
+from pytest_vcp.rules.suite import judges
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME
 from pytest_vcp.settings.values import Given, ModelClass
@@ -76,12 +77,8 @@ def facts(settings: StaticSettings) -> dict[str, Any]:
 
 def rules() -> dict[str, Callable[..., None]]:
     """The static rules of sections 1 and 2, by id."""
-    found: dict[str, Callable[..., None]] = {}
-    for module in (test_layout, test_requirements):
-        for name, function in inspect.getmembers(module, inspect.isfunction):
-            if name.startswith("test_vcp"):
-                found[name.split("_")[1].upper()] = function
-    return found
+    static = {rule.id for rule in RULES if rule.stage == "static" and rule.id[3] in "12"}
+    return {rule: function for rule, function in judges().items() if rule in static}
 
 
 def judge(settings: StaticSettings) -> dict[str, Violation | Unverified | Blocked | None]:

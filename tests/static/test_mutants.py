@@ -10,14 +10,15 @@ import pytest
 
 from fixtures.mutants import Mutation
 from fixtures.mutants.layout import MUTATIONS as LAYOUT
-from fixtures.mutants.layout import MUTATIONS as SOURCE
 from fixtures.mutants.requirements import MUTATIONS as REQUIREMENTS
 from pytest_vcp.rules.outcomes import Violation
 from pytest_vcp.rules.registry import BY_ID
 from pytest_vcp.settings.policy import load_policy
 from tests.static.judging import StaticSettings, judge, rules, violated
 
-MUTATIONS = LAYOUT + SOURCE + REQUIREMENTS
+MUTATIONS = tuple(
+    mutation for mutation in LAYOUT + REQUIREMENTS if BY_ID[mutation.rule].stage == "static"
+)
 
 
 def _settings(package: Path, options: tuple[str, ...]) -> StaticSettings:
