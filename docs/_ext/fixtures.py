@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from pytest_vcp import session
-from pytest_vcp.evaluation.model import WorkerFailure
+from pytest_vcp import WorkerFailure, session
 
 _PACKAGE = "pytest_vcp."
 
