@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -25,17 +26,26 @@ def _layers() -> dict[str, int]:
 
 
 def _imports(file: Path) -> Iterator[tuple[str, int]]:
-    """What a module imports of the package when it is itself imported: top names, and lines."""
-    pending: list[ast.AST] = [ast.parse(file.read_bytes())]
-    while pending:
-        node = pending.pop()
+    """What a module imports of the package: top names, and lines.
+
+    Imports for types count, and so do those within functions, but for those of the entry: it loads
+    the rest when a run asks for it.
+    """
+    for node in ast.walk(_without_functions(file) if file.stem == "plugin" else _tree(file)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_vcp"):
             parts = (node.module or "").split(".")
             for name in parts[1:2] or [alias.name for alias in node.names]:
                 yield name, node.lineno
-        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        if not (is_for_types or isinstance(node, ast.FunctionDef)):
-            pending.extend(ast.iter_child_nodes(node))
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes())
+
+
+def _without_functions(file: Path) -> ast.Module:
+    tree = _tree(file)
+    tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    return tree
 
 
 def _modules() -> Iterator[tuple[str, Path]]:
@@ -58,6 +68,27 @@ def test_imports_lead_upwards() -> None:
         if name in layers and layers[name] > layers[top]
     ]
     assert downwards == []
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """Whether they are for types, or within functions, makes no difference."""
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in PACKAGE.rglob("*.py")
+        if file not in SERVER_FILES and file != PACKAGE / "__init__.py"
+    }
+    graph = {
+        module: {
+            found
+            for node in ast.walk(_tree(file))
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+            for found in (f"{node.module}.{alias.name}", node.module)
+            if found in files
+        }
+        for module, file in files.items()
+    }
+    TopologicalSorter(graph).prepare()
 
 
 def test_the_server_imports_nothing_of_the_plugin() -> None:
