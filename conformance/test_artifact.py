@@ -36,20 +36,20 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging, vcp_settings: Setti
     if failure is not None:
         raise Violation(
             expected="MLflow saves the model",
-            received=failure.summary,
+            found=failure.summary,
             remedy=failure.remedy or unsaved(failure),
             where=failure.where,
         ) from failure
     if vcp_packaging.missing:
         raise Violation(
             expected="an artifact with MLmodel, code, weights, examples and requirements",
-            received=f"no {', '.join(vcp_packaging.missing)}",
+            found=f"no {', '.join(vcp_packaging.missing)}",
             remedy=remedy,
         )
     if vcp_packaging.problem:
         raise Violation(
             expected="metadata that can be read",
-            received=vcp_packaging.problem,
+            found=vcp_packaging.problem,
             remedy=remedy,
         )
 
@@ -68,7 +68,7 @@ def test_vcp602_metadata_names_the_target_python(
         if version != vcp_python_version:
             raise Violation(
                 expected=f"Python {vcp_python_version}",
-                received=f"Python {version}",
+                found=f"Python {version}",
                 remedy="don't change MLflow's idea of the Python version in model_code",
                 where=Location(file),
             )
@@ -90,7 +90,7 @@ def test_vcp603_requirements_are_the_lock(
         if lost or added:
             raise Violation(
                 expected="the lines of the package's requirements.txt, no more and no fewer",
-                received=f"{lost[0]} is missing{and_others(len(lost))}"
+                found=f"{lost[0]} is missing{and_others(len(lost))}"
                 if lost
                 else f"{added[0]} is there besides{and_others(len(added))}",
                 remedy="let nothing write to requirements.txt while the model is packaged",
@@ -118,7 +118,7 @@ def test_vcp606_metadata_has_no_local_path(
         by_itself = is_alone and _is_source(place)
         raise Violation(
             expected="no absolute path of the machine that packages",
-            received=f"{path} in {place}",
+            found=f"{path} in {place}",
             remedy="package it with this plugin, which leaves out where MLflow took weights from"
             if by_itself
             else "take it out of config, tag, example or param; use context.artifacts",
@@ -144,7 +144,7 @@ def test_vcp610_config_and_tags_are_recorded(
             place, one, other = difference(what, given, found)
             raise Violation(
                 expected=f"{place} as given: {brief(one)}",
-                received=brief(other),
+                found=brief(other),
                 remedy="let model_code change neither its config, nor tags, nor MLflow itself",
                 where=Location("MLmodel"),
             )
@@ -166,7 +166,7 @@ def test_vcp612_example_is_the_declared_one(
                 place, one, other = difference(what, wanted[what], found[what])
                 raise Violation(
                     expected=f"{place} of INPUT_EXAMPLE: {brief(one)}",
-                    received=brief(other),
+                    found=brief(other),
                     remedy="change INPUT_EXAMPLE nowhere but in model_spec.py",
                     where=Location(file),
                 )
@@ -301,21 +301,21 @@ def test_vcp604_weights_are_those_of_the_package(
         if found is None:
             raise Violation(
                 expected=f"a copy of model_data/ with all its files, {file.source.name} among them",
-                received="no such file in the artifact",
+                found="no such file in the artifact",
                 remedy="check what model_code does with model_data/ while it is imported",
                 where=where,
             )
         if not file.is_unchanged() or found.sha256 != vcp_digests.of(file.source):
             raise Violation(
                 expected="weights that stay as they were when the run began",
-                received=f"{file.source.name} was written to during the run",
+                found=f"{file.source.name} was written to during the run",
                 remedy="don't write into model_data/ or context.artifacts from model_code",
                 where=where,
             )
     for path in packaged:
         raise Violation(
             expected="nothing in artifacts/ but what model_data/ holds",
-            received="a file that model_data/ does not have",
+            found="a file that model_data/ does not have",
             remedy="don't write into context.artifacts from model_code",
             where=Location(path),
         )
@@ -330,7 +330,7 @@ def test_vcp605_code_is_complete_and_clean(
     if litter:
         raise Violation(
             expected="neither byte-code nor files of version control, desktops or other tools",
-            received=f"{litter_in(litter[0])}{and_others(len(litter))}",
+            found=f"{litter_in(litter[0])}{and_others(len(litter))}",
             remedy="delete it where it comes from: model_data/, or a run that loaded the artifact",
             where=Location(litter[0]),
         )
@@ -342,7 +342,7 @@ def test_vcp605_code_is_complete_and_clean(
         if found is None or not kept or found != vcp_digests.of(file.source):
             raise Violation(
                 expected=f"model_code as it was when the run began, {file.source.name} included",
-                received="another content" if found else "no such file in the artifact",
+                found="another content" if found else "no such file in the artifact",
                 remedy="check what model_code changes in MLflow or shutil while it is imported"
                 if kept
                 else "let nothing write into model_code while it is imported and packaged",
@@ -357,7 +357,7 @@ def test_vcp607_links_stay_inside(vcp_artifact: ModelArtifact) -> None:
     if strays:
         raise Violation(
             expected="files, or relative links to files in the artifact",
-            received=f"a link to {strays[0].target}{and_others(len(strays))}",
+            found=f"a link to {strays[0].target}{and_others(len(strays))}",
             remedy="put what the link points to in its place, in the package, and package again",
             where=Location(strays[0].path),
         )
@@ -384,7 +384,7 @@ def test_vcp608_pickle_holds_code_by_reference(
     if loaded != LOADED:
         raise Violation(
             expected=f"MLmodel to have {LOADED[0]} loaded by {LOADED[1]}",
-            received=f"{loaded[0]} loaded by {loaded[1]}",
+            found=f"{loaded[0]} loaded by {loaded[1]}",
             remedy="save an instance of the wrapper class, by mlflow.pyfunc.save_model",
             where=Location("MLmodel"),
         )
@@ -398,7 +398,7 @@ def test_vcp608_pickle_holds_code_by_reference(
             remedy = "package it with this plugin: MLflow loads weights into what it pickles"
         raise Violation(
             expected="a small pickle that refers to model_code and holds nothing else",
-            received=received,
+            found=received,
             remedy=remedy,
             where=Location("python_model.pkl"),
             binds=bool(faults) or not is_alone,
@@ -413,7 +413,7 @@ def test_vcp609_weights_only_build_data(vcp_weight_pickles: tuple[WeightPickle, 
         first = foreign[0]
         raise Violation(
             expected="weights whose pickles build tensors, arrays and plain collections only",
-            received=f"a pickle that needs {first.foreign}{and_others(len(foreign))}",
+            found=f"a pickle that needs {first.foreign}{and_others(len(foreign))}",
             remedy="save arrays and state dicts (safetensors, .npz, torch), not objects",
             where=Location(first.path),
         )
@@ -478,21 +478,21 @@ def test_vcp611_packaging_can_be_repeated(
     if second.attribute is not None:
         raise Violation(
             expected=expected,
-            received=f"another value of self.{second.attribute} each time",
+            found=f"another value of self.{second.attribute} each time",
             remedy=in_constructor,
             where=Location("python_model.pkl"),
         )
     if second.differing:
         raise Violation(
             expected=expected,
-            received=f"another {second.differing[0]} each time{and_others(len(second.differing))}",
+            found=f"another {second.differing[0]} each time{and_others(len(second.differing))}",
             remedy="let nothing in model_code and model_spec.py depend on time or chance",
             where=Location(second.differing[0]),
         )
     if vcp_pickle.has_unordered:
         raise Violation(
             expected=expected,
-            received="a set of texts on the wrapper, which each process orders in its own way",
+            found="a set of texts on the wrapper, which each process orders in its own way",
             remedy="keep a sorted list or a tuple on self",
             where=Location("python_model.pkl"),
         )

@@ -31,7 +31,7 @@ def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Reply | None, vcp_spec: Mode
         failure = vcp_without_gpu.failure
         raise Violation(
             expected=f"{problem.expected}, where no GPU is visible",
-            received=problem.received,
+            found=problem.found,
             remedy=(failure and failure.remedy)
             or 'use "cuda" only where torch.cuda.is_available(), load weights with '
             'map_location="cpu"; or say compute_requirement: "GPU" in the model card',
@@ -42,7 +42,7 @@ def test_vcp901_runs_without_a_gpu(vcp_without_gpu: Reply | None, vcp_spec: Mode
     if device.gpus:
         raise Violation(
             expected="no GPU is visible where none is to be (CUDA_VISIBLE_DEVICES is empty)",
-            received=visibility_changed(device.shown),
+            found=visibility_changed(device.shown),
             remedy=NOT_YOURS,
         )
 
@@ -56,7 +56,7 @@ def test_vcp902_forward_pass_runs_on_the_gpu(vcp_gpu_use: GpuUse) -> None:
         by_torch = use.counted == BY_TORCH
         raise Violation(
             expected=f"the forward pass runs on the visible GPU ({use.gpu})",
-            received=f"it allocated no memory there{held}"
+            found=f"it allocated no memory there{held}"
             if by_torch
             else f"no memory was taken there, {use.counted}",
             remedy='move model and batches to "cuda" if torch.cuda.is_available()'
@@ -75,7 +75,7 @@ def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Reply, vcp_spec: ModelSp
             remedy = failure.remedy or ON_ONE_DEVICE
         raise Violation(
             expected=f"{problem.expected}, where a GPU is visible too",
-            received=problem.received,
+            found=problem.found,
             remedy=remedy,
             where=problem.where,
         )
@@ -92,7 +92,7 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Reply) -> None:
     if difference:
         raise Violation(
             expected="the output of the CPU on a GPU too, within tolerance",
-            received=f"on a GPU, {difference['what']}",
+            found=f"on a GPU, {difference['what']}",
             remedy="compute both in one precision, draw random numbers on the host, and choose "
             "no other way through predict by the device",
         )
@@ -109,7 +109,7 @@ def test_vcp905_gpu_memory_does_not_grow(vcp_gpu_held: Held, vcp_settings: Setti
         grown = f"{vcp_gpu_held.growth / 1e6:.3g} MB more, some with each"
         raise Violation(
             expected=expected,
-            received=f"{grown} ({vcp_gpu_held.counted})",
+            found=f"{grown} ({vcp_gpu_held.counted})",
             remedy="keep nothing of a prediction on self or in the module; use inference_mode",
         )
 
@@ -126,7 +126,7 @@ def test_vcp906_the_visible_gpu_is_used(
         failure = reply.failure
         raise Violation(
             expected=expected,
-            received=problem.received,
+            found=problem.found,
             remedy=(failure and failure.remedy) or WITHOUT_INDEX,
             where=failure.where if failure else None,
         )
@@ -135,13 +135,13 @@ def test_vcp906_the_visible_gpu_is_used(
     if device.shown != name:
         raise Violation(
             expected=expected,
-            received=visibility_changed(device.shown),
+            found=visibility_changed(device.shown),
             remedy=NOT_YOURS,
         )
     if not device.added_bytes:
         raise Violation(
             expected=expected,
-            received="it allocated no memory there",
+            found="it allocated no memory there",
             remedy=WITHOUT_INDEX,
         )
 
@@ -154,7 +154,7 @@ def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
         built = vcp_kernels.architectures
         raise Violation(
             expected=f"kernels for capability {written(target.capability)} ({target.name})",
-            received=f"torch {vcp_kernels.torch} built for {vcp_kernels.build}"
+            found=f"torch {vcp_kernels.torch} built for {vcp_kernels.build}"
             + (f": {listed(built, most=12)}" if built else ""),
             remedy="pin a torch built with a release of CUDA that knows this GPU, and lock again",
             where=vcp_kernels.where,
@@ -177,7 +177,7 @@ def test_vcp908_precision_keeps_the_dtype(
                 of = f" in output {declared.name!r}" if declared.name else ""
                 raise Violation(
                     expected=f"dtype {declared.type}{of} with precision={precision!r}, too",
-                    received=f"dtype {dtype}" if dtype else "no array",
+                    found=f"dtype {dtype}" if dtype else "no array",
                     remedy=f"end predict with .float() or .astype('{declared.type}'), whatever "
                     "the precision of the arithmetic",
                     where=vcp_spec.signature.where,

@@ -31,7 +31,7 @@ def test_vcp301_target_python_is_accepted(vcp_settings: Settings) -> None:
     if target < least:
         raise Violation(
             expected=f"Python {dotted(least)} or newer",
-            received=f"Python {dotted(target)}",
+            found=f"Python {dotted(target)}",
             remedy=f"set --vcp-python to {dotted(least)} or newer, and lock for it with --vcp-lock",
         )
 
@@ -51,7 +51,7 @@ def test_vcp302_environment_builds(
         raise Blocked(failure.rule)
     raise Violation(
         expected="distributions that install in a new environment",
-        received=failure.summary,
+        found=failure.summary,
         remedy=f"pin a version with a wheel, pytest --vcp-lock; pip's output is in {failure.log}",
     )
 
@@ -65,7 +65,7 @@ def test_vcp303_pip_check_is_clean(vcp_environment: Environment) -> None:
     if broken:
         raise Violation(
             expected="an environment in which pip check finds nothing",
-            received=first_and_count(broken),
+            found=first_and_count(broken),
             remedy=LOCK_AGAIN,
         )
 
@@ -88,7 +88,7 @@ def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lo
     if wrong:
         raise Violation(
             expected=f"what {LOCK} pins, each once",
-            received=first_and_count([problem for problem, _ in wrong]),
+            found=first_and_count([problem for problem, _ in wrong]),
             remedy=renew(vcp_environment, f"see what pip installed: {vcp_environment.pip_report}"),
             where=wrong[0][1],
         )
@@ -109,11 +109,11 @@ def test_vcp305_mlflow_is_the_platforms_and_whole(
         problem = mismatch(wanted, copies(vcp_environment, "mlflow"))
     if problem:
         remedy = renew(vcp_environment, f"put {wanted} into requirements.in, and pytest --vcp-lock")
-        raise Violation(expected=str(wanted), received=problem, remedy=remedy)
+        raise Violation(expected=str(wanted), found=problem, remedy=remedy)
     if facts.missing:
         raise Violation(
             expected=f"all files of mlflow {facts.version}",
-            received=f"no {first_and_count(facts.missing)}",
+            found=f"no {first_and_count(facts.missing)}",
             remedy=renew(vcp_environment, "drop the pin whose distribution writes into mlflow/"),
         )
 
@@ -136,7 +136,7 @@ def test_vcp306_code_imports_in_the_environment(vcp_imports: Reply) -> None:
         remedy = NO_REMEDY
     raise Violation(
         expected="model_code and model_spec to import in the new environment",
-        received=failure.summary,
+        found=failure.summary,
         remedy=remedy,
         where=failure.where,
     ) from failure

@@ -37,7 +37,7 @@ def test_vcp501_example_is_a_frame_and_params(vcp_spec: ModelSpec) -> None:
     if received:
         raise Violation(
             expected="INPUT_EXAMPLE = (DataFrame with at least one row, dict of params)",
-            received=received,
+            found=received,
             remedy="write (pd.DataFrame({...}), {...}); the dict may be empty",
             where=example.where,
         )
@@ -50,7 +50,7 @@ def test_vcp502_example_satisfies_the_input_schema(vcp_spec: ModelSpec) -> None:
     if problem:
         raise Violation(
             expected="a frame that MLflow accepts for the signature's inputs",
-            received=problem,
+            found=problem,
             remedy="give the columns and types of MODEL_SIGNATURE, or correct the signature",
             where=vcp_spec.example.where,
         )
@@ -64,14 +64,14 @@ def test_vcp503_example_params_are_declared(vcp_spec: ModelSpec) -> None:
         known = ", ".join(param.name for param in vcp_spec.signature.params) or "none"
         raise Violation(
             expected=f"params that the signature declares: {known}",
-            received=f"{found.unknown_params[0]!r}, which MLflow ignores silently",
+            found=f"{found.unknown_params[0]!r}, which MLflow ignores silently",
             remedy="declare it with ParamSpec in MODEL_SIGNATURE, or remove it from the example",
             where=vcp_spec.example.where,
         )
     if found.params:
         raise Violation(
             expected="params of their declared types",
-            received=found.params,
+            found=found.params,
             remedy="give a value of the type that ParamSpec declares",
             where=vcp_spec.example.where,
         )
@@ -98,7 +98,7 @@ def test_vcp504_example_inputs_are_in_the_package(
         if uri is None or problem:
             raise Violation(
                 expected=f"a path relative to the package in {column!r}, to a real input in it",
-                received=f"{shown} in row {row}" + (f": {problem}" if problem else ""),
+                found=f"{shown} in row {row}" + (f": {problem}" if problem else ""),
                 remedy="put a small real input beside model_spec.py and name it relative to that",
                 where=example.where,
             )
@@ -113,7 +113,7 @@ def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec:
             old = f"too new for {entry.too_old}: " if entry.too_old else ""
             raise Violation(
                 expected=f"{entry.uri} to open as its name says, and to hold something",
-                received=one_line(f"{old}{received}"),
+                found=one_line(f"{old}{received}"),
                 remedy="pin a newer release of that library, or write the file with the pinned one"
                 if entry.too_old
                 else "put a sound file there, or rename it; a clone may lack what Git LFS keeps",
@@ -135,7 +135,7 @@ def test_vcp506_example_inputs_are_small(
         largest = max(vcp_inputs, key=lambda entry: entry.bytes)
         raise Violation(
             expected=f"inputs of at most {most:,} bytes",
-            received=f"{total:,} bytes, most of them in {largest.uri}",
+            found=f"{total:,} bytes, most of them in {largest.uri}",
             remedy="keep a few observations that show what the model does",
             where=vcp_spec.example.where,
         )
@@ -151,7 +151,7 @@ def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
     if received:
         raise Violation(
             expected="the same frame and params after serving JSON and back",
-            received=received,
+            found=received,
             remedy="use values that JSON can carry, of the types that the signature declares",
             where=vcp_spec.example.where,
         )
@@ -174,7 +174,7 @@ def test_vcp508_payload_satisfies_the_signature(
     if received:
         raise Violation(
             expected="a payload that MLflow accepts for the signature",
-            received=one_line(received),
+            found=one_line(received),
             remedy=remedy,
             where=Location(str(vcp_settings.payload)),
         )

@@ -38,14 +38,14 @@ def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
     if failure is not None:
         raise Violation(
             expected="the artifact loads with its own code and weights, in another folder",
-            received=failure.summary,
+            found=failure.summary,
             remedy=failure.remedy or told_by_type(failure),
             where=failure.where,
         ) from failure
     if vcp_loading.leftovers:
         raise Violation(
             expected="no process of the model outlives the one that loaded it",
-            received=f"left running: {vcp_loading.leftovers[0]}",
+            found=f"left running: {vcp_loading.leftovers[0]}",
             remedy="end what model_code starts: join it, or use a context manager",
         )
 
@@ -63,7 +63,7 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpe
     if failure is not None:
         raise Violation(
             expected=f"{expected} from predict",
-            received=failure.summary,
+            found=failure.summary,
             remedy=failure.remedy or told_by_type(failure),
             where=failure.where,
         ) from failure
@@ -71,7 +71,7 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpe
     problem = returned_instead(vcp_first_pass.content["summary"], names)
     if problem:
         received, remedy = problem
-        raise Violation(expected=expected, received=received, remedy=remedy)
+        raise Violation(expected=expected, found=received, remedy=remedy)
 
 
 @rule("VCP705")
@@ -88,7 +88,7 @@ def test_vcp705_output_has_the_declared_shape(
         if not fits:
             raise Violation(
                 expected=f"shape {shown(wanted)}{of(declared)}, with -1 for any size above 0",
-                received=f"shape {shown(output.shape)}",
+                found=f"shape {shown(output.shape)}",
                 remedy="correct what predict returns, or the TensorSpec in MODEL_SIGNATURE",
                 where=vcp_spec.signature.where,
             )
@@ -103,7 +103,7 @@ def test_vcp706_output_has_the_declared_dtype(
         if not declared.admits_dtype(output.dtype):
             raise Violation(
                 expected=f"dtype {declared.type}{of(declared)}",
-                received=f"dtype {output.dtype}",
+                found=f"dtype {output.dtype}",
                 remedy=f"end predict with .astype('{declared.type}')"
                 + f", or declare {output.dtype}" * (output.dtype in _DECLARABLE),
                 where=vcp_spec.signature.where,
@@ -121,7 +121,7 @@ def test_vcp707_output_is_finite(vcp_prediction: Prediction) -> None:
                 total *= size
             raise Violation(
                 expected=f"finite values{of_name(name)}",
-                received=f"{output.not_finite} of {total} are not, first {value} at {list(index)}",
+                found=f"{output.not_finite} of {total} are not, first {value} at {list(index)}",
                 remedy="look for division by zero, log of zero or an overflow on the example",
             )
 
@@ -133,7 +133,7 @@ def test_vcp708_output_tells_something(vcp_prediction: Prediction) -> None:
         if output.alike:
             raise Violation(
                 expected=f"values that differ{of_name(name)}, and rows that differ",
-                received=f"{output.alike} that are all the same, of shape {shown(output.shape)}",
+                found=f"{output.alike} that are all the same, of shape {shown(output.shape)}",
                 remedy="check that the weights are used and the input is read; waive if it is so",
             )
 
@@ -159,7 +159,7 @@ def test_vcp709_one_row_for_each_observation(
             total = f"{told} = {sum(counts)}" if len(counts) > 1 else told
             raise Violation(
                 expected=f"{total} rows{of(declared)}, one for each observation of the input",
-                received=f"{output.shape[0]} rows",
+                found=f"{output.shape[0]} rows",
                 remedy="return a row for each, in their order; declare a pooled output as (1, ...)",
             )
 
@@ -175,7 +175,7 @@ def test_vcp710_prediction_repeats(
         if reply.failure is not None:
             raise Violation(
                 expected="the same output for the same input",
-                received=f"{reply.failure.summary} ({when})",
+                found=f"{reply.failure.summary} ({when})",
                 remedy=reply.failure.remedy or "keep no state from call to call in the wrapper",
                 where=reply.failure.where,
             ) from reply.failure
@@ -183,7 +183,7 @@ def test_vcp710_prediction_repeats(
         if difference:
             raise Violation(
                 expected="the same output for the same input, within tolerance",
-                received=f"{when}: {difference['what']}",
+                found=f"{when}: {difference['what']}",
                 remedy="seed what is random, call eval(), keep no state from call to call, "
                 "don't rely on the order of a set",
             )
@@ -201,7 +201,7 @@ def test_vcp716_example_stays_within_budget(vcp_figures: Figures, vcp_settings: 
         if found is not None and found > most:
             raise Violation(
                 expected=f"{what} takes at most {most / scale:g} {unit}",
-                received=f"{found / scale:.3g} {unit}",
+                found=f"{found / scale:.3g} {unit}",
                 remedy="take a smaller input for the example, or make the model load less",
             )
 
@@ -280,7 +280,7 @@ def test_vcp702_model_needs_no_network(vcp_network_requirement: Requirement | No
     if vcp_network_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with the network off",
-            received=told(vcp_network_requirement, "asked for"),
+            found=told(vcp_network_requirement, "asked for"),
             remedy="put what is downloaded into model_data/ and declare it as an artifact",
             where=vcp_network_requirement.where,
         )
@@ -293,20 +293,20 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
     if requirement is not None:
         raise Violation(
             expected="loading and predicting where only temporary directories can be written to",
-            received=told(requirement, "tried to write"),
+            found=told(requirement, "tried to write"),
             remedy="write into a directory from the tempfile module",
             where=requirement.where,
         )
     if changed:
         raise Violation(
             expected="the artifact is after a prediction what it was before",
-            received=f"{changed[0]}, which the model changed{and_others(len(changed))}",
+            found=f"{changed[0]}, which the model changed{and_others(len(changed))}",
             remedy="write into a directory from the tempfile module",
         )
     if shared:
         raise Violation(
             expected="temporary files in a directory of the process's own",
-            received=f"{shared[0]}, which two processes would both write{and_others(len(shared))}",
+            found=f"{shared[0]}, which two processes would both write{and_others(len(shared))}",
             remedy="write into a directory from the tempfile module",
             binds=False,
         )
@@ -318,7 +318,7 @@ def test_vcp720_model_needs_no_home(vcp_home_requirement: Requirement | None) ->
     if vcp_home_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with a home directory that is read-only",
-            received=told(vcp_home_requirement, "tried to write"),
+            found=told(vcp_home_requirement, "tried to write"),
             remedy="set the library's cache to tempfile.mkdtemp() at the top of "
             "model_code/__init__.py",
             where=vcp_home_requirement.where,
@@ -338,7 +338,7 @@ def test_vcp721_the_process_is_left_as_it_was(
         first = vcp_process_changes[0]
         raise Violation(
             expected=f"{first.what} as it was before {first.step}: {first.old}",
-            received=f"{first.new}{and_others(len(vcp_process_changes))}",
+            found=f"{first.new}{and_others(len(vcp_process_changes))}",
             remedy=f"do without the change, or take it back before {first.step} returns",
             binds=first.binds,
         )
@@ -367,7 +367,7 @@ def test_vcp711_no_params_means_the_defaults(vcp_params_effect: Reply, vcp_spec:
     if found["difference"]:
         raise Violation(
             expected="the same output without params as with all of them at their defaults",
-            received=found["difference"]["what"],
+            found=found["difference"]["what"],
             remedy="let predict fall back on the defaults that MODEL_SIGNATURE declares",
             where=vcp_spec.signature.where,
         )
@@ -381,13 +381,13 @@ def test_vcp712_params_are_taken_and_checked(vcp_params_effect: Reply) -> None:
         refused = found["refused"]
         raise Violation(
             expected=f"a prediction with {refused['name']} at its default",
-            received=refused["problem"],
+            found=refused["problem"],
             remedy="take every declared param, by its name and of its declared type",
         )
     if found["mistaken"]:
         raise Violation(
             expected=f"a value of another type for {found['mistaken'][0]!r} is refused",
-            received="it was taken, and the model predicted",
+            found="it was taken, and the model predicted",
             remedy="leave MLflow's check of params in force; don't replace it from model_code",
         )
 
@@ -400,13 +400,13 @@ def test_vcp713_batches_change_nothing(vcp_other_batches: Reply) -> None:
     if found["problem"]:
         raise Violation(
             expected=expected,
-            received=found["problem"],
+            found=found["problem"],
             remedy="let predict work in batches of any size; the last is seldom a whole one",
         )
     if found["difference"]:
         raise Violation(
             expected=expected,
-            received=found["difference"]["what"],
+            found=found["difference"]["what"],
             remedy="call eval(), and normalise with stored statistics instead of the batch's own",
         )
 
@@ -425,7 +425,7 @@ def test_vcp718_params_reach_the_model(
     if not found["reaches"] or unread:
         raise Violation(
             expected=f"a predict that uses its params: {', '.join(found['declared'])}",
-            received="a predict that never reads them"
+            found="a predict that never reads them"
             if found["reaches"]
             else "a predict without a parameter named params, so that MLflow drops them",
             remedy="take params=None in predict, and pass the values on to the model",
@@ -458,14 +458,14 @@ def test_vcp714_recorded_output_is_reproduced(vcp_expected: Expected) -> None:
     if vcp_expected.refused:
         raise Violation(
             expected="an output that was recorded for this variant, signature and example",
-            received=vcp_expected.refused,
+            found=vcp_expected.refused,
             remedy="record it anew with --vcp-record-expected, or take back what was changed",
             where=Location(vcp_expected.file),
         )
     if vcp_expected.difference:
         raise Violation(
             expected=f"what was recorded ({vcp_expected.origin}), within tolerance",
-            received=vcp_expected.difference,
+            found=vcp_expected.difference,
             remedy="find out what changed: weights, code or pins; where it is meant, record anew "
             "with --vcp-record-expected",
             where=Location(vcp_expected.file),
@@ -485,13 +485,13 @@ def test_vcp715_bad_inputs_are_refused(vcp_refusals: Reply) -> None:
         if not reply["raised"]:
             raise Violation(
                 expected=f"an error for an input that is {case}",
-                received="a prediction",
+                found="a prediction",
                 remedy="let the error of the reader through, or raise one that names the input",
             )
     if not cases["missing"]["names"]:
         raise Violation(
             expected="an error that names the missing input",
-            received=cases["missing"]["text"],
+            found=cases["missing"]["text"],
             remedy="check that the file exists, and put its name into the error",
         )
 
@@ -508,7 +508,7 @@ def test_vcp717_observations_are_independent(vcp_halved: Reply | None) -> None:
     if received:
         raise Violation(
             expected="the same output where half of the other observations are left out",
-            received=received,
+            found=received,
             remedy="use statistics of the training data, not of the input at hand",
         )
 
@@ -524,6 +524,6 @@ def test_vcp719_unknown_features_are_refused(vcp_unknown_features: Reply | None)
     if not found["refused"]:
         raise Violation(
             expected="an error for an input with features of unknown names",
-            received="a prediction",
+            found="a prediction",
             remedy="look features up by name, and refuse an input that has too few of the model's",
         )

@@ -70,7 +70,7 @@ def test_vcp101_the_directory_holds_what_the_packager_looks_for(vcp_package: Mod
         found = f"{first.found} instead" if first.found else f"no {first.name}"
         raise Violation(
             expected=f"{first.name} in the package directory",
-            received=f"{found}{and_others(len(vcp_package.missing))}",
+            found=f"{found}{and_others(len(vcp_package.missing))}",
             remedy=_layout_remedy(first.name, first.found),
             where=Location(first.name),
         )
@@ -84,7 +84,7 @@ def test_vcp102_every_module_parses(vcp_package: ModelPackage) -> None:
     if not vcp_package.is_package:
         raise Violation(
             expected=f"{CODE}/__init__.py",
-            received="no such file",
+            found="no such file",
             remedy=f"create an empty file {CODE}/__init__.py",
             where=Location(f"{CODE}/__init__.py"),
         )
@@ -94,7 +94,7 @@ def test_vcp102_every_module_parses(vcp_package: ModelPackage) -> None:
             raise Unverified(f"only a Python {target} can tell whether {first.where} parses")
         raise Violation(
             expected=f"source that parses on Python {target}",
-            received=f"{first.problem}{and_others(len(vcp_package.unparsed))}",
+            found=f"{first.problem}{and_others(len(vcp_package.unparsed))}",
             remedy="save the file as UTF-8"
             if first.problem and first.problem.startswith("byte ")
             else f"correct this line; check with python{target} -m py_compile {first.where.path}",
@@ -113,7 +113,7 @@ def test_vcp103_the_model_class_is_found(
     if isinstance(vcp_wrapper, NotFound):
         raise Violation(
             expected=f"the model class {vcp_settings.model_class}",
-            received=vcp_wrapper.what,
+            found=vcp_wrapper.what,
             remedy=vcp_wrapper.remedy or _other_class(vcp_wrapper, vcp_settings),
             where=vcp_wrapper.where,
         )
@@ -156,7 +156,7 @@ def test_vcp106_every_artifact_holds_weights(
         first = found[0]
         raise Violation(
             expected="the weights themselves",
-            received=f"{first.kind}{and_others(len(found))}",
+            found=f"{first.kind}{and_others(len(found))}",
             remedy="put the real file there (git lfs pull for Git LFS); delete what is not needed",
             where=first.where,
         )
@@ -173,7 +173,7 @@ def test_vcp108_the_model_config_is_one_object(
         place = vcp_settings.given("model-config-json", "").place
         raise Violation(
             expected='one JSON object, such as {"n_components": 50}',
-            received=kind,
+            found=kind,
             remedy=f"give {place} an object in braces; {{}} for an empty one",
             where=Location(place),
         )
@@ -192,7 +192,7 @@ def test_vcp115_no_two_artifacts_share_a_base_name(
         if earlier.path.resolve() != source.path.resolve():
             raise Violation(
                 expected="artifacts of different base names",
-                received=f"{earlier.name}={earlier.declared} and {source.name}={source.declared}",
+                found=f"{earlier.name}={earlier.declared} and {source.name}={source.declared}",
                 remedy=f"rename one; MLflow copies both to artifacts/{source.base_name}",
                 where=source.where,
             )
@@ -209,7 +209,7 @@ def test_vcp117_every_artifact_that_is_read_is_given(
     if not given:
         raise Violation(
             expected="at least one artifact, as the platform's packager demands",
-            received="none",
+            found="none",
             remedy="declare what lies in model_data/: --vcp-artifact NAME=PATH",
         )
     reads = artifact_reads(vcp_wrapper)
@@ -218,7 +218,7 @@ def test_vcp117_every_artifact_that_is_read_is_given(
         first = lacking[0]
         raise Violation(
             expected=f"an artifact named {short(first.key)}, which load_context reads",
-            received=f"{' and '.join(map(short, given))}{and_others(len(lacking))}",
+            found=f"{' and '.join(map(short, given))}{and_others(len(lacking))}",
             remedy=f"name it so: --vcp-artifact {short(first.key)}=PATH, or read what is given",
             where=first.where,
         )
@@ -228,7 +228,7 @@ def test_vcp117_every_artifact_that_is_read_is_given(
         one, other = crossed
         raise Violation(
             expected=f"under each name the file that is read as that, {short(one.key)} for one",
-            received=f"{one.key}={paths[one.key]} and {other.key}={paths[other.key]}",
+            found=f"{one.key}={paths[one.key]} and {other.key}={paths[other.key]}",
             remedy="swap the two paths",
             where=one.where,
             binds=one.takes(paths[one.key]) is False,
@@ -250,7 +250,7 @@ def test_vcp118_the_class_needs_no_arguments(
     if required:
         raise Violation(
             expected="a constructor that can be called without arguments",
-            received=f"{method.signature}, which needs {required[0]}{and_others(len(required))}",
+            found=f"{method.signature}, which needs {required[0]}{and_others(len(required))}",
             remedy="give it a default, and take the values from context.model_config",
             where=method.where,
         )
@@ -266,7 +266,7 @@ def test_vcp119_no_artifact_path_is_part_of_a_uri(
         if source.misnamed is None and found:
             raise Violation(
                 expected="a path that MLflow takes as it is",
-                received=f"{found[0]} in {source.declared}",
+                found=f"{found[0]} in {source.declared}",
                 remedy=f"rename the file or folder, without {found[0]}",
                 where=source.where,
             )
@@ -302,7 +302,7 @@ def _require_methods(wrapper: WrapperFacts) -> None:
         if found is None:
             raise Violation(
                 expected=f"a method {name}, own or inherited within model_code",
-                received=f"a class without {name}",
+                found=f"a class without {name}",
                 remedy=f"define {name} in the model class",
                 where=wrapper.where,
             )
@@ -312,14 +312,14 @@ def _require_python_model(wrapper: WrapperFacts) -> None:
     if wrapper.is_python_model is False:
         raise Violation(
             expected="a class derived from mlflow.pyfunc.PythonModel",
-            received="a class whose bases do not lead there",
+            found="a class whose bases do not lead there",
             remedy="derive the model class from mlflow.pyfunc.PythonModel",
             where=wrapper.where,
         )
     if isinstance(wrapper.call, Method):
         raise Violation(
             expected="a model object that can't itself be called",
-            received="a class with __call__, which MLflow takes for a plain function",
+            found="a class with __call__, which MLflow takes for a plain function",
             remedy="rename __call__: MLflow would run it instead of load_context and predict",
             where=wrapper.call.where,
         )
@@ -330,7 +330,7 @@ def _left_open(hooks: tuple[OpenHook, ...]) -> Violation:
     left = "raises NotImplementedError" if first.raises else "has an empty body"
     return Violation(
         expected=f"a finished {first.method.name}",
-        received=f"{first.method.name} {left}{and_others(len(hooks))}",
+        found=f"{first.method.name} {left}{and_others(len(hooks))}",
         remedy=f"write {first.method.name}, or override it in the model class",
         where=first.method.where,
     )
@@ -342,7 +342,7 @@ def _require_callable(wrapper: WrapperFacts) -> None:
         if problem:
             raise Violation(
                 expected="load_context(self, context)",
-                received=problem,
+                found=problem,
                 remedy="name the parameter context: MLflow passes it by this name, and no other",
                 where=wrapper.load_context.where,
             )
@@ -351,7 +351,7 @@ def _require_callable(wrapper: WrapperFacts) -> None:
         if problem:
             raise Violation(
                 expected="predict(self, [context,] model_input, params=None)",
-                received=problem,
+                found=problem,
                 remedy="take what MLflow passes, in this order; give any other parameter a default",
                 where=wrapper.predict.where,
             )
@@ -372,7 +372,7 @@ def _not_inside(source: ArtifactSource, others: str) -> Violation:
         received = f"nothing at {source.where}"
     return Violation(
         expected=f"artifact {source.name} inside {DATA}/",
-        received=f"{received}{others}",
+        found=f"{received}{others}",
         remedy=remedy,
         where=where,
     )
@@ -395,7 +395,7 @@ def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence)
         near = f"rename {vcp_licence.near[0]} to {wanted}" if vcp_licence.near else ""
         raise Violation(
             expected=f"a licence in the package directory, as {wanted}",
-            received=f"{vcp_licence.near[0]}, a name that the hub does not look for"
+            found=f"{vcp_licence.near[0]}, a name that the hub does not look for"
             if vcp_licence.near
             else "no licence file",
             remedy=near or f"write the licence of the code and the weights into {wanted}",
@@ -405,14 +405,14 @@ def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence)
         if file.is_empty:
             raise Violation(
                 expected="the text of a licence",
-                received="an empty file",
+                found="an empty file",
                 remedy="write the licence of the code and the weights into it",
                 where=file.where,
             )
         if file.placeholder is not None:
             raise Violation(
                 expected="a licence that is filled in: who holds the copyright, and since when",
-                received=f"{file.placeholder.text!r}, which is the template's",
+                found=f"{file.placeholder.text!r}, which is the template's",
                 remedy="write what belongs there: the year, the holder, the text of the licence",
                 where=file.placeholder.where,
             )
@@ -431,7 +431,7 @@ def test_vcp109_every_variant_can_be_packaged(
     if vcp_metadata.problem is not None:
         raise Violation(
             expected="a metadata file that can be read",
-            received=vcp_metadata.problem,
+            found=vcp_metadata.problem,
             remedy=vcp_metadata.remedy,
             where=vcp_metadata.where,
         )
@@ -444,7 +444,7 @@ def test_vcp109_every_variant_can_be_packaged(
         found = f"{_cut(value, _WIDEST - len(why) - 2)}: {why}" if why else _cut(value)
         raise Violation(
             expected="arguments that the packager can use, in every variant",
-            received=f"{_cut(found)}{and_others(len(vcp_settings.metadata_problems))}",
+            found=f"{_cut(found)}{and_others(len(vcp_settings.metadata_problems))}",
             remedy=_cut(remedy) or "correct it, or delete the variant",
             where=Location(place),
         )
@@ -452,7 +452,7 @@ def test_vcp109_every_variant_can_be_packaged(
         if entry.arguments.skip_inference:
             raise Violation(
                 expected="arguments that leave no forward pass out",
-                received=f"--skip-inference for {short(entry.name)}, which is not heeded here",
+                found=f"--skip-inference for {short(entry.name)}, which is not heeded here",
                 remedy="delete it: the hub predicts with every model",
                 where=entry.where,
                 binds=False,
@@ -477,7 +477,7 @@ def _require_usable(entry: VariantEntry) -> None:
         return
     raise Violation(
         expected=expected,
-        received=found,
+        found=found,
         remedy=remedy,
         where=entry.where,
     )
@@ -502,7 +502,7 @@ def test_vcp110_no_path_of_the_authors_machine(
         first = vcp_author_paths[0]
         raise Violation(
             expected="paths that come from context.artifacts or from the input",
-            received=f"{first.text}{and_others(len(vcp_author_paths))}",
+            found=f"{first.text}{and_others(len(vcp_author_paths))}",
             remedy="put the file into model_data/, declare it as an artifact, and take its path "
             "from context.artifacts",
             where=first.where,
@@ -519,7 +519,7 @@ def test_vcp111_no_device_is_hard_coded(
         first = vcp_fixed_devices[0]
         raise Violation(
             expected="a device that is chosen by what there is",
-            received=f"{first.code}{and_others(len(vcp_fixed_devices))}",
+            found=f"{first.code}{and_others(len(vcp_fixed_devices))}",
             remedy='use "cuda" if torch.cuda.is_available() else "cpu", and .to(device)',
             where=first.where,
         )
@@ -532,7 +532,7 @@ def test_vcp112_no_module_shadows_another(vcp_shadows: tuple[Shadow, ...]) -> No
         first = vcp_shadows[0]
         raise Violation(
             expected="no module beside model_code named like Python's or a pinned package",
-            received=f"{first.name}, which hides {first.of}{and_others(len(vcp_shadows))}",
+            found=f"{first.name}, which hides {first.of}{and_others(len(vcp_shadows))}",
             remedy="move it into model_code/ and import it from there; or delete or rename it",
             where=first.where,
         )
@@ -549,7 +549,7 @@ def test_vcp113_model_code_holds_code(
         most = vcp_settings.policy.code_file_bytes / 1e6
         raise Violation(
             expected=f"code and small texts in model_code, no file over {most:.6g} MB",
-            received=f"{first.kind}{and_others(len(vcp_no_code))}",
+            found=f"{first.kind}{and_others(len(vcp_no_code))}",
             remedy="move it to model_data/, declare it as an artifact, use context.artifacts",
             where=first.where,
         )
@@ -562,7 +562,7 @@ def test_vcp114_no_credentials(vcp_credentials: Credentials) -> None:
         first = vcp_credentials.found[0]
         raise Violation(
             expected="no token, key or password in the package",
-            received=f"{first.kind}{and_others(len(vcp_credentials.found))}",
+            found=f"{first.kind}{and_others(len(vcp_credentials.found))}",
             remedy="delete it here, and revoke it where it was issued: others may have it by now",
             where=first.where,
         )
@@ -594,7 +594,7 @@ def test_vcp116_every_config_key_is_read(
     meant = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",
-        received=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
+        found=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
         remedy=f"{meant} " * bool(meant) + f"correct it in {place}, or leave it out",
         where=vcp_wrapper.where,
     )

@@ -43,7 +43,7 @@ def test_vcp201_the_platform_section_is_intact(vcp_settings: Settings, vcp_lock:
             if _contradicts(line, requirement, vcp_settings.target_python):
                 raise Violation(
                     expected=f"{wanted} in {DECLARED}, and nothing that contradicts it",
-                    received=f"a second line: {line.short}",
+                    found=f"a second line: {line.short}",
                     remedy="delete the second line; the platform's section stays as it is",
                     where=line.where,
                 )
@@ -61,7 +61,7 @@ def test_vcp202_every_requirement_is_an_exact_pin(vcp_lock: Lock) -> None:
     if loose:
         raise Violation(
             expected="every requirement pinned as NAME==VERSION",
-            received=f"{loose[0].short}{and_others(len(loose))}",
+            found=f"{loose[0].short}{and_others(len(loose))}",
             remedy=f"write NAME==VERSION, without a star or range; or {LOCK_AGAIN}",
             where=loose[0].where,
         )
@@ -76,7 +76,7 @@ def test_vcp203_another_machine_can_fetch_everything(vcp_lock: Lock) -> None:
         line, why = found[0]
         raise Violation(
             expected="releases from an index, or a URL with a commit or a hash",
-            received=f"{why.what}: {line.short}{and_others(len(found))}",
+            found=f"{why.what}: {line.short}{and_others(len(found))}",
             remedy=why.remedy,
             where=line.where,
         )
@@ -96,7 +96,7 @@ def test_vcp204_local_versions_come_with_their_index(vcp_lock: Lock) -> None:
             raise Violation(
                 expected="a line --extra-index-url URL that can serve "
                 f"+{local[0].local_version}; pypi.org can't",
-                received=f"{local[0].short}{and_others(len(local))}, and no such line",
+                found=f"{local[0].short}{and_others(len(local))}, and no such line",
                 remedy="add --extra-index-url with the index that has it, or drop "
                 f"+{local[0].local_version}",
                 where=local[0].where,
@@ -115,7 +115,7 @@ def test_vcp205_no_distribution_is_pinned_twice(vcp_settings: Settings, vcp_lock
             if _apply_at_once(earlier, line, vcp_settings.target_python):
                 raise Violation(
                     expected=f"{line.name} pinned once",
-                    received=f"it twice: {earlier.short} (line {earlier.where.line}), {line.short}",
+                    found=f"it twice: {earlier.short} (line {earlier.where.line}), {line.short}",
                     remedy="delete the wrong line (case, '-', '_' and '.' make no other name)",
                     where=line.where,
                 )
@@ -132,7 +132,7 @@ def test_vcp206_every_requirement_is_met_by_its_pin(vcp_settings: Settings, vcp_
         if line.kind == "invalid":
             raise Violation(
                 expected="a requirement in pip's form, such as numpy>=2",
-                received=line.short,
+                found=line.short,
                 remedy=f"correct this line, and {LOCK_AGAIN}",
                 where=line.where,
             )
@@ -156,7 +156,7 @@ def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
     if revealing:
         raise Violation(
             expected="no user name, password or token in a URL",
-            received=f"{revealing[0].short}{and_others(len(revealing))}",
+            found=f"{revealing[0].short}{and_others(len(revealing))}",
             remedy="use a URL without a login, and revoke the token or password that stood here",
             where=revealing[0].where,
         )
@@ -170,7 +170,7 @@ def test_vcp211_no_option_changes_what_is_resolved(vcp_lock: Lock) -> None:
         line, name = bending[0]
         raise Violation(
             expected="no option that changes which versions pip picks",
-            received=f"the option {name}{and_others(len(bending))}",
+            found=f"the option {name}{and_others(len(bending))}",
             remedy=f"delete it, and {LOCK_AGAIN}",
             where=line.where,
         )
@@ -201,7 +201,7 @@ def test_vcp215_pins_work_with_the_platforms_mlflow(vcp_settings: Settings, vcp_
                 if found and not wanted.specifier.contains(found, prereleases=True):
                     raise Violation(
                         expected=f"{companion}, which works with MLflow {version}",
-                        received=f"{pin.short}, with which {part} fails",
+                        found=f"{pin.short}, with which {part} fails",
                         remedy=f"add the line {companion} to {DECLARED}, and {LOCK_AGAIN}",
                         where=pin.where,
                     )
@@ -219,7 +219,7 @@ def test_vcp216_each_distribution_has_one_line(vcp_settings: Settings, vcp_lock:
         if first is not line and not _apply_at_once(first, line, vcp_settings.target_python):
             raise Violation(
                 expected=f"one line for {line.name}, since MLflow merges several into one",
-                received=f"{first.short} (line {first.where.line}) and {line.short}",
+                found=f"{first.short} (line {first.where.line}) and {line.short}",
                 remedy="keep the line for the Python of the model: "
                 f"pytest --vcp-lock --vcp-python={'.'.join(map(str, vcp_settings.target_python))}",
                 where=line.where,
@@ -236,7 +236,7 @@ def _half_hashed(asking: list[RequirementLine], bare: list[RequirementLine]) -> 
         remedy = "delete every --hash, since a repository can have none; or pin a release of it"
     return Violation(
         expected="a hash on every line, or on none",
-        received=f"{has} at {odd[0].short}{and_others(len(odd))}, unlike the others",
+        found=f"{has} at {odd[0].short}{and_others(len(odd))}, unlike the others",
         remedy=remedy,
         where=odd[0].where,
     )
@@ -273,7 +273,7 @@ def _raise_not_intact(
         received, where = f"no line for {requirement.name}", Location(DECLARED)
     raise Violation(
         expected=f"the line {wanted} in {DECLARED}",
-        received=received,
+        found=received,
         remedy=f"restore the line {wanted}, and {LOCK_AGAIN}",
         where=where,
     )
@@ -314,7 +314,7 @@ def _without_fragment(url: str) -> str:
 
 
 def _drift(line: RequirementLine, expected: str, received: str) -> Violation:
-    return Violation(expected=expected, received=received, remedy=LOCK_AGAIN, where=line.where)
+    return Violation(expected=expected, found=received, remedy=LOCK_AGAIN, where=line.where)
 
 
 # ------------------------------------------------------------------------------------ resolution
@@ -373,7 +373,7 @@ def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) ->
         python = vcp_environment_build.version
         expected = f"pins that an index has, for Python {python} on this platform"
         remedy = f"pin a version that fits; {CHANGE_AND_LOCK_AGAIN}"
-    raise Violation(expected=expected, received=failure.summary, remedy=remedy)
+    raise Violation(expected=expected, found=failure.summary, remedy=remedy)
 
 
 @rule("VCP209")
@@ -402,7 +402,7 @@ def _no_pin(missing: Sequence[str], needed: Mapping[str, str], pins: Pins) -> Vi
     name, by = missing[0], needed[missing[0]]
     return Violation(
         expected="a pin for everything that the pins need",
-        received=f"none for {name}, which {by} needs{and_others(len(missing))}",
+        found=f"none for {name}, which {by} needs{and_others(len(missing))}",
         remedy="lock again, which pins all that is needed: pytest --vcp-lock",
         where=pins[by].where if by in pins else None,
         binds=name not in LEFT_OUT,
@@ -426,7 +426,7 @@ def test_vcp210_nothing_is_pinned_without_need(
     if idle:
         raise Violation(
             expected=f"pins that {DECLARED} asks for, or what those need",
-            received=f"{idle[0].short}, which nothing needs{and_others(len(idle))}",
+            found=f"{idle[0].short}, which nothing needs{and_others(len(idle))}",
             remedy=f"delete the pin; if the model needs it, add it to {DECLARED}",
             where=idle[0].where,
         )
@@ -444,7 +444,7 @@ def test_vcp212_no_pinned_release_was_yanked(
         told = f"{first.name} {first.version} was yanked{reason}"
         raise Violation(
             expected="releases that were not withdrawn",
-            received=f"{told if len(told) <= 90 else f'{told[:87]}...'}{and_others(len(yanked))}",
+            found=f"{told if len(told) <= 90 else f'{told[:87]}...'}{and_others(len(yanked))}",
             remedy=f"ask for another release: {CHANGE_AND_LOCK_AGAIN}",
             where=vcp_pins[first.name].where if first.name in vcp_pins else None,
         )
@@ -474,7 +474,7 @@ def test_vcp213_every_import_is_provided_by_a_pin(
             remedy = _where_it_comes_from(entry, vcp_whole_environment, vcp_pins)
         raise Violation(
             expected=f"a pin that provides {_named(entry)}",
-            received=received,
+            found=received,
             remedy=remedy,
             where=entry.where,
         )
@@ -493,7 +493,7 @@ def _serves(other: OtherPython, lock: Lock) -> None:
     lines = applying(lock.pinned_as(name), other.environment)
     raise Violation(
         expected=f"{name} in a release for Python {other.python}, which the policy names",
-        received=f"{lines[0].short if lines else name}, which {why}",
+        found=f"{lines[0].short if lines else name}, which {why}",
         remedy="pin a release that admits both Pythons, or one for each by a marker: "
         f'; python_version == "{other.python}"',
         where=lines[0].where if lines else None,
@@ -526,7 +526,7 @@ def _is_complete_on(other: OtherPython, lock: Lock) -> None:
         wanted = f"{requirement.name}{requirement.specifier}"
         raise Violation(
             expected=f"a pin for all that the pins need on Python {other.python} as well",
-            received=f"{pin.short if pin else 'none'}, and {by} needs {wanted} there",
+            found=f"{pin.short if pin else 'none'}, and {by} needs {wanted} there",
             remedy=f"give that Python a line for {name}, with the marker "
             f'; python_version == "{other.python}"',
             where=(pin or pins[by]).where if pin or by in pins else None,
@@ -544,7 +544,7 @@ def _other_python(
     fitting = _nearest_python(wanted, settings)
     return Violation(
         expected=f"{name} in a release for Python {environment.version}",
-        received=f"{shown}, which requires Python {wanted}",
+        found=f"{shown}, which requires Python {wanted}",
         remedy=f"package on Python {fitting} (--vcp-python), or {CHANGE_AND_LOCK_AGAIN}"
         if fitting
         else CHANGE_AND_LOCK_AGAIN,

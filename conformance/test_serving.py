@@ -22,7 +22,7 @@ def test_vcp801_serving_example_is_accepted(vcp_serving: Reply) -> None:
     if failure is not None:
         raise Violation(
             expected="mlflow.models.validate_serving_input works where the model was packaged",
-            received=failure.summary,
+            found=failure.summary,
             remedy=failure.remedy or untold(failure.exception),
             where=failure.where,
         ) from failure
@@ -36,7 +36,7 @@ def test_vcp802_predictions_travel_as_json(vcp_json: Reply) -> None:
     if problem:
         raise Violation(
             expected=expected,
-            received=problem,
+            found=problem,
             remedy="return a plain array of numbers, strings or booleans, without masked values",
         )
 
@@ -48,7 +48,7 @@ def test_vcp806_nothing_is_printed(vcp_printed: tuple[str, ...]) -> None:
         more = " and more" if len(vcp_printed) > 1 else ""
         raise Violation(
             expected="nothing on standard output while predicting",
-            received=f"{vcp_printed[0][:90]!r}{more}",
+            found=f"{vcp_printed[0][:90]!r}{more}",
             remedy="use the logging module, or sys.stderr",
         )
 
@@ -61,7 +61,7 @@ def test_vcp808_the_platforms_packager_can_save_it(
     if vcp_without_arguments is not None:
         raise Violation(
             expected="a class that can be called without arguments",
-            received=f"{vcp_without_arguments} from its constructor",
+            found=f"{vcp_without_arguments} from its constructor",
             remedy="take what the model config says from context.model_config in load_context",
         )
     if vcp_pickled.content is None:
@@ -71,7 +71,7 @@ def test_vcp808_the_platforms_packager_can_save_it(
         held = f" because of self.{attribute}" if attribute else ""
         raise Violation(
             expected="an object that can be pickled after load_context",
-            received=f"{problem}{held}",
+            found=f"{problem}{held}",
             remedy="make in predict what can't be pickled: open files, locks, threads, sessions",
         )
 
@@ -101,7 +101,7 @@ def test_vcp803_predict_command_gives_the_predictions(
     if vcp_predicted.problem is not None:
         raise Violation(
             expected=f"{vcp_predicted.command} predicts on the serving example",
-            received=vcp_predicted.problem,
+            found=vcp_predicted.problem,
             remedy="use the artifact and the pinned packages alone, not the command line or the "
             "place of the environment",
             where=vcp_predicted.where,
@@ -110,7 +110,7 @@ def test_vcp803_predict_command_gives_the_predictions(
     if found["difference"]:
         raise Violation(
             expected=f"{_SAME}, from {vcp_predicted.command}",
-            received=found["difference"]["what"],
+            found=found["difference"]["what"],
             remedy="let the prediction depend on the input and the params, and on nothing around",
         )
 
@@ -125,7 +125,7 @@ def test_vcp804_server_answers_refuses_and_ends(
     if vcp_visit.down is not None:
         raise Violation(
             expected=f"{vcp_visit.command} comes up and answers /ping",
-            received=vcp_visit.down,
+            found=vcp_visit.down,
             remedy="pin what serves with the platform's MLflow, such as fastapi==0.115.12"
             if vcp_visit.where is None
             else _SERVER,
@@ -137,14 +137,14 @@ def test_vcp804_server_answers_refuses_and_ends(
     if vcp_visit.left:
         raise Violation(
             expected="the server ends, and nothing of it is left",
-            received=f"left behind: {vcp_visit.left[0]}",
+            found=f"left behind: {vcp_visit.left[0]}",
             remedy="end what model_code starts: threads as daemons, processes when predict returns",
         )
     different = answer(vcp_visit_difference, "the answers of the server")["difference"]
     if different and different["when"] == vcp_visit.answers[0][0]:
         raise Violation(
             expected=f"{_SAME}, from {vcp_visit.command}",
-            received=different["what"],
+            found=different["what"],
             remedy="let the prediction depend on the input and the params, and on nothing around",
         )
 
@@ -169,7 +169,7 @@ def test_vcp805_requests_do_not_disturb_each_other(
     if received:
         raise Violation(
             expected="the first answer again, whatever else was asked and is being asked",
-            received=received,
+            found=received,
             remedy="keep no state of a request on self: two are in predict at the same time",
             where=vcp_visit.where,
         )
@@ -184,7 +184,7 @@ def test_vcp807_first_request_is_answered_in_time(vcp_visit: Visit, vcp_settings
     if vcp_visit.first.seconds > most:
         raise Violation(
             expected=f"an answer to the example within {most:g} s",
-            received=f"one after {vcp_visit.first.seconds:.1f} s",
+            found=f"one after {vcp_visit.first.seconds:.1f} s",
             remedy="load in load_context what the first prediction needs; take a smaller example",
         )
 
@@ -194,7 +194,7 @@ def _require_first_answer(visit: Visit) -> None:
     if first is not None and not first.predictions:
         raise Violation(
             expected=f"{visit.command} predicts on the serving example",
-            received=first.told(),
+            found=first.told(),
             remedy=_NO_FORK if first.hung else _SERVER,
             where=visit.where,
         )
@@ -204,18 +204,18 @@ def _require_survived(request: BadRequest) -> None:
     if request.answer.hung:
         raise Violation(
             expected=f"an answer to {request.what}",
-            received=request.answer.told(),
+            found=request.answer.told(),
             remedy=_NO_FORK,
         )
     if request.must_refuse and not request.answer.is_json_error:
         raise Violation(
             expected=f"HTTP 4xx and JSON for {request.what}",
-            received=request.answer.told(),
+            found=request.answer.told(),
             remedy="leave MLflow's checks of requests in force; don't replace them from model_code",
         )
     if not request.alive:
         raise Violation(
             expected=f"a server that goes on after {request.what}",
-            received=f"{request.answer.told()}; after that, /ping did not answer",
+            found=f"{request.answer.told()}; after that, /ping did not answer",
             remedy="raise an exception for what can't be predicted on; don't end the process",
         )

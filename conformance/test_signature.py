@@ -20,7 +20,7 @@ def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> 
     if spec is None:
         raise Violation(
             expected=expected,
-            received=str(failure),
+            found=str(failure),
             remedy="build it from ModelSignature, Schema, ColSpec and TensorSpec",
             where=(failure and failure.where) or Location(vcp_description.file),
         )
@@ -36,7 +36,7 @@ def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> 
     if received:
         raise Violation(
             expected=expected,
-            received=received,
+            found=received,
             remedy="assign MODEL_SIGNATURE = ModelSignature(inputs=..., outputs=..., params=...)",
             where=signature.where,
         )
@@ -51,7 +51,7 @@ def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settin
     if first != uri_column(column):
         raise Violation(
             expected=f"a required string column {column!r} as first input",
-            received=described(first),
+            found=described(first),
             remedy=f'make ColSpec("string", "{column}") the first input of the signature',
             where=signature.where,
         )
@@ -65,14 +65,14 @@ def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
         if entry.is_tensor or not entry.name:
             raise Violation(
                 expected=f"a named column as input {position}",
-                received=described(entry),
+                found=described(entry),
                 remedy="declare it as ColSpec(type, name)",
                 where=signature.where,
             )
     if twice := repeated(entry.name for entry in signature.inputs):
         raise Violation(
             expected="inputs with different names",
-            received=f"two inputs named {twice!r}",
+            found=f"two inputs named {twice!r}",
             remedy="give each column a name of its own",
             where=signature.where,
         )
@@ -86,7 +86,7 @@ def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
         if not entry.is_tensor:
             raise Violation(
                 expected="a TensorSpec for every output",
-                received=described(entry),
+                found=described(entry),
                 remedy="declare it as TensorSpec(np.dtype(...), (-1, ...))",
                 where=signature.where,
             )
@@ -97,7 +97,7 @@ def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
     if twice or not all(names):
         raise Violation(
             expected=f"a name of its own for each of the {len(names)} outputs",
-            received=f"two outputs named {twice!r}" if twice else "an output without a name",
+            found=f"two outputs named {twice!r}" if twice else "an output without a name",
             remedy="pass the name as third argument of TensorSpec",
             where=signature.where,
         )
@@ -114,7 +114,7 @@ def test_vcp405_shapes_describe_arrays(vcp_spec: ModelSpec) -> None:
         if not shape or not all(is_dimension(size) for size in shape):
             raise Violation(
                 expected="a shape of positive integers and -1 for what is free, such as (-1, 50)",
-                received=f"{shown_shape(shape)} for {titled(entry.name)}",
+                found=f"{shown_shape(shape)} for {titled(entry.name)}",
                 remedy="declare the shape that predict returns, observations first",
                 where=signature.where,
             )
@@ -128,7 +128,7 @@ def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
         if param.problem:
             raise Violation(
                 expected=f"a default of type {param.type} for the param {param.name!r}",
-                received=f"{param.default}: {param.problem}",
+                found=f"{param.default}: {param.problem}",
                 remedy="declare a wider type, such as long, or give a default within the range"
                 if "beyond the range" in param.problem
                 else "give the value that the model uses when the request names none",
@@ -145,7 +145,7 @@ def test_vcp407_params_and_columns_have_different_names(vcp_spec: ModelSpec) -> 
     if both:
         raise Violation(
             expected="params and input columns with different names",
-            received=f"{both[0]!r} as column and as param{and_others(len(both))}",
+            found=f"{both[0]!r} as column and as param{and_others(len(both))}",
             remedy="keep the column where it differs from row to row, the param where it does not",
             where=signature.where,
         )
@@ -158,7 +158,7 @@ def test_vcp408_signature_survives_json(vcp_spec: ModelSpec) -> None:
     if signature.problem:
         raise Violation(
             expected="a signature that MLflow reads from its JSON as it was",
-            received=brief(signature.problem),
+            found=brief(signature.problem),
             remedy="give dimensions as int, defaults as finite values, dtypes in native byte order",
             where=signature.where,
         )
@@ -175,7 +175,7 @@ def test_vcp409_artifact_carries_the_signature(
         if saved.get(part) != wanted:
             raise Violation(
                 expected=f"the {part} of MODEL_SIGNATURE in MLmodel: {brief(wanted)}",
-                received=brief(saved.get(part)),
+                found=brief(saved.get(part)),
                 remedy="remove the type hints of predict's model_input: MLflow prefers them",
                 where=signature.where,
             )
@@ -189,7 +189,7 @@ def test_vcp410_output_dtypes_travel_as_json(vcp_spec: ModelSpec) -> None:
         if entry.json_problem:
             raise Violation(
                 expected=f"a dtype for {titled(entry.name)} that JSON can carry, such as float32",
-                received=f"{entry.type}: {brief(entry.json_problem)}",
+                found=f"{entry.type}: {brief(entry.json_problem)}",
                 remedy="declare and return float32 or float64, an integer, bool or str dtype",
                 where=signature.where,
             )
@@ -204,7 +204,7 @@ def test_vcp411_outputs_have_a_fixed_dimension(vcp_spec: ModelSpec) -> None:
         if len(shape) > 1 and all(size == -1 for size in shape):
             raise Violation(
                 expected=f"a number for at least one dimension of {titled(entry.name)}",
-                received=f"the shape {shown_shape(shape)}",
+                found=f"the shape {shown_shape(shape)}",
                 remedy="declare what the model fixes, such as the width of the embedding: (-1, 50)",
                 where=signature.where,
             )

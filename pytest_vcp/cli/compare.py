@@ -108,10 +108,10 @@ def _judged(name: str, variant: Mapping[str, Any], written: float) -> _Judged:
 
 def _brief(rule: str, told: Mapping[str, str]) -> str:
     """A broken rule on one line: where, what, and what to do."""
-    if not told["received"]:
+    if not told["found"]:
         return f"{rule}: {told['message']}"
     place = f"{told['where']}: " if told["where"] else ""
-    return "; ".join(filter(None, (f"{rule}: {place}{told['received']}", told["remedy"])))
+    return "; ".join(filter(None, (f"{rule}: {place}{told['found']}", told["remedy"])))
 
 
 def _table(judged: Iterable[_Judged]) -> Iterator[str]:

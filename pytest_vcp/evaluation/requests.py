@@ -79,7 +79,7 @@ def answer(reply: Reply, expected: str) -> Mapping[str, Any]:
         assert reply.failure is not None
         raise Violation(
             expected=expected,
-            received=reply.failure.summary,
+            found=reply.failure.summary,
             remedy=reply.failure.remedy or "make predict end with a result or with an exception",
             where=reply.failure.where,
         ) from reply.failure

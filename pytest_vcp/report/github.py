@@ -84,7 +84,7 @@ def _text(outcome: Outcome) -> str:
     if outcome.kind == "error":
         return f"{title}\n{outcome.message}\n{outcome.remedy}"
     fix = f"\nfix: {outcome.remedy}" if outcome.remedy else ""
-    return f"{title}\nexpected {outcome.expected}\nfound {outcome.received}{fix}"
+    return f"{title}\nexpected {outcome.expected}\nfound {outcome.found}{fix}"
 
 
 def _place(where: str, recorder: Recorder) -> dict[str, str]:
@@ -176,11 +176,11 @@ class Summary:
         """One broken rule: what was expected, what was found, what to do."""
         title = f"**{outcome.rule}** {self._plain(BY_ID[outcome.rule].title)}"
         told = [outcome.message, outcome.remedy]
-        if outcome.received:
+        if outcome.found:
             place = f" ({self._portable.path(outcome.where)})" if outcome.where else ""
             told = [
                 f"expected: {outcome.expected}",
-                f"found: {outcome.received}{place}",
+                f"found: {outcome.found}{place}",
                 f"fix: {outcome.remedy}" if outcome.remedy else "",
             ]
         return "<br>".join([title, *(self._plain(text) for text in told if text)])

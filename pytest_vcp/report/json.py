@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_vcp.environment.build import Environment
     from pytest_vcp.run import Run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORT = "report.json"
 
 
@@ -67,7 +67,7 @@ def _variant(
     }
 
 
-_TOLD = ("message", "expected", "received", "where", "remedy", "traceback")
+_TOLD = ("message", "expected", "found", "where", "remedy", "traceback")
 
 
 def _rule(title: str, level: Level, outcome: Outcome) -> dict[str, str]:

@@ -27,7 +27,7 @@ Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", 
 class Outcome:
     """What was found about one rule for one variant.
 
-    `variant` is empty for a rule of the package as a whole. `expected`, `received`, `where` and
+    `variant` is empty for a rule of the package as a whole. `expected`, `found`, `where` and
     `remedy` are filled for a broken rule; `message` is the one line that says why, for every
     outcome but `passed`. `traceback` is the whole story of what the model raised.
     """
@@ -37,7 +37,7 @@ class Outcome:
     kind: Kind
     message: str = ""
     expected: str = ""
-    received: str = ""
+    found: str = ""
     where: str = ""
     remedy: str = ""
     traceback: str = ""
@@ -54,7 +54,7 @@ class Outcome:
             return [
                 title,
                 f"  expected  {self.expected}",
-                f"  found     {self.received}{place}",
+                f"  found     {self.found}{place}",
                 *([f"  fix       {self.remedy}"] if self.remedy else []),
                 f"  page      {page(self.rule)}",
             ]
@@ -79,7 +79,7 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Le
             "failed" if level == "required" and problem.binds else "advice",
             message=_one_line(str(problem)),
             expected=_one_line(problem.expected),
-            received=_one_line(problem.received),
+            found=_one_line(problem.found),
             where=_one_line(str(problem.where)) if problem.where else "",
             remedy=_one_line(problem.remedy),
             traceback=_traceback(problem.__cause__),

@@ -189,7 +189,7 @@ def _brief(outcome: Outcome) -> str:
     place = f"{outcome.where}: " if outcome.where else ""
     if outcome.kind == "error":
         return f"{outcome.rule}: {outcome.message}"
-    return "; ".join(filter(None, (f"{outcome.rule}: {place}{outcome.received}", outcome.remedy)))
+    return "; ".join(filter(None, (f"{outcome.rule}: {place}{outcome.found}", outcome.remedy)))
 
 
 def _unverified(verdict: Verdict) -> Iterator[str]:

@@ -45,14 +45,14 @@ class Violation(AssertionError):
         self,
         *,
         expected: str,
-        received: str,
+        found: str,
         remedy: str,
         where: Location | None = None,
         binds: bool = True,
     ) -> None:
-        super().__init__(f"expected {expected}; found {received}")
+        super().__init__(f"expected {expected}; found {found}")
         self.expected = expected
-        self.received = received
+        self.found = found
         self.remedy = remedy
         self.where = where
         self.binds = binds

@@ -39,7 +39,7 @@ def test_it_is_told_once(request_that_hangs: str, tmp_path: Path) -> None:
     assert run.outcomes["VCP804"] == "advice", run.output
     entry = run.variant["rules"]["VCP804"]
     # Either gives up first: MLflow's server, or who asks it.
-    assert entry["received"].startswith(("no answer within 45 s", "HTTP 504")), run.output
+    assert entry["found"].startswith(("no answer within 45 s", "HTTP 504")), run.output
     assert entry["expected"].startswith(expected)
     assert "by fork" in entry["remedy"]
     log = (package / ".vcp" / "logs" / "default-mlflow-serve.log").read_text(encoding="utf-8")

@@ -124,5 +124,5 @@ def test_who_counted_is_told_where_it_was_not_torch() -> None:
     judge(vcp_gpu_use=GpuUse("A GPU", 1, BY_MACHINE))
     with pytest.raises(Violation) as told:
         judge(vcp_gpu_use=GpuUse("A GPU", 0, BY_MACHINE))
-    assert told.value.received == f"no memory was taken there, {BY_MACHINE}"
+    assert told.value.found == f"no memory was taken there, {BY_MACHINE}"
     assert "provider" in told.value.remedy

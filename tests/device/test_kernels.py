@@ -104,7 +104,7 @@ def test_no_forward_pass_is_needed(tmp_path: Path) -> None:
     entry = judged(tmp_path, PCA_50, kernels('"sm_70 sm_80"'))
     assert entry["outcome"] == "failed"
     assert entry["expected"] == "kernels for capability 9.0 (a simulated GPU)"
-    assert entry["received"] == "torch 2.13.0 built for CUDA 12.6: sm_70, sm_80"
+    assert entry["found"] == "torch 2.13.0 built for CUDA 12.6: sm_70, sm_80"
 
 
 def test_a_package_without_torch_has_no_kernels(tmp_path: Path) -> None:

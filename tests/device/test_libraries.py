@@ -84,7 +84,7 @@ def test_a_model_with_such_a_library_is_judged_by_the_driver(tmp_path: Path) -> 
     run = run_vcp(package, PCA_50.options)
     if nvml.gpus():
         assert_rejected(run, "VCP902")
-        assert "by the driver's count" in run.variant["rules"]["VCP902"]["received"]
+        assert "by the driver's count" in run.variant["rules"]["VCP902"]["found"]
     else:
         assert_accepted(run)
         message = run.variant["rules"]["VCP902"]["message"]

@@ -59,7 +59,7 @@ def lock(tmp_path: Path, text: str) -> Lock:
 
 
 def received(caught: pytest.ExceptionInfo[Violation]) -> str:
-    return caught.value.received
+    return caught.value.found
 
 
 def test_a_sound_environment_holds_all(tmp_path: Path) -> None:
@@ -309,6 +309,6 @@ def test_messages_fit_the_terminal() -> None:
     for caught in (failed("resolver"), failed("unavailable")):
         with pytest.raises(Violation) as info:
             resolution.test_vcp208_resolver_accepts_the_lock(caught)
-        lines = [info.value.expected, *info.value.received.splitlines(), info.value.remedy]
+        lines = [info.value.expected, *info.value.found.splitlines(), info.value.remedy]
         assert all(len(line) <= 100 for line in lines)
         assert len(lines) <= 5

@@ -42,6 +42,6 @@ def test_an_example_that_can_not_be_read(delivery: Delivery, name: str) -> None:
     (delivery.artifact / name).write_text(DAMAGED[name], encoding="utf-8")
     run = delivery.verify()
     assert run.outcomes["VCP601"] == "failed", run.output
-    assert f"{name} is not" in run.variant["rules"]["VCP601"]["received"]
+    assert f"{name} is not" in run.variant["rules"]["VCP601"]["found"]
     assert "Traceback" not in run.output
     assert run.code == 1, run.output

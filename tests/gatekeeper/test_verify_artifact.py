@@ -114,7 +114,7 @@ def test_a_missing_file(delivery: Delivery, name: str) -> None:
     (delivery.artifact / name).unlink()
     run = delivery.verify()
     assert run.outcomes["VCP601"] == "failed", run.output
-    assert f"no {name}" in run.variant["rules"]["VCP601"]["received"]
+    assert f"no {name}" in run.variant["rules"]["VCP601"]["found"]
     assert run.code == 1
 
 
@@ -123,7 +123,7 @@ def test_an_mlmodel_that_is_no_yaml(delivery: Delivery, text: str) -> None:
     (delivery.artifact / "MLmodel").write_bytes(text.encode("utf-8", "surrogateescape"))
     run = delivery.verify()
     assert run.outcomes["VCP601"] == "failed", run.output
-    assert "MLmodel is not" in run.variant["rules"]["VCP601"]["received"]
+    assert "MLmodel is not" in run.variant["rules"]["VCP601"]["found"]
     assert "Traceback" not in run.output
 
 

@@ -99,7 +99,7 @@ CASES = (
 def assert_told(run: Run, rule: str, told: str, remedy: str) -> None:
     assert_rejected(run, rule)
     entry = run.variant["rules"][rule]
-    assert told in entry["received"], entry
+    assert told in entry["found"], entry
     assert remedy in entry["remedy"], entry
     # What fails on a GPU was run once more where there is none.
     logs = "./.vcp/logs, ./.vcp/without-gpu/logs" if rule == "VCP903" else "./.vcp/logs"

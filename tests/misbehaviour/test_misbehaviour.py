@@ -112,7 +112,7 @@ def test_a_misbehaving_model_is_one_failure(case: Case, place: Place) -> None:
     rule = case.rule or case.part.rule
     assert_rejected(run, rule)
     entry = run.variant["rules"][rule]
-    assert case.told in entry["received"], entry
+    assert case.told in entry["found"], entry
     assert entry["where"].startswith(f"{PCA.file}:") == case.is_placed, entry
     place.assert_nothing_left()
     place.assert_nothing_staged()
@@ -143,7 +143,7 @@ def test_the_last_words_of_a_crash_are_told(place: Place, noise: str) -> None:
     run = place.run()
 
     assert_rejected(run, "VCP704")
-    received = run.variant["rules"]["VCP704"]["received"]
+    received = run.variant["rules"]["VCP704"]["found"]
     assert "SIGSEGV" in received
     assert "reading the index" in received
     assert len(received) < 400
@@ -169,7 +169,7 @@ def test_memory_that_runs_out_is_one_failure(place: Place, part: Part) -> None:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
     assert_rejected(run, part.rule)
-    received = run.variant["rules"][part.rule]["received"]
+    received = run.variant["rules"][part.rule]["found"]
     assert "MemoryError: Unable to allocate 64.0 GiB" in received
     place.assert_nothing_left()
     place.assert_nothing_staged()

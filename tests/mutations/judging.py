@@ -95,7 +95,7 @@ def _assert_skips_are_explained(run: Run, rule: str) -> None:
 def _assert_message_is_short(run: Run, rule: str) -> None:
     entry = run.variant["rules"][rule]
     # What the author's own code raised may have a cure that nobody else knows.
-    parts = ("expected", "received") if entry["traceback"] else ("expected", "received", "remedy")
+    parts = ("expected", "found") if entry["traceback"] else ("expected", "found", "remedy")
     for part in parts:
         assert entry[part].strip(), f"{rule} says nothing under {part!r}\n{run.output}"
     assert "Traceback" not in run.output, run.output

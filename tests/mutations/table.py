@@ -66,7 +66,7 @@ def _result(case: ElementTree.Element) -> Result:
         return Result("NOT REJECTED AS IT SHOULD BE")
     said = {entry.get("name"): entry.get("value", "") for entry in case.iter("property")}
     where = f" ({said['where']})" if said.get("where") else ""
-    return Result("rejected by it alone", f"{said.get('received', '')}{where}")
+    return Result("rejected by it alone", f"{said.get('found', '')}{where}")
 
 
 def page(results: Mapping[str, Result]) -> str:

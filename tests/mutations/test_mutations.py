@@ -59,7 +59,7 @@ def parameter(mutation: Mutation) -> ParameterSet:
 
 def record_message(run: Run, rule: str, record_property: Recorder) -> None:
     """Keep what the report says, for the page that `table` writes."""
-    for part in ("expected", "received", "where", "remedy"):
+    for part in ("expected", "found", "where", "remedy"):
         text = run.variant["rules"][rule].get(part, "")
         text = text.replace("PACKAGE/", "").replace("PACKAGE", ".")
         record_property(part, re.sub(r"\S+/environments/\w+/\w+/", "ENVIRONMENT/", text))

@@ -22,7 +22,7 @@ REFUSED = {
     "title": "every pin admits the Python",
     "message": "expected this; found that",
     "expected": "this",
-    "received": "scipy==1.8.1, which requires Python <3.11",
+    "found": "scipy==1.8.1, which requires Python <3.11",
     "where": "requirements.txt:7",
     "remedy": "lock again",
 }
@@ -101,7 +101,7 @@ def test_the_exit_code_is_that_of_the_worst(
 
 
 def test_an_error_is_told_by_its_message(tmp_path: Path) -> None:
-    told = {**REFUSED, "received": "", "message": "no index answers"}
+    told = {**REFUSED, "found": "", "message": "no index answers"}
     broken = variant("3.12.1", "error", fix_first="VCP207", rules={"VCP207": told})
     run = run_vcp(tmp_path, ["--vcp-compare", str(write(tmp_path / "a", {"default": broken}))])
     assert words(run)[1].endswith("VCP207: no index answers")

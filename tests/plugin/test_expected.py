@@ -36,7 +36,7 @@ def judged(package: Path, *extra: str) -> Run:
 
 
 def found(run: Run) -> str:
-    return str(run.variant["rules"][RULE]["received"])
+    return str(run.variant["rules"][RULE]["found"])
 
 
 def record_of(package: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_it_is_told_as_advice(habit: str, fixed: Path, tmp_path: Path) -> None:
     loading(HABITS[habit](fixed), "import os")(package)
     run = run_vcp(package, PCA_50.options)
     assert_accepted(run, frozenset({"VCP703"}))
-    assert fixed.name in run.variant["rules"]["VCP703"]["received"]
+    assert fixed.name in run.variant["rules"]["VCP703"]["found"]
 
 
 def test_one_that_predicting_writes(tmp_path: Path, fixed: Path) -> None:

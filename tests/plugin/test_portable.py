@@ -73,7 +73,7 @@ def test_neither_place_nor_user(tmp_path: Path, change: Callable[[Path], None]) 
 
 def test_a_finding_is_still_told_and_the_terminal_names_it_as_it_is(tmp_path: Path) -> None:
     run, _ = run_as_her(tmp_path, reads_files_of_hers)
-    assert "~/more.npz" in run.variant["rules"]["VCP110"]["received"]
+    assert "~/more.npz" in run.variant["rules"]["VCP110"]["found"]
     assert f"/home/{USER}/more.npz" in run.output
 
 

@@ -31,7 +31,7 @@ RULE_KEYS = {
     "title",
     "message",
     "expected",
-    "received",
+    "found",
     "where",
     "remedy",
     "traceback",
@@ -161,7 +161,7 @@ def test_nonconformant(broken: Judged) -> None:
     assert {run.variant["python"][step] for step in STEPS} == {None}
     entry = run.variant["rules"]["VCP202"]
     assert entry["where"].startswith("requirements.txt:")
-    assert "scanpy" in entry["received"]
+    assert "scanpy" in entry["found"]
     assert entry["remedy"]
 
 

@@ -41,7 +41,7 @@ def test_exception_and_place_are_told_without_a_traceback(when: str, tmp_path: P
     run = judged(change, tmp_path)
     assert_rejected(run, rule)
     entry = run.variant["rules"][rule]
-    assert entry["received"] == said
+    assert entry["found"] == said
     assert entry["where"].startswith("model_code/pbmc_pca_mlflow_model.py:")
     assert entry["remedy"] == "", "nobody knows what to do about that"
     assert "fix  " not in run.output
@@ -77,5 +77,5 @@ def test_a_remedy_is_given_where_it_fits(change: Change, rule: str, tmp_path: Pa
 def test_what_becomes_null_in_json_is_told_as_masked(tmp_path: Path) -> None:
     run = judged(returning("return np.ma.masked_less(scores, 0)"), tmp_path)
     assert_rejected(run, "VCP802")
-    told = run.variant["rules"]["VCP802"]["received"]
+    told = run.variant["rules"]["VCP802"]["found"]
     assert told == "the output has 1221 of 2400 values masked: null in JSON"

@@ -107,7 +107,7 @@ def test_the_to_do_list_has_the_order_of_the_work(broken: Judged) -> None:
     for rule in rules:
         entry = run.variant["rules"][rule]
         (item,) = (item for item in page.within(part, "li") if item.text.startswith(rule))
-        assert f"expected {entry['expected']} found {entry['received']}" in item.text
+        assert f"expected {entry['expected']} found {entry['found']}" in item.text
         assert f"fix {entry['remedy']}" in item.text
 
 

@@ -52,7 +52,7 @@ def test_what_is_read_in_every_case_is_given(
         return
     told = violation(settings, "VCP117")
     assert told.expected == f"an artifact named {keys[0]}, which load_context reads"
-    assert told.received.startswith("checkpoint")
+    assert told.found.startswith("checkpoint")
     all_given = tuple((key, "pcs50") for key in keys)
     assert judge(replace(settings, artifacts=all_given))["VCP117"] is None
 
@@ -60,7 +60,7 @@ def test_what_is_read_in_every_case_is_given(
 def test_one_artifact_is_demanded(reference: Path) -> None:
     outcome = judge(StaticSettings(reference, artifacts=()))["VCP117"]
     assert isinstance(outcome, Violation)
-    assert outcome.received == "none"
+    assert outcome.found == "none"
 
 
 def test_two_names_for_one_path_are_legal(reference: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_constructor_without_required_arguments(
     if needs is None:
         assert judge(StaticSettings(reference))["VCP118"] is None
     else:
-        assert f"needs {needs}" in violation(StaticSettings(reference), "VCP118").received
+        assert f"needs {needs}" in violation(StaticSettings(reference), "VCP118").found
 
 
 READS = (

@@ -73,6 +73,6 @@ def test_paths_of_the_author(source: str, path: str, write_modules: WriteModules
 def test_the_first_path_is_told(reference: Path) -> None:
     append_text(reference / "model_spec.py", f'\nX = ["/home/mara/{"w" * 200}", "/home/mara"]\n')
     told = violation(StaticSettings(reference), "VCP110")
-    assert told.received.endswith("(and 1 more)")
+    assert told.found.endswith("(and 1 more)")
     assert told.where is not None
     assert told.where.path == "model_spec.py"

@@ -67,4 +67,4 @@ def test_the_limit_is_told(reference: Path) -> None:
     smaller = replace(POLICY, code_file_bytes=250_000)
     told = violation(StaticSettings(reference, policy=smaller), "VCP113")
     assert told.expected.endswith("no file over 0.25 MB")
-    assert told.received == "a file of 2.5 MB"
+    assert told.found == "a file of 2.5 MB"

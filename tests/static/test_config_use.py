@@ -143,7 +143,7 @@ def test_keys_are_looked_for_in_all_modules(write_modules: WriteModules) -> None
 def test_the_key_that_was_meant_is_named(reference: Path) -> None:
     settings = StaticSettings(reference, model_config={"n_component": 50, "a\nb" * 30: {}})
     told = violation(settings, "VCP116")
-    assert told.received == "n_component, which nothing reads (and 1 more)"
+    assert told.found == "n_component, which nothing reads (and 1 more)"
     assert told.remedy.startswith("did you mean n_components? ")
     violation(replace(settings, model_config={"a\nb" * 30: {}}), "VCP116")
 

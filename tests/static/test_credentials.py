@@ -128,7 +128,7 @@ def test_files_with_secrets(name: str, tmp_path: Path) -> None:
 def test_no_secret_is_shown_and_the_others_are_counted(reference: Path) -> None:
     append_text(reference / WRAPPER, "\npassword = 'k7#Qz-81bv'\n" + f"A = '{TOKEN}'\n" * 2)
     told = violation(StaticSettings(reference), "VCP114")
-    assert told.received == "a Hugging Face token, hf_a**** (and 2 more)"
+    assert told.found == "a Hugging Face token, hf_a**** (and 2 more)"
     assert "k7" not in str(told)
 
 

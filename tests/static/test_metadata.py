@@ -72,7 +72,7 @@ def test_usable_metadata(name: str, text: str, reference: Path) -> None:
 def test_inference_is_not_left_out_by_the_file(reference: Path) -> None:
     write(reference, {"metadata.yaml": f"{ONE_VARIANT} --skip-inference\n"})
     told = violation(StaticSettings(reference), "VCP109")
-    assert told.received.startswith("--skip-inference for human")
+    assert told.found.startswith("--skip-inference for human")
     assert not told.binds
     assert told.where is not None
     assert told.where.line == 3
@@ -88,13 +88,13 @@ def test_unusable_metadata(text: str, found: str, line: int | None, reference: P
     encoding = "latin-1" if "bytes" in found else "utf-8"
     write(reference, {"metadata.yaml": text.encode(encoding)})
     told = violation(StaticSettings(reference), "VCP109")
-    assert told.received.startswith(found)
+    assert told.found.startswith(found)
     assert told.where is not None
     assert told.where.line == line
 
 
 @pytest.mark.parametrize(
-    ("problem", "received", "remedy"),
+    ("problem", "found", "remedy"),
     [
         ("b: --artifact: 'w=x' is not usable; write it", "b: --artifact: 'w=x'", "write it"),
         ("b: -a: 'w=x' is not usable; no x; use y?", "b: -a: 'w=x': no x", "use y?"),
@@ -109,5 +109,5 @@ def test_unusable_metadata(text: str, found: str, line: int | None, reference: P
 def test_arguments_without_use(problem: str, received: str, remedy: str, reference: Path) -> None:
     settings = StaticSettings(reference, metadata_problems=(("metadata.yaml:3", problem),))
     told = violation(settings, "VCP109")
-    assert told.received.endswith(received)
+    assert told.found.endswith(received)
     assert told.remedy.startswith(remedy)

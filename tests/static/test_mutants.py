@@ -48,7 +48,7 @@ def test_a_mutant_violates_its_rule_alone(mutation: Mutation, reference: Path) -
     assert violated(settings) == [mutation.rule]
     violation = judge(settings)[mutation.rule]
     assert isinstance(violation, Violation)
-    for line in (violation.expected, violation.received, violation.remedy):
+    for line in (violation.expected, violation.found, violation.remedy):
         assert "\n" not in line
         assert len(line) <= 120
 

@@ -169,5 +169,5 @@ def test_violating_requirements(rule: str, declared: str, pinned: str, reference
 def test_the_message_names_the_line_and_counts_the_others(reference: Path) -> None:
     _lock(reference, "mlflow==3.1.0\na>=1\n\nb\n", PLATFORM)
     violation = judge(StaticSettings(reference))["VCP202"]
-    assert getattr(violation, "received", None) == "a>=1 (and 1 more)"
+    assert getattr(violation, "found", None) == "a>=1 (and 1 more)"
     assert str(getattr(violation, "where", None)) == "requirements.txt:2"

@@ -77,4 +77,4 @@ def test_the_library_of_the_target_counts(name: str, first: int, last: int, tmp_
 def test_what_is_hidden_is_told(reference: Path) -> None:
     write(reference, {"pandas.py": "", "queue.py": ""})
     told = violation(StaticSettings(reference), "VCP112")
-    assert told.received == "pandas, which hides the pinned pandas (and 1 more)"
+    assert told.found == "pandas, which hides the pinned pandas (and 1 more)"

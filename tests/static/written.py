@@ -33,7 +33,7 @@ def violation(settings: StaticSettings, rule: str) -> Violation:
     """How the rule is violated, told in lines that an author can read."""
     outcome = judge(settings)[rule]
     assert isinstance(outcome, Violation), outcome
-    for line in (outcome.expected, outcome.received, outcome.remedy):
+    for line in (outcome.expected, outcome.found, outcome.remedy):
         assert line
         assert "\n" not in line
         assert len(line) <= 120, line

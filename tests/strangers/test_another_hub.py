@@ -106,7 +106,7 @@ def test_its_placeholder_is_recognised(tmp_path: Path) -> None:
     )
     run = judged(package)
     assert run.outcomes["VCP504"] == "failed", run.output
-    assert "placeholder" in run.variant["rules"]["VCP504"]["received"]
+    assert "placeholder" in run.variant["rules"]["VCP504"]["found"]
 
 
 def test_its_limits_count(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_share_of_values_that_it_lets_differ_counts(tmp_path: Path) -> None:
     few = tolerant(package, "tolerance: {repeat: {mismatch_ppm: 100}}")
     assert few.outcomes["VCP710"] == "failed", few.output
     told = "2 of 2400 values differ (833 ppm; 100 allowed), the most at ["
-    assert told in few.variant["rules"]["VCP710"]["received"]
+    assert told in few.variant["rules"]["VCP710"]["found"]
 
     # Half of the cells have half of the values.
     more = "tolerance: {repeat: {mismatch_ppm: 900}, batch: {mismatch_ppm: 1800}}"

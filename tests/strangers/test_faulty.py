@@ -54,6 +54,6 @@ def test_a_fault_is_told(
     failed = [entry for entry, word in run.outcomes.items() if word == "failed"]
     assert (run.code, failed) == (1, [rule]), run.output
     found = run.variant["rules"][rule]
-    message = " ".join((found["received"], found["where"], found["remedy"]))
+    message = " ".join((found["found"], found["where"], found["remedy"]))
     assert [part for part in told if part not in message] == [], message
     assert not (package / "mlflow_model_artifact").exists()
