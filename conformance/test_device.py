@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_vcp.evaluation.gpu_kernels import Kernels, written
-from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held
+from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, HeldMemory
 from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.evaluation.spec import ModelSpec
@@ -99,7 +99,7 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Reply) -> None:
 
 
 @rule("VCP905")
-def test_vcp905_gpu_memory_does_not_grow(vcp_gpu_held: Held, vcp_settings: Settings) -> None:
+def test_vcp905_gpu_memory_does_not_grow(vcp_gpu_held: HeldMemory, vcp_settings: Settings) -> None:
     """Repeated predictions hold no more GPU memory than the first."""
     policy = vcp_settings.policy
     slack, passes = policy.gpu_growth_bytes, policy.gpu_passes

@@ -170,7 +170,7 @@ def test_vcp108_the_model_config_is_one_object(
     if not isinstance(vcp_model_config, dict):
         kind = type(vcp_model_config).__name__
         kind = _JSON_KINDS.get(kind, kind)
-        place = vcp_settings.given("model-config-json", "").place
+        place = vcp_settings.given("model-config-json", "").origin
         raise Violation(
             expected='one JSON object, such as {"n_components": 50}',
             found=kind,
@@ -290,7 +290,7 @@ def _layout_remedy(name: str, found: str | None) -> str:
 
 
 def _other_class(wrapper: NotFound, settings: Settings) -> str:
-    place = settings.given("model-class", settings.model_class).place
+    place = settings.given("model-class", settings.model_class).origin
     there = did_you_mean(wrapper.near)
     if not there and wrapper.classes:
         there = f"there is {listed(wrapper.classes)}; "
@@ -590,7 +590,7 @@ def test_vcp116_every_config_key_is_read(
     if vcp_wrapper.is_python_model is None:
         raise Unverified("the model class has a base outside model_code, which may read the config")
     first = unread[0]
-    place = vcp_settings.given("model-config-json", "").place
+    place = vcp_settings.given("model-config-json", "").origin
     meant = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",

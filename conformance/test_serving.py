@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.evaluation.requests import answer
 from pytest_vcp.mlflow_cli.predict import Predicted
-from pytest_vcp.mlflow_cli.requests import BadRequest, Visit
+from pytest_vcp.mlflow_cli.requests import BadRequest, ServerAnswers
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
 from pytest_vcp.rules.registry import rule
 
@@ -117,7 +117,7 @@ def test_vcp803_predict_command_gives_the_predictions(
 
 @rule("VCP804")
 def test_vcp804_server_answers_refuses_and_ends(
-    vcp_visit: Visit, vcp_visit_difference: Reply
+    vcp_visit: ServerAnswers, vcp_visit_difference: Reply
 ) -> None:
     """mlflow models serve gives the same predictions, rejects malformed requests, and shuts
     down.
@@ -151,7 +151,7 @@ def test_vcp804_server_answers_refuses_and_ends(
 
 @rule("VCP805")
 def test_vcp805_requests_do_not_disturb_each_other(
-    vcp_visit: Visit, vcp_visit_difference: Reply
+    vcp_visit: ServerAnswers, vcp_visit_difference: Reply
 ) -> None:
     """Repeated and concurrent requests get the same predictions."""
     if vcp_visit.down is not None or not vcp_visit.answers:
@@ -176,7 +176,9 @@ def test_vcp805_requests_do_not_disturb_each_other(
 
 
 @rule("VCP807")
-def test_vcp807_first_request_is_answered_in_time(vcp_visit: Visit, vcp_settings: Settings) -> None:
+def test_vcp807_first_request_is_answered_in_time(
+    vcp_visit: ServerAnswers, vcp_settings: Settings
+) -> None:
     """The first request is answered within the time-out of the server."""
     if vcp_visit.first is None:
         raise Blocked("VCP804")
@@ -189,7 +191,7 @@ def test_vcp807_first_request_is_answered_in_time(vcp_visit: Visit, vcp_settings
         )
 
 
-def _require_first_answer(visit: Visit) -> None:
+def _require_first_answer(visit: ServerAnswers) -> None:
     first = visit.first
     if first is not None and not first.predictions:
         raise Violation(

@@ -128,7 +128,7 @@ def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
     try:
         return interpreters.find(settings.python)
     except interpreters.InterpreterNotFound as problem:
-        raise pytest.UsageError(f"{given.place}: {problem}") from None
+        raise pytest.UsageError(f"{given.origin}: {problem}") from None
 
 
 def _choose_tests(config: pytest.Config) -> None:

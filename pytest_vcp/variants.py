@@ -45,7 +45,7 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     given = base.given("variant", wanted)
     for name in _SAID_THERE:
         if base.sources[name] == base.sources["variant"]:
-            place = base.given(name, "").place
+            place = base.given(name, "").origin
             raise refusal(given, f"{place} says the same for one variant; leave one of the two out")
     metadata = read_metadata(base.pkg_dir, base.policy)
     if metadata is None:

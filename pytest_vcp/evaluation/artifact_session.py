@@ -141,13 +141,13 @@ class ArtifactSession:
             self._passes += 1
         return self._requests.finish("validate")
 
-    def also(self, method: str, params: Mapping[str, Any], doing: str) -> None:
+    def send_to_tester(self, method: str, params: Mapping[str, Any], doing: str) -> None:
         """Have the testing worker do something else after that, while the other one predicts."""
         self._requests.send(method, self._tester, method, params, doing)
         self._errands.append(method)
 
-    def done(self, method: str) -> Reply:
-        """What came of it."""
+    def wait_for(self, method: str) -> Reply:
+        """Wait for the request sent by `send_to_tester` and return its reply."""
         return self._requests.finish(method)
 
     @property
@@ -163,7 +163,7 @@ class ArtifactSession:
             if self.payload:
                 self.validate()
             for method in self._errands:
-                self.done(method)
+                self.wait_for(method)
             self._leftovers = tuple(self._tester.close(grace=_EXIT_SECONDS))
         return self._leftovers
 

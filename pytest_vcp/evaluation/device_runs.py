@@ -34,7 +34,7 @@ _NOT_HERE = ("FileNotFoundError", "ModuleNotFoundError")
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPrediction:
     """The result of the first process in a file, to be compared with within a tolerance."""
 
     path: Path
@@ -61,7 +61,9 @@ class DeviceRunner:
     factory: WorkerFactory
     progress: Progress
 
-    def run(self, payload: Payload, device: str, name: str, kept: Kept | None = None) -> DeviceRun:
+    def run(
+        self, payload: Payload, device: str, name: str, kept: KeptPrediction | None = None
+    ) -> DeviceRun:
         """Predict on a payload with no device visible but this one.
 
         `name` is that of the directories for logs and scratch.
@@ -84,7 +86,7 @@ class DeviceRunner:
         finally:
             loader.close()
 
-    def _compared(self, loader: Loader, kept: Kept, scratch: Path) -> Reply:
+    def _compared(self, loader: Loader, kept: KeptPrediction, scratch: Path) -> Reply:
         path = shutil.move(kept.path, scratch / "first.npz")
         params = {"path": str(path), "tolerance": kept.tolerance}
         doing = "comparing the devices"

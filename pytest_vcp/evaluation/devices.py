@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_vcp.evaluation import nvml
-from pytest_vcp.evaluation.device_runs import DeviceRun, DeviceRunner, Kept, wants_a_gpu
+from pytest_vcp.evaluation.device_runs import DeviceRun, DeviceRunner, KeptPrediction, wants_a_gpu
 from pytest_vcp.evaluation.gpu_memory import GpuUse, GpuWatch, LoadedSession
 from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.worker.client import WorkerFailure
@@ -61,7 +61,7 @@ class SessionDevices:
         kept = None
         if tolerance is not None:
             reply = self._session.ask("forward.keep", {}, "keeping the prediction").content
-            kept = Kept(Path(reply["path"]), tolerance) if reply else None
+            kept = KeptPrediction(Path(reply["path"]), tolerance) if reply else None
         run = self._runner.run(self._session.payload, device, name, kept)
         self.loads += 1
         self.passes += run.reply.failure is None

@@ -46,7 +46,7 @@ class GpuUse:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldMemory:
     """Bytes that the model holds on GPUs after each of several predictions, by whose count.
 
     `last` is the last of them: the one that failed, if one did.
@@ -96,7 +96,7 @@ class GpuWatch:
         return of_driver(visible[0].name, _used_by(pid), growth)
 
 
-def held_over_passes(session: LoadedSession, passes: int, counted: str) -> Held:
+def held_over_passes(session: LoadedSession, passes: int, counted: str) -> HeldMemory:
     """Predict once to warm up and then `passes` times, and see after each what is held.
 
     Raises Unverified where it can't be counted any more.
@@ -117,7 +117,7 @@ def held_over_passes(session: LoadedSession, passes: int, counted: str) -> Held:
         held.append(now)
     if reply.failure is not None and not reply.failure.reached:
         raise Unverified("the model's process ended before this could be tried")
-    return Held(tuple(held[1:]), counted, reply)
+    return HeldMemory(tuple(held[1:]), counted, reply)
 
 
 def of_torch(device: DeviceUse) -> GpuUse | None:

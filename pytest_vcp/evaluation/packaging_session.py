@@ -92,12 +92,12 @@ class PackagingSession:
             if not settings.skip_inference:
                 self.session.begin(request_for(settings, self.artifact, settings.pkg_dir))
             doing = "packaging the model a second time"
-            self.session.also(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
+            self.session.send_to_tester(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
         return reply
 
     def package_again(self) -> Reply:
         """What came of packaging a second time."""
-        return self.session.done(SECOND)
+        return self.session.wait_for(SECOND)
 
     def missing_files(self) -> tuple[str, ...]:
         """What the staged artifact lacks."""

@@ -157,7 +157,7 @@ def read_device(reply: Mapping[str, Any]) -> DeviceUse:
     )
 
 
-def told_outputs(reply: Reply | None) -> dict[str, dict[str, object]] | None:
+def render_outputs(reply: Reply | None) -> dict[str, dict[str, object]] | None:
     """What a forward pass returned, for the report: each array's shape, dtype, digest and range."""
     if reply is None or reply.content is None:
         return None

@@ -9,7 +9,7 @@ from pytest_vcp.evaluation import nvml
 from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU, DeviceRun
 from pytest_vcp.evaluation.gpu_kernels import Kernels, Target, read_kernels
-from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, Held, held_over_passes
+from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, HeldMemory, held_over_passes
 from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.forward import unlike_declared
@@ -73,7 +73,7 @@ class DeviceFacts(ServingFacts):
         return use
 
     @fact
-    def gpu_held(self) -> Held:
+    def gpu_held(self) -> HeldMemory:
         """What is held on the GPU after each of several forward passes there."""
         use = self.gpu_use
         self._gates.require(self, "VCP902", "VCP903")

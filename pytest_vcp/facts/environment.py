@@ -115,9 +115,9 @@ class EnvironmentFacts(FileFacts):
         """Raise ToolError where a GPU was asked for: that none is here is no fault of the model."""
         settings = self.settings
         if wants_gpu(settings.device):
-            asked = f"{settings.given('device', '').place} {settings.device}"
+            asked = f"{settings.given('device', '').origin} {settings.device}"
         elif settings.require_gpu:
-            asked = settings.given("require-gpu", "").place
+            asked = settings.given("require-gpu", "").origin
         else:
             return
         raise ToolError(

@@ -10,7 +10,7 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.mlflow_cli.context import CommandPlace
 from pytest_vcp.mlflow_cli.predict import Predicted
-from pytest_vcp.mlflow_cli.requests import Visit
+from pytest_vcp.mlflow_cli.requests import ServerAnswers
 
 
 class ServingFacts(ExpectedFacts):
@@ -90,7 +90,7 @@ class ServingFacts(ExpectedFacts):
         return self.evaluated_session.compare_answers("the command", [("", predicted.answer)])
 
     @fact
-    def visit(self) -> Visit:
+    def visit(self) -> ServerAnswers:
         """What mlflow models serve answered, from its start to its end."""
         return self.commands.visit()
 

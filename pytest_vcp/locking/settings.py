@@ -56,7 +56,7 @@ def resolve_lock(config: pytest.Config, asked: str) -> LockSettings:
         pkg_dir=read.path("pkg-dir", config.invocation_params.dir, package_dir),
         python=python,
         target_python=minor_of(python) if python else sys.version_info[:2],
-        policy=load_policy(read.file("policy", absolute), read.place("policy")),
+        policy=load_policy(read.file("policy", absolute), read.origin("policy")),
         cache_dir=read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), writable),
         upgrade=asked == UPGRADE,
     )

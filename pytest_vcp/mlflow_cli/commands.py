@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from pytest_vcp.mlflow_cli.context import CommandPlace
 from pytest_vcp.mlflow_cli.predict import PredictCommand, Predicted
-from pytest_vcp.mlflow_cli.requests import Visit, Visitor
+from pytest_vcp.mlflow_cli.requests import ServerAnswers, Visitor
 from pytest_vcp.mlflow_cli.serve import Server
 from pytest_vcp.util.progress import Progress
 
@@ -38,7 +38,7 @@ class MlflowCommands:
         self._predict: PredictCommand | None = None
         self._predicted: Predicted | None = None
         self._server: Server | None = None
-        self._visit: Visit | None = None
+        self._visit: ServerAnswers | None = None
 
     def predicted(self) -> Predicted:
         """What `mlflow models predict` came to. Raises Unverified where it can't be run here."""
@@ -52,7 +52,7 @@ class MlflowCommands:
                 self._predicted = command.finish()
         return self._predicted
 
-    def visit(self) -> Visit:
+    def visit(self) -> ServerAnswers:
         """What `mlflow models serve` answered, until it was shut down."""
         if self._visit is None:
             with self._progress.step("asking mlflow models serve"):
@@ -82,7 +82,7 @@ class MlflowCommands:
             self._server.start()
         return self._server
 
-    def _visited(self, server: Server) -> Visit:
+    def _visited(self, server: Server) -> ServerAnswers:
         place = self._place
         visitor = Visitor(
             server, dict(place.request), place.settings.policy.input_column, place.scratch

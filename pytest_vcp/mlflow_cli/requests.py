@@ -37,7 +37,7 @@ class BadRequest:
 
 
 @dataclass(frozen=True)
-class Visit:
+class ServerAnswers:
     """What the server answered, in `seconds` from its start to its end.
 
     `down` says why it did not come up. `first` is the answer to the first request. `answers` are
@@ -114,10 +114,10 @@ class Visitor:
         for number, answer in enumerate(asked, 1):
             self._keep(f"request {number} of {CONCURRENT} at once", answer.result())
 
-    def found(self, **more: Any) -> Visit:
+    def found(self, **more: Any) -> ServerAnswers:
         """All that was found."""
         where = self._where or (self._server.where() if more.get("down") else None)
-        return Visit(failed=self._failed, where=where, answers=tuple(self._answers), **more)
+        return ServerAnswers(failed=self._failed, where=where, answers=tuple(self._answers), **more)
 
     def _keep(self, when: str, answer: Answer) -> None:
         if answer.predictions:

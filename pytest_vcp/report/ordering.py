@@ -13,7 +13,7 @@ from pytest_vcp.rules.suite import judges, rule_of
 _PREFIX = "vcp_"
 
 
-class Places:
+class TestOrder:
     """Where a test of this run belongs; `names` are the variants, `stages` their order.
 
     `together` keeps all variants in one process: where advice fails the run, that on the package

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.evaluation.prediction import told_outputs
+from pytest_vcp.evaluation.prediction import render_outputs
 from pytest_vcp.report import pictures, xdist
 from pytest_vcp.report.finish import (
     exclusive_publishing,
@@ -23,7 +23,7 @@ from pytest_vcp.report.finish import (
 )
 from pytest_vcp.report.html import describe_variant
 from pytest_vcp.report.json import summarize_python
-from pytest_vcp.report.ordering import Places, variant_of
+from pytest_vcp.report.ordering import TestOrder, variant_of
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
     ERROR_EXIT,
@@ -116,7 +116,7 @@ class Recorder:
     ) -> Generator[None, None, None]:
         """Put the rules first, in the order of an author's work, whatever another plugin does."""
         yield
-        places = Places(self.run.names, self.run.stages, together=self.run.settings.strict)
+        places = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
         items.sort(key=places.of)
         xdist.tell(self.config, items, places.group)
 
@@ -259,7 +259,7 @@ class Recorder:
         # What drawing cost is no figure of the example.
         if place.session is not None and figures is not None and "pictures" not in facts:
             facts["figures"] = asdict(figures)
-            facts["outputs"] = told_outputs(place.session.first_pass())
+            facts["outputs"] = render_outputs(place.session.first_pass())
             facts["commands"] = place.session.commands_run()
 
     def _conclude(self, cut_short: bool) -> None:

@@ -82,9 +82,9 @@ class Reader:
         """A file that need not be given."""
         return self.path(name, Path(), check) if self.raw(name) is not None else None
 
-    def place(self, name: str) -> str:
+    def origin(self, name: str) -> str:
         """Where a value that was read came from, as the user would look for it."""
-        return self.given(name, "").place
+        return self.given(name, "").origin
 
     def given(self, name: str, value: object) -> Given:
         """A value with its option and its source, to refuse it by; it was looked up before."""

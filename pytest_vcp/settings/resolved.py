@@ -140,7 +140,7 @@ def resolve(config: pytest.Config) -> Settings:
     if settings.require_gpu and settings.device == "cpu":
         raise refusal(
             settings.given("require-gpu", "on"),
-            f"the CPU was asked for; leave {settings.given('device', 'cpu').place} out",
+            f"the CPU was asked for; leave {settings.given('device', 'cpu').origin} out",
         )
     if settings.skip_inference:
         _refuse_without_forward(settings)
@@ -149,7 +149,7 @@ def resolve(config: pytest.Config) -> Settings:
 
 def _refuse_without_forward(settings: Settings) -> None:
     """Refuse what only a conformant run does: without a forward pass there is none."""
-    inference = settings.given("skip-inference", "on").place
+    inference = settings.given("skip-inference", "on").origin
     tracking = settings.tracking
     if settings.record_expected:
         raise refusal(
@@ -172,7 +172,7 @@ def finished_artifact(read: Reader) -> Path | None:
 
 def policy(read: Reader) -> Policy:
     """The policy that is asked for, or the shipped one."""
-    return load_policy(read.file("policy", absolute), read.place("policy"))
+    return load_policy(read.file("policy", absolute), read.origin("policy"))
 
 
 def cache_dir(read: Reader) -> Path:
@@ -182,7 +182,7 @@ def cache_dir(read: Reader) -> Path:
 
 def _waivers_file(read: Reader) -> tuple[Waiver, ...]:
     path = read.file("waivers", absolute)
-    return () if path is None else read_file(path, read.place("waivers"))
+    return () if path is None else read_file(path, read.origin("waivers"))
 
 
 def _finished(path: Path, given: Given) -> Path:

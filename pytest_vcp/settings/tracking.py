@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.values import Given, refusal
-from pytest_vcp.util.urls import told_uri
+from pytest_vcp.util.urls import redacted_uri
 
 SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]*)(?P<query>.*)")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.|file:.")
@@ -42,7 +42,7 @@ def read_tracking(read: Reader) -> Tracking | None:
     uri = read.one("tracking-uri", lambda given: _uri(given, read.start("tracking-uri")), None)
     if uri is not None:
         # This is what people are told.
-        read.texts["tracking-uri"] = told_uri(read.texts["tracking-uri"])
+        read.texts["tracking-uri"] = redacted_uri(read.texts["tracking-uri"])
     registered = read.one("register-model", _registered, None)
     experiment = read.one("tracking-experiment", _name, None)
     if off and not _is_outdone(read):
@@ -55,7 +55,7 @@ def _is_outdone(read: Reader) -> bool:
     for name in _ASKING:
         if read.sources[name] == read.sources["no-tracking"]:
             given = read.given(name, read.texts[name])
-            no = read.place("no-tracking")
+            no = read.origin("no-tracking")
             raise refusal(given, f"{no} says that no run is kept; leave one of the two out")
     return any(read.sources[name] == "option" for name in _ASKING)
 
@@ -72,7 +72,7 @@ def _uri(given: Given, start: Path) -> str:
     if _URI.match(text):
         return text
     if ":" in text or "@" in text or not text:
-        shown = given._replace(text=told_uri(text))
+        shown = given._replace(text=redacted_uri(text))
         raise refusal(shown, "write a URI, such as https://mlflow.example.org")
     path = start / Path(text).expanduser()
     if path.is_file():

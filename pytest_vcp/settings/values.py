@@ -40,7 +40,7 @@ class Given(NamedTuple):
     source: Source
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """What the user has to look for: the option, its twin in the ini file, or an argument."""
         if self.source == "metadata":
             return f"--{self.option.name}"
@@ -154,7 +154,7 @@ def refusal(given: Given, remedy: str) -> pytest.UsageError:
     """The error for a wrong value, in the one form that all of them share."""
     text = given.text
     shown = text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
-    return pytest.UsageError(f"{given.place}: {shown!r} is not usable; {remedy}")
+    return pytest.UsageError(f"{given.origin}: {shown!r} is not usable; {remedy}")
 
 
 # ---------------------------------------------------------------------------------------- places

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pytest_vcp.settings.tracking import SQLITE
-from pytest_vcp.util.urls import secrets_of, told_uri
+from pytest_vcp.util.urls import redacted_uri, secrets_of
 from pytest_vcp.worker.failure import WorkerFailure
 
 # A server that does not answer is not asked for minutes, unless the user wants that; and MLflow
@@ -48,7 +48,7 @@ class TrackingStore:
     @property
     def told(self) -> str:
         """The URI for people; empty for the store of our own."""
-        return told_uri(self._given or "")
+        return redacted_uri(self._given or "")
 
     def uri(self, database: str) -> str:
         """The URI for MLflow; `database` is the file of the store of our own."""

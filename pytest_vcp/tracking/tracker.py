@@ -42,7 +42,7 @@ class Tracker:
         self._reports: Path | None = None
         self._records: dict[str, dict[str, Any]] = {}
         self._problem: str | None = None
-        self._kept: Kept | None = None
+        self._kept: TrackedRun | None = None
         recorder.when_concluded.append(self._take_down)
 
     def close(self) -> None:
@@ -77,7 +77,9 @@ class Tracker:
         recorder, settings = self._recorder, self._recorder.run.settings
         experiment = self._tracking.experiment or experiment_of(settings)
         if not any(map(_has_mlflow, recorder.facts.values())):
-            self._kept = Kept("", experiment, left_out="there was no environment with MLflow yet")
+            self._kept = TrackedRun(
+                "", experiment, left_out="there was no environment with MLflow yet"
+            )
             return
         for record in self._records.values() if session.testsfailed else ():
             record["register"] = None
@@ -85,7 +87,7 @@ class Tracker:
             self._kept = (
                 self._keeper.keep(experiment, self._records)
                 if self._problem is None
-                else Kept("", experiment, problem=self._problem)
+                else TrackedRun("", experiment, problem=self._problem)
             )
         if self._kept.problem is not None:
             recorder.troubles.append(problem_of(self._kept, settings))
@@ -118,7 +120,7 @@ _TAKING_BACK_SECONDS = 60.0
 
 
 @dataclass
-class Kept:
+class TrackedRun:
     """What became of it. `store` is that as people are told of it.
 
     `python` is an interpreter with the MLflow that wrote it: an older one can't read it, and a
@@ -186,26 +188,26 @@ class Keeper:
         self._worker = worker
         worker.submit("probe.preimport", {"names": ["mlflow", "mlflow.store.db.utils"]})
 
-    def keep(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> Kept:
+    def keep(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> TrackedRun:
         """Keep each variant of the run, by its record. What fails is told, and not raised."""
-        kept = Kept(self._store.told, experiment)
+        tracked = TrackedRun(self._store.told, experiment)
         try:
             self.prepare()
-            kept.python = self._run.platform().python
+            tracked.python = self._run.platform().python
             with self._turn():
                 self._connect(experiment)
                 for variant, record in records.items():
-                    kept.runs[variant] = self._one(experiment, record)
+                    tracked.runs[variant] = self._one(experiment, record)
         except WorkerFailure as failure:
-            kept.problem = self._store.problem(failure)
+            tracked.problem = self._store.problem(failure)
             self._printed += failure.traceback
         except (ToolError, OSError) as failure:
-            kept.problem = self._store.hide(str(failure))
+            tracked.problem = self._store.hide(str(failure))
         except KeyboardInterrupt:
-            kept.problem, kept.interrupted = "it was interrupted", True
+            tracked.problem, tracked.interrupted = "it was interrupted", True
         finally:
             self.close()
-        return kept
+        return tracked
 
     def close(self) -> None:
         """End the process, and leave nothing but the store, and a log without passwords."""
@@ -294,34 +296,35 @@ def _home(instead: Path) -> Path:
 # What people are told of the runs that MLflow keeps.
 
 
-def told(kept: Kept, settings: Settings) -> Iterator[str]:
+def told(tracked: TrackedRun, settings: Settings) -> Iterator[str]:
     """A line each: which runs are where, what was registered, what went wrong."""
     assert settings.tracking is not None
-    if kept.runs:
-        names = ", ".join(str(run["name"]) for run in kept.runs.values())
-        yield f"tracking    {names} in experiment {kept.experiment} at {_store(kept, settings)}"
+    if tracked.runs:
+        names = ", ".join(str(run["name"]) for run in tracked.runs.values())
+        where = f"experiment {tracked.experiment} at {_store(tracked, settings)}"
+        yield f"tracking    {names} in {where}"
         if settings.tracking.uri is None:
-            folder, python = quote(_near(folder_of(settings))), quote(str(kept.python))
+            folder, python = quote(_near(folder_of(settings))), quote(str(tracked.python))
             look = f"{python} -m mlflow ui --backend-store-uri sqlite:///{DATABASE}"
             yield f"            to look at it: (cd {folder} && {look})"
-    if kept.left_out is not None:
-        yield f"tracking    not kept: {kept.left_out}"
+    if tracked.left_out is not None:
+        yield f"tracking    not kept: {tracked.left_out}"
     if (name := settings.tracking.registered) is not None:
-        versions = [str(run["version"]) for run in kept.runs.values() if run["version"]]
+        versions = [str(run["version"]) for run in tracked.runs.values() if run["version"]]
         yield f"registered  {_registered(name, versions)}"
-    if kept.problem is not None:
+    if tracked.problem is not None:
         log = log_of(settings)
         where = f", and the log is {_near(log)}" if log.is_file() else ""
-        yield f"error       {problem_of(kept, settings)}; the verdict stands{where}"
+        yield f"error       {problem_of(tracked, settings)}; the verdict stands{where}"
 
 
-def problem_of(kept: Kept, settings: Settings) -> str:
+def problem_of(tracked: TrackedRun, settings: Settings) -> str:
     """What went wrong, and where."""
-    return f"the run was not kept with MLflow at {_store(kept, settings)}: {kept.problem}"
+    return f"the run was not kept with MLflow at {_store(tracked, settings)}: {tracked.problem}"
 
 
-def _store(kept: Kept, settings: Settings) -> str:
-    return kept.store or _near(folder_of(settings))
+def _store(tracked: TrackedRun, settings: Settings) -> str:
+    return tracked.store or _near(folder_of(settings))
 
 
 def _registered(name: str, versions: list[str]) -> str:

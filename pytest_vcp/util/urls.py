@@ -34,7 +34,7 @@ def _is_secret(scheme: str, user: str) -> bool:
     return over_http and name != "git" and _VARIABLE.sub("", name) != ""
 
 
-def told_uri(uri: str) -> str:
+def redacted_uri(uri: str) -> str:
     """The URI of a store as people are told of it: without user, password and query.
 
     It is not taken apart as a URI, since one with a slip in it would keep its password then.

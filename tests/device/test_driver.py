@@ -12,7 +12,7 @@ from pytest_vcp.evaluation.gpu_memory import (
     BY_PROCESS,
     BY_TORCH,
     GpuUse,
-    Held,
+    HeldMemory,
     of_driver,
     of_torch,
 )
@@ -116,7 +116,7 @@ def test_the_driver_counts_processes_or_all(
     ],
 )
 def test_memory_grows_where_it_grows_with_each_pass(held: tuple[int, ...], growth: int) -> None:
-    assert Held(held, BY_TORCH, DONE).growth == growth
+    assert HeldMemory(held, BY_TORCH, DONE).growth == growth
 
 
 def test_who_counted_is_told_where_it_was_not_torch() -> None:
