@@ -20,7 +20,7 @@ from pytest_vcp.settings.policy import FULL
 
 
 class DeviceFacts(ServingFacts):
-    """The same, and what the model makes of devices and precisions."""
+    """Facts about running on GPUs and in other precisions."""
 
     @fact
     def without_gpu(self) -> Reply | None:
@@ -69,7 +69,7 @@ class DeviceFacts(ServingFacts):
             raise Blocked("VCP903")
         use = self._run_on_example().devices.use(read_device(reply))
         if use is None:
-            raise Unverified("nobody tells here what the model's process holds on the GPU")
+            raise Unverified("GPU memory of the model process can't be measured here")
         return use
 
     @fact

@@ -200,7 +200,7 @@ class ForwardFacts(PackagingFacts):
     def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:
         _ = self.prediction
         if tolerance is not None:
-            # What is another each time can't be told from what the variation did.
+            # A nondeterministic output can't be attributed to the variation.
             self._gates.hold(self, "VCP710")
         return self.evaluated_session.vary(method, doing, tolerance)
 

@@ -76,7 +76,7 @@ class Visitor:
         return answer
 
     def bad(self) -> tuple[BadRequest, ...]:
-        """What is no request, or one that the model can't answer."""
+        """Malformed requests and requests that the model can't answer."""
         found = []
         for what, must_refuse, body in self._bad_bodies():
             answer = self._server.invoke(body)

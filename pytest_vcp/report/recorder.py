@@ -301,7 +301,7 @@ class Recorder:
 
 # ----------------------------------------------------------------------------------------- shown
 #
-# What pytest shows of a rule's test: more outcomes than it has words for.
+# Map rule outcomes to pytest outcomes.
 
 _IN_FULL = 2  # -vv
 _NOT_JUDGED = ("unverified", "skipped")

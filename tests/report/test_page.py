@@ -176,7 +176,7 @@ def test_what_variants_share_is_told_once(variants: Judged) -> None:
     for part, told in (("unverified", "no GPU is visible here"), ("signature", "input_uri")):
         assert page.part(part).text.count(told) == 1, part
         assert "s for pcs10." in page.part(part).text.partition("pcs50")[2]
-    assert page.part("signature").text.count("What the example came to") == 2
+    assert page.part("signature").text.count("Prediction on the example") == 2
 
 
 def test_a_rule_that_differs_between_variants_tells_both(tmp_path: Path) -> None:
