@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 COUNT = """
 import sys
 from pathlib import Path
-from pytest_vcp import locks
+from pytest_vcp.util import locks
 
 lock, number = map(Path, sys.argv[1:])
 for _ in range(150):
@@ -28,7 +28,7 @@ for _ in range(150):
 HOLD = """
 import sys, time
 from pathlib import Path
-from pytest_vcp import locks
+from pytest_vcp.util import locks
 
 with locks.held(Path(sys.argv[1])):
     print("held", flush=True)

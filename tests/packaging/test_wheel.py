@@ -150,7 +150,10 @@ def test_licence_and_entry_point(built: Built, content: set[str]) -> None:
     assert f"{INFO}/licenses/LICENSE" in content
     with zipfile.ZipFile(built.wheel) as archive:
         entry_points = archive.read(f"{INFO}/entry_points.txt").decode()
-    assert entry_points.split() == ["[pytest11]", "vcp", "=", "pytest_vcp.plugin"]
+    assert entry_points.split() == [
+        *("[console_scripts]", "pytest-vcp", "=", "pytest_vcp.__main__:main"),
+        *("[pytest11]", "vcp", "=", "pytest_vcp.plugin"),
+    ]
 
 
 def test_metadata(metadata: Message) -> None:

@@ -19,8 +19,8 @@ SCRIPT = """
 import json, sys, tracemalloc
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from inside.comparing import compare, difference
-from inside.outputs import against_json
+from server.comparing import compare, difference
+from server.outputs import against_json
 
 def peak(size, tolerance):
     wanted = np.ones(size, np.float32)
@@ -236,7 +236,7 @@ PEAK = {"peak": f"peak(8_000_000, {tolerance()})"}
 def told() -> dict[str, Any]:
     """What the comparison says in each case: one process for all of them."""
     asked = {**{name: text for name, (text, _) in CASES.items()}, **PEAK}
-    place = Path(pytest_vcp.__file__).parent
+    place = Path(pytest_vcp.__file__).parent / "worker"
     done = subprocess.run(
         [environment_of(LOCK).python, "-I", "-B", "-c", SCRIPT, place],
         input=json.dumps(asked),

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.pip_messages import BuildFailure, FailureKind
-from pytest_vcp.report.json import add_outcomes, summarize_installation
+from pytest_vcp.report.json import SCHEMA_VERSION, add_outcomes, summarize_installation
 from pytest_vcp.report.outcomes import Kind, Outcome
 from tests.runs import Run, run_vcp
 
@@ -46,7 +46,7 @@ def write(folder: Path, variants: dict[str, Any], age: int = 0) -> Path:
     """A report.json that is so many seconds old."""
     folder.mkdir(parents=True)
     path = folder / "report.json"
-    path.write_text(json.dumps({"schema": 1, "verdict": "any", "variants": variants}))
+    path.write_text(json.dumps({"schema": SCHEMA_VERSION, "verdict": "any", "variants": variants}))
     os.utime(path, (1_700_000_000 - age,) * 2)
     return path
 
@@ -122,14 +122,14 @@ def test_an_older_lock_is_pointed_out(tmp_path: Path) -> None:
 BAD = {
     "nothing": (None, "there is no report.json; name a report, its directory"),
     "no JSON": ("{", "it can't be read: "),
-    "another schema": ('{"schema": 2}', "its schema is 2, not 1; run again"),
+    "another schema": ('{"schema": 1}', "its schema is 1, not 2; run again"),
     "an older release": (
-        '{"schema": 1, "variants": {"default": {"verdict": "conformant"}}}',
+        '{"schema": 2, "variants": {"default": {"verdict": "conformant"}}}',
         "it is no report of this release; run again",
     ),
     "a list": ("[]", "it is no report of this release; run again"),
     "an unknown verdict": (
-        json.dumps({"schema": 1, "variants": {"default": variant("3.12.1", "fine")}}),
+        json.dumps({"schema": SCHEMA_VERSION, "variants": {"default": variant("3.12.1", "fine")}}),
         "its verdict is 'fine'",
     ),
 }

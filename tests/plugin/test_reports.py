@@ -79,7 +79,7 @@ def test_schema(conformant: Judged) -> None:
     assert report is not None
     assert set(report) == {"schema", "verdict", "waivers", "variants"}
     assert report["waivers"] == []
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert list(report["variants"]) == ["default"]
     variant = conformant.run.variant
     assert set(variant) == VARIANT
