@@ -22,12 +22,10 @@ from pytest_vcp.settings.policy import FULL
 class DeviceFacts(ServingFacts):
     """Facts about running on GPUs and in other precisions."""
 
-    @fact
+    @fact(when="_want_inference", stage="forward")
     def without_gpu(self) -> Reply | None:
         """The first forward pass where no GPU is visible; None where nothing can be held to it:
         the package may need a GPU, or what it predicts is not as declared anywhere."""
-        self._want_inference()
-        self._gates.enter(self, "forward")
         if self.needs_gpu:
             return None
         session = self._run_on_example()
@@ -48,13 +46,13 @@ class DeviceFacts(ServingFacts):
             return self.evaluated_session.predict()
         return self._cpu_run.reply
 
-    @fact
-    def gpu_pass(self) -> Reply:
-        """The first forward pass, where a GPU was visible to it."""
-        self._want_inference()
+    def _want_device(self) -> None:
         if self.settings.device == "cpu":
             raise Unverified("the CPU was asked for (--vcp-device cpu)")
-        self._gates.enter(self, "device")
+
+    @fact(when=("_want_inference", "_want_device"), stage="device")
+    def gpu_pass(self) -> Reply:
+        """The first forward pass, where a GPU was visible to it."""
         session = self._run_on_example()
         if not session.devices.has_gpu():
             self._want_gpu()
@@ -72,23 +70,20 @@ class DeviceFacts(ServingFacts):
             raise Unverified("GPU memory of the model process can't be measured here")
         return use
 
-    @fact
+    @fact(after="gpu_use", requires=("VCP902", "VCP903"))
     def gpu_held(self) -> HeldMemory:
         """What is held on the GPU after each of several forward passes there."""
-        use = self.gpu_use
-        self._gates.require(self, "VCP902", "VCP903")
         passes = self.settings.policy.gpu_passes
-        return held_over_passes(self._run_on_example(), passes, use.counted)
+        return held_over_passes(self._run_on_example(), passes, self.gpu_use.counted)
 
-    @fact
-    def device_comparison(self) -> Reply:
-        """The output computed on a GPU against the one that a CPU computes."""
-        _ = self._used_gpu
+    def _want_comparison(self) -> None:
         if self.needs_gpu:
             raise Unverified("the package needs a GPU, so there is nothing to compare with")
-        self._gates.require(self, "VCP901")
-        # What is another each time differs on one device, too.
-        self._gates.hold(self, "VCP710")
+
+    @fact(after="_used_gpu", when="_want_comparison", requires="VCP901", holds="VCP710")
+    def device_comparison(self) -> Reply:
+        """The output computed on a GPU against the one that a CPU computes."""
+        # A nondeterministic output differs on one device, too.
         comparison = self._cpu_run.comparison
         if comparison is None:
             raise Unverified("the model's process ended before this could be tried")
@@ -110,10 +105,9 @@ class DeviceFacts(ServingFacts):
         run = self._run_on_example().devices.run("cuda:1", SECOND_GPU)
         return devices.nth(1), run.reply
 
-    @fact
+    @fact(stage="device")
     def kernels(self) -> Kernels:
         """What torch was built for, and the GPUs that it has to serve: those here, those named."""
-        self._gates.enter(self, "device")
         policy = self.settings.policy.gpu_capabilities
         named = tuple(Target(capability, "named by the policy") for capability in policy)
         visible = nvml.visible_with(self.settings.device)
@@ -124,11 +118,9 @@ class DeviceFacts(ServingFacts):
         pin = pins_by_name(self.lock, self.environment).get("torch")
         return read_kernels(reply.content, here, named, pin.where if pin else None)
 
-    @fact
+    @fact(after="prediction", stage="device")
     def precisions(self) -> tuple[tuple[str, Reply], ...]:
         """The forward pass in each precision that the policy names, where there is such a param."""
-        _ = self.prediction
-        self._gates.enter(self, "device")
         names = self.settings.policy.precisions
         return tuple((name, self._in_precision(name)) for name in names)
 
@@ -136,12 +128,10 @@ class DeviceFacts(ServingFacts):
         more = {"precision": name}
         return self.evaluated_session.vary("variations.try_one", f"predicting in {name}", more=more)
 
-    @property
+    @fact(after="gpu_pass", requires=("VCP902", "VCP903"))
     def _used_gpu(self) -> Reply:
         """The forward pass on a GPU, once it is known to be one, and as declared."""
-        reply = self.gpu_pass
-        self._gates.require(self, "VCP902", "VCP903")
-        return reply
+        return self.gpu_pass
 
     @fact
     def _cpu_run(self) -> DeviceRun:

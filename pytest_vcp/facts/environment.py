@@ -33,26 +33,22 @@ class EnvironmentFacts(FileFacts):
         """Values of the environment markers of requirements, where the model runs."""
         return self.environment.markers
 
-    @fact
+    @fact(stage="environment")
     def environment_build(self) -> Environment:
         """The environment, or the facts about why it could not be built."""
-        self._gates.enter(self, "environment")
         self._variant.prepare_staging()
         return self._run.prepare_environment()
 
-    @fact
+    @fact(after="environment_build", requires=("VCP208", "VCP302"))
     def environment(self) -> Environment:
         build = self.environment_build
-        self._gates.require(self, "VCP208", "VCP302")
         self._variant.open_packaging_session(build)
         return build
 
-    @fact
+    @fact(after="environment", holds=("VCP303", "VCP304"))
     def whole_environment(self) -> Environment:
         """The environment, where all that is pinned and all that is needed is installed."""
-        environment = self.environment
-        self._gates.hold(self, "VCP303", "VCP304")
-        return environment
+        return self.environment
 
     @fact
     def pins(self) -> Mapping[str, RequirementLine]:
@@ -80,20 +76,17 @@ class EnvironmentFacts(FileFacts):
         """The imports in model_code and model_spec.py of anything that is not theirs."""
         return imported_by(self.package)
 
-    @fact
+    @fact(after="environment", holds=("VCP303", "VCP304", "VCP305", "VCP213"))
     def imports(self) -> Reply:
         """The import of model_code and model_spec in the environment."""
-        packaging_session = self._open_packaging_session()
-        self._gates.hold(self, "VCP303", "VCP304", "VCP305", "VCP213")
-        reply = packaging_session.import_sources()
+        reply = self._open_packaging_session().import_sources()
         if reply.failure is not None and wants_a_gpu(reply.failure):
             self._excuse_without_gpu()
         return reply
 
-    @fact
+    @fact(stage="spec", after="imports")
     def packaging_session(self) -> PackagingSession:
-        self._gates.enter(self, "spec")
-        _ = self.imports  # What can't be imported without a GPU stays open from here on.
+        # What can't be imported without a GPU stays open from here on.
         return self._open_packaging_session()
 
     def _excuse_without_gpu(self) -> None:

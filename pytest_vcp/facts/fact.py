@@ -1,4 +1,17 @@
-"""A fact: worked out when first asked for, and the same answer ever after."""
+"""A fact: worked out when first asked for, and the same answer ever after.
+
+What has to hold before it is worked out is declared, not performed, and is met in the order in
+which it is declared::
+
+    @fact(after="prediction", stage="device", holds=("VCP710",))
+    def comparison(self) -> Reply: ...
+
+- `when` calls these methods, which raise where there is no such fact in this run;
+- `after` works these facts out, and passes on why one has no value;
+- `stage` enters a stage: every required rule of an earlier one has to hold;
+- `requires` are rules that have to hold, waived or not;
+- `holds` are rules that have to hold where they are required and not waived.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +19,85 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
+from pytest_vcp.rules.registry import BY_ID, STAGES
 
 T = TypeVar("T")
+Names = str | tuple[str, ...]
 
 _ANSWERS = (Blocked, ToolError, Unverified, Violation)
+_CONDITIONS = ("when", "after", "stage", "requires", "holds")
 
 
-class fact(Generic[T]):
-    """A property that remembers its value, and also that there is none and why."""
+class Fact(Generic[T]):
+    """A property that remembers its value, and also that there is none and why.
 
-    def __init__(self, work: Callable[[Any], T]) -> None:
-        self._work = work
+    `conditions` are the kinds of what has to hold before, each with its names, in order.
+    """
+
+    def __init__(self, work: Callable[[Any], T], conditions: dict[str, tuple[str, ...]]) -> None:
+        self.work = work
+        self.conditions = conditions
         self._name = work.__name__
         self.__doc__ = work.__doc__
 
     @overload
-    def __get__(self, facts: None, owner: type) -> fact[T]: ...
+    def __get__(self, facts: None, owner: type) -> Fact[T]: ...
     @overload
     def __get__(self, facts: object, owner: type) -> T: ...
-    def __get__(self, facts: object | None, owner: type) -> T | fact[T]:
+    def __get__(self, facts: object | None, owner: type) -> T | Fact[T]:
         if facts is None:
             return self
         answers: dict[str, tuple[Any, Exception | None]] = vars(facts).setdefault("_answers", {})
         if self._name not in answers:
             try:
-                answers[self._name] = self._work(facts), None
+                self._meet_conditions(facts)
+                answers[self._name] = self.work(facts), None
             except _ANSWERS as answer:
                 answers[self._name] = None, answer
         value, problem = answers[self._name]
         if problem is not None:
             raise problem.with_traceback(None)
         return value  # type: ignore[no-any-return]
+
+    def _meet_conditions(self, facts: Any) -> None:
+        """Raise what stands in the way of the fact."""
+        for kind, names in self.conditions.items():
+            if kind == "when":
+                for name in names:
+                    getattr(facts, name)()
+            elif kind == "after":
+                for name in names:
+                    getattr(facts, name)
+            elif kind == "stage":
+                facts._gates.enter(facts, names[0])
+            elif kind == "requires":
+                facts._gates.require(facts, *names)
+            else:
+                facts._gates.hold(facts, *names)
+
+
+@overload
+def fact(work: Callable[[Any], T], /) -> Fact[T]: ...
+@overload
+def fact(**conditions: Names) -> Callable[[Callable[[Any], T]], Fact[T]]: ...
+def fact(
+    work: Callable[[Any], T] | None = None, /, **conditions: Names
+) -> Fact[T] | Callable[[Callable[[Any], T]], Fact[T]]:
+    """Make a fact of a method. Raises ValueError for a condition that there is not."""
+    if work is not None:
+        return Fact(work, {})
+    named = {
+        kind: (names,) if isinstance(names, str) else names for kind, names in conditions.items()
+    }
+    rules = (*named.get("requires", ()), *named.get("holds", ()))
+    unknown = (
+        *(kind for kind in named if kind not in _CONDITIONS),
+        *(stage for stage in named.get("stage", ()) if stage not in STAGES),
+        *(rule for rule in rules if rule not in BY_ID),
+    )
+    if unknown:
+        raise ValueError(f"there is no condition, stage or rule {unknown[0]!r}")
+    return lambda work: Fact(work, named)
 
 
 def known(facts: object, name: str) -> Any:
@@ -48,5 +109,5 @@ def known(facts: object, name: str) -> Any:
 def names_of_facts(owner: type) -> Iterator[str]:
     """Every public fact of a class, whether it has to be remembered or not."""
     for name in dir(owner):
-        if not name.startswith("_") and isinstance(getattr(owner, name), (fact, property)):
+        if not name.startswith("_") and isinstance(getattr(owner, name), (Fact, property)):
             yield name

@@ -72,27 +72,22 @@ class ArtifactFacts(Facts):
                 problem = str(unreadable)
         return Packaging(None, missing, problem)
 
-    @fact
+    @fact(requires="VCP601")
     def artifact(self) -> ModelArtifact:
-        self._gates.require(self, "VCP601")
         return self._finished.artifact
 
-    @fact
+    @fact(stage="environment")
     def environment_build(self) -> Environment:
-        self._gates.enter(self, "environment")
         return self._run.prepare_environment()
 
-    @fact
+    @fact(after="environment_build", requires=("VCP208", "VCP302"))
     def environment(self) -> Environment:
         build = self.environment_build
-        self._gates.require(self, "VCP208", "VCP302")
         self._finished.open_session(build.python)
         return build
 
-    @fact
+    @fact(after="environment", stage="spec")
     def description(self) -> Description:
-        _ = self.environment
-        self._gates.enter(self, "spec")
         return typed(self._finished.describe_spec(), self._finished.path / "MLmodel")
 
     def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
@@ -131,7 +126,6 @@ class ArtifactFacts(Facts):
         known = {"always": True, "never": False}
         return known.get(self.settings.policy.gpu_only)
 
-    @fact
+    @fact(after="loaded")
     def evaluated_session(self) -> ArtifactSession:
-        _ = self.loaded
         return self._run_on_example()

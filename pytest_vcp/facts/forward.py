@@ -28,10 +28,8 @@ from pytest_vcp.settings.policy import FULL
 class ForwardFacts(PackagingFacts):
     """The same, and what the artifact predicts."""
 
-    @fact
+    @fact(when="_want_inference", stage="forward")
     def session(self) -> ArtifactSession:
-        self._want_inference()
-        self._gates.enter(self, "forward")
         return self._tried()
 
     def _tried(self) -> ArtifactSession:
@@ -79,10 +77,8 @@ class ForwardFacts(PackagingFacts):
         self._want_surroundings(reply)
         return Loading(reply.failure, () if reply.failure else session.leftovers())
 
-    @fact
+    @fact(after="loading", requires="VCP701")
     def loaded(self) -> ArtifactSession:
-        _ = self.loading
-        self._gates.require(self, "VCP701")
         return self.session
 
     @fact
@@ -107,11 +103,10 @@ class ForwardFacts(PackagingFacts):
         self._want_surroundings(reply)
         return reply
 
-    @fact
+    @fact(after="first_pass", requires="VCP704")
     def process_changes(self) -> tuple[ProcessChange, ...]:
         """What of the process is another after loading and predicting, each thing once."""
         first = self.first_pass
-        self._gates.require(self, "VCP704")
         loaded = self.evaluated_session.load()
         found = {
             entry["what"]: ProcessChange(step=step, **entry)
@@ -121,36 +116,31 @@ class ForwardFacts(PackagingFacts):
         # What binds comes first.
         return tuple(sorted(found.values(), key=lambda change: not change.binds))
 
-    @fact
+    @fact(after="first_pass", requires="VCP704")
     def prediction(self) -> Prediction:
         """The prediction on the input example: numpy arrays, described."""
         first = self.first_pass
-        self._gates.require(self, "VCP704")
         assert first.content is not None
         return read_prediction(first.content)
 
-    @fact
+    @fact(after="prediction")
     def precision(self) -> str:
         """The precision in which the example is predicted: as its param says, or the GPU rounds."""
-        _ = self.prediction
         params = self.evaluated_session.payload.get("params")
         said = precision_of(params, defaults_of(self.spec.signature))
         reply = self.evaluated_session.predict().content
         rounds = reply is not None and read_device(reply).tf32
         return "tf32" if said == FULL and rounds else said
 
-    @fact
+    @fact(after="prediction", holds="VCP705")
     def observations(self) -> tuple[Observations, ...]:
         """How many observations the inputs hold, where they are AnnData."""
-        _ = self.prediction
         # In an output of another rank the first dimension need not be the rows.
-        self._gates.hold(self, "VCP705")
         return self.evaluated_session.observations()
 
-    @fact
+    @fact(after="prediction")
     def repeats(self) -> tuple[Reply, Reply]:
         """The forward pass again: in the same process, and compared with another one."""
-        _ = self.prediction
         again = self.evaluated_session.repeat()
         validated = self.evaluated_session.validate()
         kept = validated.content is not None and validated.content["kept"]
@@ -191,10 +181,9 @@ class ForwardFacts(PackagingFacts):
             return None
         return self._varied("variations.unknown_features", "renaming all features")
 
-    @fact
+    @fact(after="prediction")
     def figures(self) -> Figures:
         """Seconds and bytes that the example took."""
-        _ = self.prediction
         return self.evaluated_session.figures()
 
     def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:

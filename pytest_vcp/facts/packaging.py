@@ -13,11 +13,10 @@ from pytest_vcp.rules.outcomes import Blocked
 class PackagingFacts(SpecFacts):
     """The same, and what was packaged."""
 
-    @fact
+    @fact(after="packaging_session", stage="artifact")
     def packaging(self) -> Packaging:
         """The packaging of the model: what failed, what is missing in what it left."""
         packaging_session = self.packaging_session
-        self._gates.enter(self, "artifact")
         reply = packaging_session.package()
         missing = packaging_session.missing_files() if reply.failure is None else ()
         problem = None
@@ -28,10 +27,8 @@ class PackagingFacts(SpecFacts):
                 problem = str(unreadable)
         return Packaging(reply.failure, missing, problem)
 
-    @fact
+    @fact(after="packaging", requires="VCP601")
     def artifact(self) -> ModelArtifact:
-        _ = self.packaging
-        self._gates.require(self, "VCP601")
         return self._variant.artifact
 
     @fact
@@ -46,15 +43,12 @@ class PackagingFacts(SpecFacts):
         paths = (file.path for file in artifact.files if file.path.startswith("artifacts/"))
         return read_weight_pickles(artifact.path, paths)
 
-    @fact
+    @fact(after="packaging_session", stage="serving", holds="VCP608")
     def repackaging(self) -> Repackaging:
         """What came of packaging a second time."""
-        packaging_session = self.packaging_session
-        # It is asked for early, and waited for late.
-        self._gates.enter(self, "serving")
-        # What should not be in the pickle at all need not be the same twice.
-        self._gates.hold(self, "VCP608")
-        return read_repackaging(packaging_session.package_again())
+        # It is asked for early, and waited for late. What should not be in the pickle at all need
+        # not be the same twice.
+        return read_repackaging(self.packaging_session.package_again())
 
     @fact
     def without_arguments(self) -> str | None:

@@ -16,45 +16,32 @@ from pytest_vcp.mlflow_cli.requests import ServerAnswers
 class ServingFacts(ExpectedFacts):
     """The same, and what comes of it behind MLflow's commands."""
 
-    @fact
+    @fact(when="_want_inference", stage="serving", after="first_pass")
     def serving(self) -> Reply:
         """The serving example through MLflow's validate_serving_input."""
-        self._want_inference()
-        self._gates.enter(self, "serving")
-        _ = self.first_pass
         return self.evaluated_session.validate()
 
-    @fact
+    @fact(when="_want_inference", stage="serving", after="repeats")
     def printed(self) -> tuple[str, ...]:
         """The first lines on standard output while the example is predicted again."""
-        self._want_inference()
-        self._gates.enter(self, "serving")
         again, _ = self.repeats
         return tuple(again.content["printed"]) if again.content else ()
 
-    @fact
+    @fact(when="_want_inference", stage="serving", after="repeats")
     def pickled(self) -> Reply:
         """Whether the object can be pickled as load_context has left it."""
-        self._want_inference()
-        self._gates.enter(self, "serving")
-        _ = self.repeats
         doing = "pickling what was loaded"
         return self.evaluated_session.vary("platform_packager.pickled", doing)
 
-    @fact
+    @fact(when="_want_inference", stage="serving", after="first_pass")
     def json(self) -> Reply:
         """The prediction through MLflow's JSON and back."""
-        self._want_inference()
-        self._gates.enter(self, "serving")
-        _ = self.first_pass
         return self.evaluated_session.as_json()
 
-    @fact
+    @fact(after="json", holds="VCP802")
     def commands(self) -> MlflowCommands:
         """MLflow's own commands on the artifact, as far as the rules of this run ask for them."""
-        _ = self.json
         # What is no JSON here comes as none from anywhere.
-        self._gates.hold(self, "VCP802")
         session = self.evaluated_session
         assert self._run.interpreter is not None
         place = CommandPlace(

@@ -46,10 +46,9 @@ class SpecFacts(EnvironmentFacts):
         """Ask the process that has described the signature and the example."""
         return self.packaging_session.examine(doing, method, params)
 
-    @fact
+    @fact(holds=("VCP402", "VCP501", "VCP502"))
     def inputs(self) -> tuple[ExampleInput, ...]:
         """The inputs that the example names, with their sizes."""
-        self._gates.hold(self, "VCP402", "VCP501", "VCP502")
         column, root = self.settings.policy.input_column, self.settings.pkg_dir
         found = read_inputs(self.spec.example, column, root)
         if found is None:

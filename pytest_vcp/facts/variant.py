@@ -15,8 +15,6 @@ from pytest_vcp.facts.fact import fact
 class Facts(DeviceFacts):
     """The same, and the model, for tests that a user writes."""
 
-    @fact
+    @fact(after="evaluated_session", requires="VCP704")
     def model(self) -> LoadedModel:
-        session = self.evaluated_session
-        self._gates.require(self, "VCP704")
-        return LoadedModel(session, self.settings)
+        return LoadedModel(self.evaluated_session, self.settings)

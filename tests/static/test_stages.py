@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.fact import Fact
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.rules.registry import BY_ID, STAGES
 from pytest_vcp.rules.suite import judges
@@ -21,8 +21,8 @@ _PREFIX = "vcp_"
 def _work(name: str) -> Callable[..., object] | None:
     """The function behind a fact, a property or a method of the facts; None for other names."""
     found = inspect.getattr_static(Facts, name, None)
-    if isinstance(found, fact):
-        return found._work
+    if isinstance(found, Fact):
+        return found.work
     if isinstance(found, property):
         return found.fget
     return found if inspect.isfunction(found) else None
@@ -34,7 +34,12 @@ def _read(name: str) -> tuple[frozenset[str], frozenset[str]]:
     work = _work(name)
     if work is None:
         return frozenset(), frozenset()
-    stages, asked = set(), set()
+    stages: set[str] = set()
+    asked: set[str] = set()
+    found = inspect.getattr_static(Facts, name, None)
+    if isinstance(found, Fact):
+        stages.update(found.conditions.get("stage", ()))
+        asked.update(name for kind in ("when", "after") for name in found.conditions.get(kind, ()))
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(work)))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._gates.enter":
             stages.add(ast.literal_eval(node.args[1]))
