@@ -94,7 +94,7 @@ def test_unusable_metadata(text: str, found: str, line: int | None, reference: P
 
 
 @pytest.mark.parametrize(
-    ("problem", "found", "remedy"),
+    ("problem", "received", "remedy"),
     [
         ("b: --artifact: 'w=x' is not usable; write it", "b: --artifact: 'w=x'", "write it"),
         ("b: -a: 'w=x' is not usable; no x; use y?", "b: -a: 'w=x': no x", "use y?"),
