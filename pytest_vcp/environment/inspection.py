@@ -204,7 +204,7 @@ def _keep(record: Path, fingerprint: str, key: str, answer: object) -> None:
         write_atomic(record, json.dumps({"fingerprint": fingerprint, key: answer}))
 
 
-# --------------------------------------------------------------------------------------- modules
+# ---------------------------------------------------------------------------- importable modules
 #
 # Which modules an environment has, and which distributions they came with.
 

@@ -131,7 +131,7 @@ def _without_marker(line: RequirementLine) -> str:
     return f"{pin.name}{extras}{pin.specifier}"
 
 
-# -------------------------------------------------------------------------------------- the asking
+# ------------------------------------------------------------------------------------ asking pip
 
 
 @dataclass(frozen=True)

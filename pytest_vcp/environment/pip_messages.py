@@ -103,7 +103,7 @@ def takes_sources(line: str) -> bool:
     return _SOURCES.match(line) is not None
 
 
-# ------------------------------------------------------------------------------------------ notes
+# ----------------------------------------------------------------------------------------- notes
 
 
 def yank_reasons(output: str) -> dict[tuple[str, str], str]:

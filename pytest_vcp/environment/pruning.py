@@ -118,7 +118,7 @@ def leftovers(cache_dir: Path) -> int:
     return len(leaving) + len(torn)
 
 
-# --------------------------------------------------------------------------------------- one by one
+# ------------------------------------------------------------------------------ removing entries
 
 
 def _sweep(cache_dir: Path, keep: Path | None) -> None:
@@ -177,7 +177,7 @@ def _is_locked(slot: Slot) -> bool:
     return lock is None
 
 
-# ------------------------------------------------------------------------------------------ looking
+# ------------------------------------------------------------------------------- listing entries
 
 
 def _listed(folder: Path, ours: re.Pattern[str]) -> list[Path]:

@@ -185,9 +185,9 @@ def _output(entry: Mapping[str, Any]) -> Output:
     return Output(**values)
 
 
-# ----------------------------------------------------------------------------------- repackaging
+# ------------------------------------------------------------------------------- packaging twice
 #
-# What came of packaging the model a second time.
+# The result of packaging the model a second time.
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class RequestCache:
                 return Reply(None, failure)
 
 
-# --------------------------------------------------------------------------------------- answers
+# --------------------------------------------------------------------------------------- replies
 #
 # The answer of a worker, for conformance tests that need one.
 

@@ -90,7 +90,7 @@ def _refuse(line: RequirementLine) -> None:
         raise Unlockable(f"{why.what}: {line.short}", why.remedy, where=line.where)
 
 
-# --------------------------------------------------------------------------------------- refusal
+# -------------------------------------------------------------------------- what can't be locked
 #
 # What keeps requirements.in from being locked, and is the package's own fault.
 

@@ -245,7 +245,7 @@ def _dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[st
     )
 
 
-# ----------------------------------------------------------------------------------------- tools
+# ------------------------------------------------------------------------------------- pip-tools
 #
 # The environment of the resolver: pip-tools and its pip, on the Python that is locked for.
 #

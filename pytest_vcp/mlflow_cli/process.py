@@ -116,7 +116,7 @@ class Running:
         return processes.leftovers(self._marker, self._process.pid, self._known)
 
 
-# ----------------------------------------------------------------------------------------- words
+# ---------------------------------------------------------------------------- reading the output
 #
 # What a command said of a failure: in one line, with the place in the author's code.
 

@@ -103,7 +103,7 @@ def _policy_digest(settings: Settings) -> str:
     return hashlib.sha256(values.encode()).hexdigest()
 
 
-# ------------------------------------------------------------------------------------- statement
+# --------------------------------------------------------------------------- reading a statement
 #
 # Reading an attestation: as a run wrote it, or in the envelope of whoever signed it.
 

@@ -154,7 +154,7 @@ def _model(settings: Settings) -> str:
     return str(settings.model_class) if settings.model_class.module else ""
 
 
-# ------------------------------------------------------------------------------------- published
+# ------------------------------------------------------------------------------------ publishing
 #
 # The end of a run that verified what it packaged: the artifact is put in its place.
 
@@ -177,7 +177,7 @@ def publish_artifact(run: Run, variant: str, facts: dict[str, Any]) -> None:
     note_attestation(run, variant, facts)
 
 
-# -------------------------------------------------------------------------------------- recorded
+# ---------------------------------------------------------------------------- keeping recordings
 #
 # The end of a run that was asked to record: the file is put in place, or it is said why not.
 
@@ -201,7 +201,7 @@ def keep_recording(place: Variant | Finished, verdict: Verdict, facts: dict[str,
     facts["recorded"] = {"path": str(recording.path), "bytes": len(recording.content)}
 
 
-# ----------------------------------------------------------------------------------------- turns
+# -------------------------------------------------------------------------- exclusive publishing
 #
 # Runs that publish to the same place finish one after the other.
 
@@ -227,7 +227,7 @@ def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
         yield
 
 
-# -------------------------------------------------------------------------------------- attested
+# ------------------------------------------------------------------------------------- attesting
 #
 # The end of a run on an artifact: the attestation is put beside the report.
 
@@ -296,7 +296,7 @@ def attestation_path(settings: Settings) -> Path:
     return settings.report_dir / _NAME
 
 
-# --------------------------------------------------------------------------------------- in time
+# ----------------------------------------------------------------------------------- time limits
 #
 # What judges nothing is waited for as long as a reader would, and then left out.
 

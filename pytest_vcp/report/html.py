@@ -232,7 +232,7 @@ def _first(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:
     return next(found, None)
 
 
-# ------------------------------------------------------------------------------------------ bars
+# ------------------------------------------------------------------------------------ bar charts
 #
 # Figures as rows with bars: each as long as its part of the greatest beside it.
 
@@ -332,7 +332,7 @@ def _bars_of(entries: Sequence[tuple[str, float]], told: Any) -> tuple[Bar, ...]
     )
 
 
-# ------------------------------------------------------------------------------------------ tree
+# ------------------------------------------------------------------------------------- file tree
 #
 # The files of an artifact as a tree of folders.
 
@@ -361,7 +361,7 @@ def file_tree(files: Iterable[Mapping[str, Any]]) -> Entry:
     return root
 
 
-# ------------------------------------------------------------------------------------------ seen
+# ---------------------------------------------------------------------- description of a variant
 #
 # What the facts know of a variant beyond its outcomes, as plain values, for people to look at.
 #

@@ -93,7 +93,7 @@ def count_outcomes(outcomes: Sequence[Outcome]) -> dict[str, int]:
     return {kind: found.count(kind) for kind in kinds if kind in found}
 
 
-# ------------------------------------------------------------------------------------- on python
+# ------------------------------------------------------------------------- the Python of the run
 #
 # How far a package comes on the Python of a run: resolves, installs, loads, predicts.
 #

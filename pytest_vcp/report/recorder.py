@@ -299,7 +299,7 @@ class Recorder:
             session.exitstatus = code
 
 
-# ----------------------------------------------------------------------------------------- shown
+# ------------------------------------------------------------------------------- pytest outcomes
 #
 # Map rule outcomes to pytest outcomes.
 

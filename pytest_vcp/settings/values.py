@@ -157,7 +157,7 @@ def refusal(given: Given, remedy: str) -> pytest.UsageError:
     return pytest.UsageError(f"{given.origin}: {shown!r} is not usable; {remedy}")
 
 
-# ---------------------------------------------------------------------------------------- places
+# ----------------------------------------------------------------------------------------- paths
 #
 # Checks of directories and files that settings name.
 

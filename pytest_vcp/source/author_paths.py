@@ -1,4 +1,4 @@
-"""Paths of the author's own machine in the code, found in its strings."""
+"""Paths in the strings of the code: in home directories, and fixed ones for temporary files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def author_paths(modules: Iterable[SourceModule]) -> tuple[AuthorPath, ...]:
     )
 
 
-# -------------------------------------------------------------------------------------- literals
+# ------------------------------------------------------------------------------- string literals
 #
 # The texts that stand in source code as values.
 

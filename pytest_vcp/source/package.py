@@ -180,7 +180,7 @@ def _require_decodable(source: bytes) -> None:
     source.decode(encoding)
 
 
-# -------------------------------------------------------------------------------------- readable
+# -------------------------------------------------------------------------------- readable files
 #
 # What a rule on the source can't do without; where it is missing, another rule says so.
 
@@ -206,7 +206,7 @@ def require_parsed(package: ModelPackage) -> None:
         raise Blocked("VCP102")
 
 
-# ----------------------------------------------------------------------------------------- texts
+# ------------------------------------------------------------------------------------ text files
 #
 # Text files as their authors meant them: with the encodings that editors and shells write.
 

@@ -105,7 +105,7 @@ def _has_mlflow(facts: Mapping[str, Any]) -> bool:
     return bool((facts.get("environment") or {}).get("mlflow"))
 
 
-# --------------------------------------------------------------------------------------- keeping
+# ------------------------------------------------------------------------------- the tracked run
 #
 # Has MLflow keep a run: that of the model's own environment, in a process of its own.
 #
@@ -291,7 +291,7 @@ def _home(instead: Path) -> Path:
     return instead
 
 
-# --------------------------------------------------------------------------------------- telling
+# -------------------------------------------------------------------------------- terminal lines
 #
 # What people are told of the runs that MLflow keeps.
 

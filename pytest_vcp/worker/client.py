@@ -372,7 +372,7 @@ class Call:
         self._finished.set()
 
 
-# ---------------------------------------------------------------------------------------- report
+# -------------------------------------------------------------------------- failures of a worker
 #
 # Tells what happened to a call: the failure with the log's tail and the place in the source.
 

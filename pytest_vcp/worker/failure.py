@@ -200,7 +200,7 @@ def _bracket(meaning: str | None) -> str:
     return f" ({meaning})" if meaning else ""
 
 
-# ---------------------------------------------------------------------------------------- advice
+# -------------------------------------------------------------------------------------- remedies
 #
 # What to do about a failure, where its kind tells that: whatever the model was doing.
 

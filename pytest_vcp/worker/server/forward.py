@@ -185,7 +185,7 @@ def _other_params(model: Any, given: Reply | None) -> Reply | None:
     return changed if turned else None
 
 
-# ------------------------------------------------------------------------------------- listening
+# ------------------------------------------------------------------------------- captured output
 #
 # What a model writes to standard output, print and C libraries alike.
 

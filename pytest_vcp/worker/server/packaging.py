@@ -186,7 +186,7 @@ def validate(state: Reply, params: Reply) -> Reply:
     return {"seconds": seconds, "summary": summary, "kept": kept, "model_loads": 1, "passes": 1}
 
 
-# ---------------------------------------------------------------------------------------- litter
+# --------------------------------------------------------------------------------- ignored files
 #
 # What tools leave beside code and data, and what has no place in an artifact.
 
@@ -209,7 +209,7 @@ def _is_litter(name: str) -> bool:
     return any(fnmatch(name, pattern) for pattern in LITTER)
 
 
-# --------------------------------------------------------------------------------------- linking
+# ---------------------------------------------------------------------------------- linked files
 #
 # Give a file a second body that shares its blocks, or a second name, instead of a copy.
 #
@@ -258,7 +258,7 @@ def _hard_link(source: str, destination: str) -> bool:
     return True
 
 
-# ----------------------------------------------------------------------------------------- again
+# ------------------------------------------------------------------------------- packaging twice
 #
 # Package the model a second time, to see whether the same comes of it.
 
@@ -347,7 +347,7 @@ def _attribute(first: str, second: str) -> str | None:
     return None
 
 
-# ------------------------------------------------------------------------------------ mismatches
+# ------------------------------------------------------------------- warnings about requirements
 #
 # Spare MLflow the comparison of the lock with the environment, of which it prints a warning.
 

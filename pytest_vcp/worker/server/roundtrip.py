@@ -99,7 +99,7 @@ def _param_differences(sent: dict[str, Any], received: dict[str, Any], signature
     return differences
 
 
-# --------------------------------------------------------------------------------------- written
+# ---------------------------------------------------------------------------- problems with JSON
 #
 # What becomes of a signature, and of outputs like the declared ones, when they travel as JSON.
 
