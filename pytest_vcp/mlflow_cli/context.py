@@ -12,6 +12,7 @@ from pytest_vcp.environment.build import Environment
 from pytest_vcp.settings.devices import variables
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.worker.client import Conditions
+from pytest_vcp.worker.conditions import gpu_pipes
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class CommandPlace:
     def public(self) -> tuple[Path, ...]:
         """What commands may write, or write for others, also below /tmp."""
         settings = self.settings
-        return (settings.pkg_dir, settings.cache_dir, settings.report_dir, self.scratch)
+        own = (settings.pkg_dir, settings.cache_dir, settings.report_dir, self.scratch)
+        return (*own, *gpu_pipes())
 
     def log(self, name: str) -> Path:
         """Where the output of a command is kept."""

@@ -24,6 +24,8 @@ _DROPPED_PREFIXES = (
 )
 # Directories that every system has for temporary files, besides the one that TMPDIR names.
 TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
+# Where NVIDIA's service that lets processes share a GPU has its pipes, and how that is told.
+_GPU_PIPES = ("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
 # What the caller may choose otherwise. torch looks for a GPU without using it, since what has used
 # one can't in a process that it forks; and no library takes a whole GPU for itself, since several
 # processes have the model at the same time.
@@ -47,6 +49,13 @@ _DROPPED = frozenset(
         "VCP_WORKER",
     }
 )
+
+
+def gpu_pipes() -> tuple[Path, ...]:
+    """The directory of pipes to a shared GPU, which have to be the same for all processes."""
+    variable, usual = _GPU_PIPES
+    directory = Path(os.environ.get(variable, usual))
+    return (directory,) if directory.is_dir() else ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Conditions:
             "visible": [str(path.absolute()) for path in self.visible],
             "shared": [str(path.absolute()) for path in self.shared],
             "private": [str(path.absolute()) for path in self.private],
-            "public": [str(path.absolute()) for path in self.public],
+            "public": [str(path.absolute()) for path in (*self.public, *gpu_pipes())],
         }
 
     def environment(self, python: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -260,6 +260,22 @@ def test_what_is_written_to_a_private_directory_no_other_process_sees(
     assert (own / "mine").exists()
 
 
+def test_the_pipes_of_a_shared_gpu_are_the_same_for_all(
+    strict_worker: MakeWorker,
+    write_model: WriteModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = tmp_path / "shared"
+    pipes = shared / "nvidia-mps"
+    pipes.mkdir(parents=True)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(pipes))
+    worker = strict_worker(private=(shared,), writable=(shared,))
+    write_model(f"open({str(pipes / 'control')!r}, 'w').close()")
+    worker.call("probe.import_module", {"name": "model"})
+    assert (pipes / "control").exists()
+
+
 def test_where_all_is_writable_a_home_can_still_be_kept_from_it(
     strict_worker: MakeWorker, write_model: WriteModel, tmp_path: Path
 ) -> None:
