@@ -2,12 +2,14 @@
 
 pip alone resolves and judges a lock. What it chose are wheels, each with the hash of its file, as a
 rule; these uv takes from its cache, and links instead of copying where it can. Anything else is
-left to pip, and so is whatever uv can't find or reach.
+left to pip, and so is what uv would have to download: MLflow's own command builds an environment
+with pip, which then has it in its cache.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,6 +45,8 @@ _TWINS = (
     ("PIP_PROXY", "ALL_PROXY", " "),
 )
 _BUILT = ("vcs", "url", "path", "editable")
+# Has uv download, too, for whoever builds many environments from the same distributions.
+DOWNLOADS = "PYTEST_VCP_UV_DOWNLOADS"
 _CHOSEN = "uv-requirements.txt"
 _LOG = "uv.log"
 
@@ -90,7 +94,7 @@ def install_chosen(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> bool:
-    """Install exactly the files of pip's installation report; whether that worked.
+    """Install exactly the files of pip's installation report; whether uv has them, and did.
 
     `environ` has the user's places for distributions in pip's variables; those that `lock` names
     are added. Where it did not work, pip can install as if nothing had been tried.
@@ -111,8 +115,11 @@ def install_chosen(
     ]
     doing = f"installing {len(chosen)} distributions with uv"
     variables = environ_of(places)
-    status = watched.run(command, variables, lock.parent, log, progress, _news, doing)
-    return status == 0
+    online: list[tuple[str, ...]] = [()] if os.environ.get(DOWNLOADS) else []
+    return any(
+        watched.run([*command, *words], variables, lock.parent, log, progress, _news, doing) == 0
+        for words in [("--offline",), *online]
+    )
 
 
 def _chosen(report: Mapping[str, Any]) -> list[str] | None:
