@@ -46,7 +46,7 @@ _TWINS = (
 )
 _BUILT = ("vcs", "url", "path", "editable")
 # Has uv download, too, for whoever builds many environments from the same distributions.
-DOWNLOADS = "PYTEST_VCP_UV_DOWNLOADS"
+DOWNLOADS = "VCP_UV_DOWNLOADS"
 _CHOSEN = "uv-requirements.txt"
 _LOG = "uv.log"
 

@@ -6,11 +6,16 @@ import csv
 import hashlib
 import os
 import subprocess
+import threading
 import zipfile
 from base64 import urlsafe_b64encode
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from pytest_vcp.environment.uv import DOWNLOADS
 
 from .conftest import Builder, Shelf
 
@@ -149,3 +154,24 @@ def test_the_places_that_the_lock_names_are_searched(
     built = build("--find-links ./wheels\nlower==1.5\n")
     assert "lower" in {entry.name for entry in built.installed}
     assert "Would install" in (built.directory / "pip.log").read_text()
+
+
+@pytest.mark.parametrize("may", [False, True])
+def test_what_uv_would_have_to_download_is_left_to_pip(
+    build: Builder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, may: bool
+) -> None:
+    """Unless it may: then an environment that needs the same is installed out of its cache."""
+    shelf.wheel("lower", "1.5")
+    monkeypatch.delenv(DOWNLOADS, raising=False)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(shelf.folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PIP_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
+        if may:
+            monkeypatch.setenv(DOWNLOADS, "1")
+        built = build("lower==1.5\n")
+        server.shutdown()
+    assert "lower" in {entry.name for entry in built.installed}
+    log = (built.directory / "pip.log").read_text()
+    assert ("Would install" in log) is may
+    assert ("Successfully installed" in log) is not may
