@@ -18,8 +18,12 @@ Reply = dict[str, Any]
 _BINDING = ("the working directory", "the umask")
 _WIDEST = 40
 _VARIABLE = "the environment variable "
-# MLflow and Python set these themselves while they load or predict.
-_OTHERS_SET = ("MLFLOW_", "_MLFLOW_", "KMP_", "OMP_", "TF_", "PYTORCH_", "CUDA_", "LC_CTYPE")
+# MLflow, Python and libraries set these themselves while they load or predict; matplotlib does
+# where the home directory can't be written to.
+_OTHERS_SET = (
+    *("MLFLOW_", "_MLFLOW_", "KMP_", "OMP_", "TF_", "PYTORCH_", "CUDA_", "LC_CTYPE"),
+    "MPLCONFIGDIR",
+)
 
 
 def taken() -> Reply:
