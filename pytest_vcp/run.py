@@ -22,7 +22,7 @@ from pytest_vcp.gates import Gates
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules.registry import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.imported import imported_by
+from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.package import ModelPackage, read_package
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.byte_code import (
@@ -106,6 +106,10 @@ class Run:
         return read_package(self.settings.pkg_dir, self.settings.target_python)
 
     @cached_property
+    def imported(self) -> tuple[Imported, ...]:
+        return imported_by(self.package)
+
+    @cached_property
     def lock(self) -> Lock:
         return read_lock(self.settings.pkg_dir)
 
@@ -130,7 +134,7 @@ class Run:
     def _imported(self) -> set[str]:
         """The modules that the model imports, as far as its files tell."""
         if self.settings.artifact_only is None:
-            return {entry.module for entry in imported_by(self.package)}
+            return {entry.module for entry in self.imported}
         code = self.settings.artifact_only / "code"
         if not code.is_dir():
             return set()

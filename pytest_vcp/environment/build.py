@@ -32,6 +32,7 @@ from pytest_vcp.environment.inspection import (
 )
 from pytest_vcp.environment.installer import (
     NotOnlyWheels,
+    environ_for,
     install,
     pip_environ,
     resolve,
@@ -40,6 +41,7 @@ from pytest_vcp.environment.installer import (
 from pytest_vcp.environment.interpreters import Interpreter, clean_environ
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
+from pytest_vcp.requirements.lock import parse_lines
 from pytest_vcp.rules.outcomes import ToolError, Unverified
 from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util import files
@@ -346,12 +348,14 @@ def _install(python: Path, directory: Path, lock: Path, progress: Progress) -> B
     report, log = directory / REPORT, directory / LOG
     environ = pip_environ(python)
     program = uv.find()
-    if program is not None and uv.fits(lock.read_text(encoding="utf-8", errors="replace")):
+    lines = parse_lines(lock.read_text(encoding="utf-8", errors="replace"), lock.name)
+    if program is not None and uv.fits(lines):
         with suppress(NotOnlyWheels):
             failure = resolve(python, lock, report, log, environ, progress)
             if failure is not None:
                 return failure
-            if uv.install_chosen(program, python, lock, report, environ, progress):
+            places = environ_for(environ, lines)
+            if uv.install_chosen(program, python, lock.parent, report, places, progress):
                 return None
     return install(python, lock, report, log, environ, progress)
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_vcp.environment import watched
-from pytest_vcp.environment.installer import environ_for
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.requirements.lock import parse_lines
+from pytest_vcp.requirements.lock import RequirementLine
 
 # What uv may take from the user's environment: how to reach and to keep, never what to choose.
 _KEPT = frozenset(
@@ -69,12 +68,11 @@ def environ_of(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def fits(lock: str) -> bool:
-    """Whether pip alone needs not install the lock with this text.
+def fits(lines: Iterable[RequirementLine]) -> bool:
+    """Whether pip alone needs not install the lock of these lines.
 
     It would have to build whatever has no index, and to read every file that has a hash, twice.
     """
-    lines = parse_lines(lock, "")
     return not any(line.hashes or line.kind in _BUILT for line in lines)
 
 
@@ -89,15 +87,15 @@ def options_of(environ: Mapping[str, str]) -> list[str]:
 def install_chosen(
     uv: str,
     python: Path,
-    lock: Path,
+    directory: Path,
     report: Path,
-    environ: Mapping[str, str],
+    places: Mapping[str, str],
     progress: Progress,
 ) -> bool:
     """Install exactly the files of pip's installation report; whether uv has them, and did.
 
-    `environ` has the user's places for distributions in pip's variables; those that `lock` names
-    are added. Where it did not work, pip can install as if nothing had been tried.
+    `places` are where distributions come from, in pip's variables, relative ones taken from
+    `directory`. Where it did not work, pip can install as if nothing had been tried.
     """
     chosen = _chosen(json.loads(report.read_bytes()))
     if chosen is None:
@@ -106,8 +104,6 @@ def install_chosen(
         return True
     file, log = report.with_name(_CHOSEN), report.with_name(_LOG)
     file.write_text("".join(f"{line}\n" for line in chosen), encoding="utf-8")
-    lines = parse_lines(lock.read_text(encoding="utf-8", errors="replace"), lock.name)
-    places = environ_for(environ, lines)
     command: list[str | Path] = [
         *(uv, "pip", "install", *options_of(places)),
         *("--no-deps", "--no-build", "--require-hashes"),
@@ -117,15 +113,20 @@ def install_chosen(
     variables = environ_of(places)
     online: list[tuple[str, ...]] = [()] if os.environ.get(DOWNLOADS) else []
     return any(
-        watched.run([*command, *words], variables, lock.parent, log, progress, _news, doing) == 0
+        watched.run([*command, *words], variables, directory, log, progress, _news, doing) == 0
         for words in [("--offline",), *online]
     )
 
 
 def _chosen(report: Mapping[str, Any]) -> list[str] | None:
     """What pip would install, as pins with hashes; None where something is not a wheel."""
-    lines = [_pin(entry) for entry in report["install"]]
-    return None if None in lines else [line for line in lines if line is not None]
+    pins = []
+    for entry in report["install"]:
+        pin = _pin(entry)
+        if pin is None:
+            return None
+        pins.append(pin)
+    return pins
 
 
 def _pin(entry: Mapping[str, Any]) -> str | None:
@@ -135,11 +136,8 @@ def _pin(entry: Mapping[str, Any]) -> str | None:
     if entry["is_direct"] or not hashes or not told["url"].endswith(".whl"):
         return None
     metadata = entry["metadata"]
-    return f"{metadata['name']}=={metadata['version']} {' '.join(_options(hashes))}"
-
-
-def _options(hashes: Mapping[str, str]) -> Iterator[str]:
-    return (f"--hash={name}:{value}" for name, value in hashes.items())
+    options = " ".join(f"--hash={name}:{value}" for name, value in hashes.items())
+    return f"{metadata['name']}=={metadata['version']} {options}"
 
 
 def _news(line: str) -> str | None:

@@ -81,7 +81,7 @@ class Loader:
             in_force = self.worker.hello()["conditions"]
         except WorkerFailure:
             return False
-        return len(in_force["private"]) == len(set(map(os.path.realpath, TEMPORARY)))
+        return set(in_force["private"]) == set(map(os.path.realpath, TEMPORARY))
 
     def load_failed(self) -> bool:
         """Wait for the first loading, and tell whether it failed."""

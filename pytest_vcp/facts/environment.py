@@ -16,7 +16,7 @@ from pytest_vcp.facts.files import FileFacts
 from pytest_vcp.requirements.lock import RequirementLine
 from pytest_vcp.rules.outcomes import ToolError, Unverified
 from pytest_vcp.settings.devices import wants_gpu
-from pytest_vcp.source.imported import Imported, imported_by
+from pytest_vcp.source.imported import Imported
 from pytest_vcp.source.metadata import says_gpu
 
 
@@ -74,7 +74,7 @@ class EnvironmentFacts(FileFacts):
     @fact
     def imported(self) -> tuple[Imported, ...]:
         """The imports in model_code and model_spec.py of anything that is not theirs."""
-        return imported_by(self.package)
+        return self._run.imported
 
     @fact(after="environment", holds=("VCP303", "VCP304", "VCP305", "VCP213"))
     def imports(self) -> Reply:

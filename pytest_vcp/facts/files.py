@@ -21,6 +21,7 @@ from pytest_vcp.source.code_files import NoCode, files_that_are_no_code
 from pytest_vcp.source.config_use import ConfigUse, read_config_use
 from pytest_vcp.source.credentials import Credentials, read_credentials
 from pytest_vcp.source.fixed_devices import FixedDevice, fixed_devices
+from pytest_vcp.source.imported import Imported
 from pytest_vcp.source.licence import Licence, read_licence
 from pytest_vcp.source.metadata import Metadata, read_metadata
 from pytest_vcp.source.package import ModelPackage, SourceModule
@@ -43,6 +44,9 @@ class SharedFacts(Protocol):
 
     @property
     def package(self) -> ModelPackage: ...
+
+    @property
+    def imported(self) -> tuple[Imported, ...]: ...
 
     @property
     def lock(self) -> Lock: ...

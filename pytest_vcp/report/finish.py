@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _PAGE = "report.html"
 REPORT_FILES = (REPORT, _PAGE)
 PAGE_SECONDS = 60.0
-# What `seen` takes down for people.
+# What `describe_variant` takes down for people.
 _SEEN = ("signature", "tree", "lock", "environment")
 
 
@@ -110,7 +110,7 @@ def write_reports(recorder: Recorded) -> str | None:
         name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
         for name in recorder.run.names
     }
-    page = result(lambda: html.render(report, more), PAGE_SECONDS)
+    page = result_in_time(lambda: html.render(report, more), PAGE_SECONDS)
     if page is None:
         # One of an earlier run would be taken for that of this one.
         (directory / _PAGE).unlink(missing_ok=True)
@@ -303,7 +303,7 @@ def attestation_path(settings: Settings) -> Path:
 T = TypeVar("T")
 
 
-def result(work: Callable[[], T], seconds: float) -> T | None:
+def result_in_time(work: Callable[[], T], seconds: float) -> T | None:
     """What `work` returns; None where it takes longer. Raises what it raises.
 
     It goes on in a thread that nobody waits for, and ends with the process.

@@ -86,7 +86,7 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     """The page; `report` is what report.json holds, `more` what is known besides of each variant.
 
     `more` has the model's name, the rules that stand in the way (`broken`) in the order of the
-    work, what is certain to follow (`foreseen`), `gaps`, what `seen` found, and
+    work, what is certain to follow (`foreseen`), `gaps`, what `describe_variant` found, and
     the `pictures`.
     """
     told = {

@@ -66,7 +66,7 @@ class Shelf:
         with zipfile.ZipFile(path, "w") as archive:
             for file, content in files.items():
                 archive.writestr(file, content)
-            record = "".join(f"{file},{_digest(text)},\n" for file, text in files.items())
+            record = "".join(f"{file},{digest(text.encode())},\n" for file, text in files.items())
             archive.writestr(f"{stem}.dist-info/RECORD", f"{record}{stem}.dist-info/RECORD,,\n")
         return path
 
@@ -106,8 +106,9 @@ def _metadata(name: str, version: str, requires: str = "", python: str = "") -> 
     return "\n".join(lines) + "\n"
 
 
-def _digest(text: str) -> str:
-    raw = hashlib.sha256(text.encode()).digest()
+def digest(content: bytes) -> str:
+    """The hash of a file as a RECORD has it."""
+    raw = hashlib.sha256(content).digest()
     return f"sha256={base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
 
 

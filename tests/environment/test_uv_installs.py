@@ -8,7 +8,6 @@ import os
 import subprocess
 import threading
 import zipfile
-from base64 import urlsafe_b64encode
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,14 +16,14 @@ import pytest
 
 from pytest_vcp.environment.uv import DOWNLOADS
 
-from .conftest import Builder, Shelf
+from .conftest import Builder, Shelf, digest
 
 # What tells who installed a distribution, and lists these notes.
 _NOTES = {"INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"}
 
 
 @pytest.fixture
-def without_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH that has no uv."""
     folders = os.environ["PATH"].split(os.pathsep)
     kept = [folder for folder in folders if not Path(folder, "uv").exists()]
@@ -57,7 +56,7 @@ def _everything(shelf: Shelf) -> None:
     old["whole.py"] = b"def main():\n    print('an entry')\n"
     content = {**old, **{name: text.encode() for name, text in files.items()}}
     del content["whole-1.0.dist-info/RECORD"]
-    lines = [f"{name},{_hash(data)},{len(data)}" for name, data in content.items()]
+    lines = [f"{name},{digest(data)},{len(data)}" for name, data in content.items()]
     content["whole-1.0.dist-info/RECORD"] = "\n".join(
         [*lines, "whole-1.0.dist-info/RECORD,,", ""]
     ).encode()
@@ -68,21 +67,16 @@ def _everything(shelf: Shelf) -> None:
             archive.writestr(member, data)
 
 
-def _hash(data: bytes) -> str:
-    raw = hashlib.sha256(data).digest()
-    return f"sha256={urlsafe_b64encode(raw).rstrip(b'=').decode()}"
-
-
 def _recorded(directory: Path) -> dict[str, str]:
     """The files of all distributions with their hashes, as their records have them."""
     found = {}
     for record in directory.glob("lib/python*/site-packages/*.dist-info/RECORD"):
         with record.open(newline="") as stream:
-            for name, digest, _ in csv.reader(stream):
+            for name, recorded, _ in csv.reader(stream):
                 # Generated for the environment: each installer has its own text for it.
                 generated = "/bin/" in name or name.endswith(".pyc")
                 if Path(name).name not in _NOTES and not generated:
-                    found[name] = digest
+                    found[name] = recorded
     return found
 
 

@@ -14,7 +14,7 @@ from fixtures.mutants import replace_text
 from fixtures.references import PCA_50
 from pytest_vcp.artifact.artifact import read_artifact
 from pytest_vcp.artifact.digests import FileDigests
-from pytest_vcp.report.finish import result
+from pytest_vcp.report.finish import result_in_time
 from pytest_vcp.rules.registry import BY_ID, RULES
 from pytest_vcp.rules.suite import page as page_of
 from tests.gatekeeper.conftest import Delivery, delivery, packaged
@@ -260,7 +260,7 @@ def test_what_rendering_raises_is_raised(problem: Exception) -> None:
         raise problem
 
     with pytest.raises(type(problem), match=str(problem)):
-        result(work, 5)
+        result_in_time(work, 5)
 
 
 def test_nothing_is_judged_nothing_is_written(tmp_path: Path) -> None:
