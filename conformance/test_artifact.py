@@ -22,6 +22,7 @@ from pytest_vcp.rules.outcomes import NO_REMEDY, Blocked, Location, Unverified, 
 from pytest_vcp.rules.registry import rule
 from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.util.text import truncate
 from pytest_vcp.worker.client import WorkerFailure
 from pytest_vcp.worker.server.packaging import litter_in
 
@@ -217,8 +218,7 @@ def brief(value: object) -> str:
     """A JSON value, cut to what fits on a line."""
     if isinstance(value, Nothing):
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return truncate(json.dumps(value, ensure_ascii=False), 80)
 
 
 def effective(lines: Iterable[RequirementLine], markers: Mapping[str, str]) -> frozenset[str]:

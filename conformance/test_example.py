@@ -19,8 +19,13 @@ from pytest_vcp.evaluation.spec import (
 from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
 from pytest_vcp.rules.registry import rule
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.util.text import truncate
 
 _NOT_THERE = "there is no such file or directory"
+
+
+# Characters of a problem in a message.
+_WIDEST = 110
 
 
 @rule("VCP501")
@@ -113,7 +118,7 @@ def test_vcp505_example_inputs_open(vcp_openings: tuple[Opening, ...], vcp_spec:
             old = f"too new for {entry.too_old}: " if entry.too_old else ""
             raise Violation(
                 expected=f"{entry.uri} to open as its name says, and to hold something",
-                found=one_line(f"{old}{received}"),
+                found=truncate(f"{old}{received}", _WIDEST),
                 remedy="pin a newer release of that library, or write the file with the pinned one"
                 if entry.too_old
                 else "put a sound file there, or rename it; a clone may lack what Git LFS keeps",
@@ -174,15 +179,10 @@ def test_vcp508_payload_satisfies_the_signature(
     if received:
         raise Violation(
             expected="a payload that MLflow accepts for the signature",
-            found=one_line(received),
+            found=truncate(received, _WIDEST),
             remedy=remedy,
             where=Location(str(vcp_settings.payload)),
         )
-
-
-def one_line(text: str) -> str:
-    """A message, cut to what fits on a line."""
-    return text if len(text) <= 110 else f"{text[:107]}..."
 
 
 def inputs(spec: ModelSpec) -> tuple[Field, ...]:

@@ -37,6 +37,7 @@ from pytest_vcp.source.wrapper import (
     load_context_problem,
     predict_problem,
 )
+from pytest_vcp.util.text import truncate
 
 if TYPE_CHECKING:
     from pytest_vcp.settings.resolved import Settings
@@ -441,11 +442,12 @@ def test_vcp109_every_variant_can_be_packaged(
         place, problem = vcp_settings.metadata_problems[0]
         value, _, said = problem.partition(" is not usable; ")
         why, _, remedy = said.rpartition("; ")
-        found = f"{_cut(value, _WIDEST - len(why) - 2)}: {why}" if why else _cut(value)
+        room = max(_WIDEST - len(why) - 2, 40) if why else _WIDEST
+        found = truncate(value, room) + (f": {why}" if why else "")
         raise Violation(
             expected="arguments that the packager can use, in every variant",
-            found=f"{_cut(found)}{and_others(len(vcp_settings.metadata_problems))}",
-            remedy=_cut(remedy) or "correct it, or delete the variant",
+            found=f"{truncate(found, _WIDEST)}{and_others(len(vcp_settings.metadata_problems))}",
+            remedy=truncate(remedy, _WIDEST) or "correct it, or delete the variant",
             where=Location(place),
         )
     for entry in vcp_metadata.variants:
@@ -481,10 +483,6 @@ def _require_usable(entry: VariantEntry) -> None:
         remedy=remedy,
         where=entry.where,
     )
-
-
-def _cut(text: str, widest: int = _WIDEST) -> str:
-    return text if len(text) <= widest else f"{text[: max(widest, 40) - 3]}..."
 
 
 # ---------------------------------------------------------------------------------------- source

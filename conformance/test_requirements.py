@@ -20,6 +20,7 @@ from pytest_vcp.rules.registry import rule
 from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.values import nearest
 from pytest_vcp.source.imported import Imported
+from pytest_vcp.util.text import truncate
 from pytest_vcp.util.urls import has_secret_url
 
 if TYPE_CHECKING:
@@ -562,7 +563,7 @@ def _nearest_python(requires_python: str, settings: Settings) -> str | None:
 
 def _named(entry: Imported) -> str:
     text = f"{entry.module}.{entry.attributes[0]}" if entry.attributes else entry.module
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return truncate(text, 80)
 
 
 def _where_it_comes_from(entry: Imported, environment: Environment, pins: Pins) -> str:

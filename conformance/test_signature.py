@@ -10,6 +10,7 @@ from pytest_vcp.rules.outcomes import Blocked, Location, Violation
 from pytest_vcp.rules.registry import rule
 from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.util.text import truncate
 
 
 @rule("VCP401")
@@ -254,5 +255,4 @@ def repeated(names: Iterable[str | None]) -> str | None:
 
 def brief(value: object) -> str:
     """A JSON value, cut to what fits on a line."""
-    text = str(value)
-    return text if len(text) <= 90 else f"{text[:87]}..."
+    return truncate(str(value), 90)

@@ -66,10 +66,15 @@ class Slot:
                 with suppress(OSError):
                     self.folder.rmdir()
 
+    def try_lock(self) -> locks.Lock | None:
+        """Lock it at once; None while another run has it locked."""
+        self.lock.parent.mkdir(exist_ok=True)
+        return locks.attempt(self.lock)
+
     @property
     def lock(self) -> Path:
         """The file of the lock."""
-        return self.folder.with_name(f"{self.folder.name}.lock")
+        return self.folder.parent.with_name("locks") / f"{self.folder.name}.lock"
 
     @contextmanager
     def use(self) -> Iterator[None]:

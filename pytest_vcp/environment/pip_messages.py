@@ -15,6 +15,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from pytest_vcp.util.text import truncate
+
 FailureKind = Literal["resolver", "unavailable", "python", "build", "network", "machine"]
 
 _WIDTH = 100
@@ -65,8 +67,7 @@ class Refused:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+    return truncate(" ".join(text.split()), _WIDTH)
 
 
 # ---------------------------------------------------------------------------------------- progress

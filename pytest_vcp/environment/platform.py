@@ -19,7 +19,7 @@ from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import parse_lines
 from pytest_vcp.settings.policy import Policy
-from pytest_vcp.util import locks
+from pytest_vcp.util.files import write_atomic
 
 _HERE = Path(__file__).parent
 # What `mlflow models predict` calls to begin the environment of a model.
@@ -51,13 +51,8 @@ def _lock(policy: Policy, cache_dir: Path) -> Path:
     if shipped is not None:
         return shipped
     text = f"{wanted}\n{_BESIDES}\n"
-    folder = cache_dir / "platforms"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / f"{sha256(text.encode()).hexdigest()[:16]}.txt"
-    with locks.held(lock.with_suffix(".lock")):
-        if not lock.exists():
-            lock.write_text(text, encoding="utf-8")
-    return lock
+    lock = cache_dir / "platforms" / f"{sha256(text.encode()).hexdigest()[:16]}.txt"
+    return lock if lock.exists() else write_atomic(lock, text)
 
 
 def comes_with_mlflow(policy: Policy) -> frozenset[str]:

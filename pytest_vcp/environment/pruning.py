@@ -19,14 +19,12 @@ from pytest_vcp.environment.cache import KEPT_LOG, folder_of_all
 from pytest_vcp.environment.cache_entry import REMOVED, Slot
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.settings.policy import CacheLimits
-from pytest_vcp.util import locks
 from pytest_vcp.util.files import modification_time, remove
 
 _SECONDS_A_DAY = 86400.0
 # Names that we give. Whatever else lies in the folder that somebody has named is theirs.
 _SLOT = re.compile(r"[0-9a-f]{20}")
 _LEAVING = re.compile(rf"{re.escape(REMOVED)}[0-9a-f]{{8}}")
-_LOCK = re.compile(r"[0-9a-f]{20}\.lock")
 _LOCAL = re.compile(r"[0-9a-f]{20}\.(?:modules\.)?json(?:\.\d+)?")
 
 
@@ -129,10 +127,6 @@ def _sweep(cache_dir: Path, keep: Path | None) -> None:
     for slot in _slots(cache_dir):
         if slot.folder != keep:
             _sweep_slot(slot)
-    for path in (*_listed(folder, _LOCK), *_listed(cache_dir / "publishing", _LOCK)):
-        # Whoever holds a lock removes its file in the end, unless it is killed.
-        if (lock := locks.attempt(path)) is not None:
-            lock.discard()
 
 
 def _sweep_slot(slot: Slot) -> None:
@@ -140,17 +134,17 @@ def _sweep_slot(slot: Slot) -> None:
         _remove(slot, lambda slot: slot.ready() is None)
         return
     with suppress(FileNotFoundError):  # another run that prunes has been quicker
-        if slot.replaced() and (lock := locks.attempt(slot.lock)) is not None:
+        if slot.replaced() and (lock := slot.try_lock()) is not None:
             try:
                 for folder in () if slot.in_use else slot.replaced():
                     remove(folder)
             finally:
-                lock.discard()
+                lock.release()
 
 
 def _remove(slot: Slot, still_unwanted: Callable[[Slot], bool]) -> bool:
     """Remove a slot that nobody looks up or works in, if that is still right once it is locked."""
-    lock = locks.attempt(slot.lock)
+    lock = slot.try_lock()
     if lock is None:
         return False
     try:
@@ -158,7 +152,7 @@ def _remove(slot: Slot, still_unwanted: Callable[[Slot], bool]) -> bool:
             return False
         aside = slot.take_away()
     finally:
-        lock.discard()
+        lock.release()
     if aside is not None:
         remove(aside)  # It takes seconds, in which nobody has to wait for the lock.
     return aside is not None
@@ -171,9 +165,9 @@ def _unused_since(time_of_use: float, slot: Slot) -> bool:
 def _is_locked(slot: Slot) -> bool:
     if not slot.lock.exists():
         return False
-    lock = locks.attempt(slot.lock)
+    lock = slot.try_lock()
     if lock is not None:
-        lock.discard()
+        lock.release()
     return lock is None
 
 

@@ -19,7 +19,7 @@ from pytest_vcp.evaluation.figures import Figures, ScalingStep, device_peak_of, 
 from pytest_vcp.evaluation.loader import Loader
 from pytest_vcp.evaluation.prediction import Observations, Reply
 from pytest_vcp.evaluation.relaxation import Requirements
-from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.rules.outcomes import Unverified
@@ -31,7 +31,6 @@ from pytest_vcp.worker.client import Worker
 
 # A process that loaded a model may take its time to end: libraries tear down devices and pools.
 _EXIT_SECONDS = 15.0
-_REPEATING = "repeating the forward pass"
 
 
 class ArtifactSession:
@@ -57,7 +56,7 @@ class ArtifactSession:
         self._loader = Loader(settings, artifact, factory, progress)
         self._files: dict[str, tuple[int, int]] = {}
         self._leftovers: tuple[str, ...] | None = None
-        self._errands: list[str] = []
+        self._sent_to_tester: list[Request] = []
         self._commands: MlflowCommands | None = None
         self._scaled: Figures | None = None
         runner = DeviceRunner(settings, artifact, factory, progress)
@@ -85,13 +84,7 @@ class ArtifactSession:
         self.payload = payload
         if self.takes_turns:
             self._loader.wait()
-        self._requests.send(
-            "validate",
-            self._tester,
-            "packaging.validate",
-            {"artifact": str(self.artifact), "payload": payload, "keep": str(self._kept)},
-            "validating the serving example",
-        )
+        self._requests.send(self._tester, self._validation)
 
     @property
     def takes_turns(self) -> bool:
@@ -136,19 +129,25 @@ class ArtifactSession:
 
     def validate(self) -> Reply:
         """The serving payload through MLflow's validate_serving_input, in the testing worker."""
-        if self._requests.answered("validate") is None:
+        if self._requests.known(self._validation) is None:
             self._loads += 1
             self._passes += 1
-        return self._requests.finish("validate")
+        return self._requests.finish(self._validation)
 
-    def send_to_tester(self, method: str, params: Mapping[str, Any], doing: str) -> None:
+    @property
+    def _validation(self) -> Request:
+        paths = {"artifact": str(self.artifact), "keep": str(self._kept)}
+        params = {**paths, "payload": self.payload}
+        return Request("packaging.validate", params, "validating the serving example")
+
+    def send_to_tester(self, request: Request) -> None:
         """Have the testing worker do something else after that, while the other one predicts."""
-        self._requests.send(method, self._tester, method, params, doing)
-        self._errands.append(method)
+        self._requests.send(self._tester, request)
+        self._sent_to_tester.append(request)
 
-    def wait_for(self, method: str) -> Reply:
-        """Wait for the request sent by `send_to_tester` and return its reply."""
-        return self._requests.finish(method)
+    def wait_for(self, request: Request) -> Reply:
+        """Wait for a request sent by `send_to_tester` and return its reply."""
+        return self._requests.finish(request)
 
     @property
     def pid(self) -> int:
@@ -162,20 +161,21 @@ class ArtifactSession:
         if self._leftovers is None:
             if self.payload:
                 self.validate()
-            for method in self._errands:
-                self.wait_for(method)
+            for request in self._sent_to_tester:
+                self.wait_for(request)
             self._leftovers = tuple(self._tester.close(grace=_EXIT_SECONDS))
         return self._leftovers
 
     def repeat(self) -> Reply:
         """The forward pass again, after one with other params."""
+        return self._ask(self._repetition)
+
+    @property
+    def _repetition(self) -> Request:
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
-        return self.ask(
-            "forward.repeat",
-            {"payload": self.payload, "tolerance": tolerance},
-            _REPEATING,
-        )
+        params = {"payload": self.payload, "tolerance": tolerance}
+        return Request("forward.repeat", params, "repeating the forward pass")
 
     def compare_processes(self) -> Reply:
         """The result here against the one of the testing worker."""
@@ -206,7 +206,7 @@ class ArtifactSession:
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
     def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Reply:
-        """Compare answers in JSON, each by when it was, with the result here; once for `asked`."""
+        """Compare answers in JSON, each by when it was, with the result here."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         pairs = [[when, str(path)] for when, path in answers]
@@ -216,14 +216,17 @@ class ArtifactSession:
     def ask(
         self, method: str, params: Mapping[str, Any], doing: str, timeout: float | None = None
     ) -> Reply:
-        """Ask the worker that loaded the artifact, once for each thing to do, and keep the answer.
+        """Ask the worker that loaded the artifact, once for the same params, and keep the reply.
 
         A reply that tells its number of `passes` has them counted.
         """
-        known = self._requests.answered(doing)
+        return self._ask(Request(method, params, doing, timeout))
+
+    def _ask(self, request: Request) -> Reply:
+        known = self._requests.known(request)
         if known is not None:
             return known
-        reply = self._requests.ask(doing, self._loader.worker, method, params, doing, timeout)
+        reply = self._requests.ask(self._loader.worker, request)
         self._passes += (reply.content or {}).get("passes", 0)
         return reply
 
@@ -259,7 +262,7 @@ class ArtifactSession:
 
     def _measured(self) -> Figures:
         load, first = self._loader.answered()
-        second = self._requests.answered(_REPEATING)
+        second = self._requests.known(self._repetition)
         peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
         return Figures(
             import_seconds=None,

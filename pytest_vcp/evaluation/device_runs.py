@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_vcp.evaluation.loader import Loader
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload
@@ -89,9 +89,8 @@ class DeviceRunner:
     def _compared(self, loader: Loader, kept: KeptPrediction, scratch: Path) -> Reply:
         path = shutil.move(kept.path, scratch / "first.npz")
         params = {"path": str(path), "tolerance": kept.tolerance}
-        doing = "comparing the devices"
-        asked = RequestCache(self.progress)
-        return asked.ask(doing, loader.worker, "forward.compare_kept", params, doing)
+        comparison = Request("forward.compare_kept", params, "comparing the devices")
+        return RequestCache(self.progress).ask(loader.worker, comparison)
 
 
 def wants_a_gpu(failure: WorkerFailure) -> bool:

@@ -56,6 +56,12 @@ class Figures:
     scaling_problem: str | None = None
 
 
+def read_figures(values: Mapping[str, Any]) -> Figures:
+    """Figures from plain values, as `dataclasses.asdict` makes them."""
+    steps = tuple(ScalingStep(**step) for step in values["scaling"])
+    return Figures(**{**values, "scaling": steps})
+
+
 def seconds_of(reply: Reply | None) -> float | None:
     """What a step took, where it was waited for and ended well."""
     return None if reply is None or reply.content is None else float(reply.content["seconds"])

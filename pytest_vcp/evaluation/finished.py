@@ -27,7 +27,7 @@ from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.figures import Figures
 from pytest_vcp.evaluation.packaging_session import request_for
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.author_paths import names_a_temporary_path
@@ -116,14 +116,14 @@ class Finished:
         """
         doing = "reading the signature and the example"
         params = {"artifact": str(self.path)}
-        return self._requests.ask(doing, self._tester, "spec.describe_artifact", params, doing)
+        return self._requests.ask(self._tester, Request("spec.describe_artifact", params, doing))
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask for something that rests on that description."""
         described = self.describe_spec()
         if described.failure is not None:
             return described
-        return self._requests.ask(doing, self._tester, method, params, doing)
+        return self._requests.ask(self._tester, Request(method, params, doing))
 
     def end_processes(self) -> None:
         """End the workers, and remove the scratch directory."""

@@ -16,7 +16,7 @@ from pytest_vcp.evaluation.relaxation import (
     read_trace,
     unmet,
 )
-from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, inputs
@@ -71,9 +71,9 @@ class Loader:
 
     def wait(self) -> None:
         """Wait until the process has done what it was sent."""
-        self._sent.finish("load")
+        self._sent.finish(self._loading)
         if self._payload is not None:
-            self._sent.finish("predict")
+            self._sent.finish(self._predicting)
 
     def keeps_to_itself(self) -> bool:
         """Whether no other process sees what this one leaves in the machine's directories."""
@@ -85,11 +85,11 @@ class Loader:
 
     def load_failed(self) -> bool:
         """Wait for the first loading, and tell whether it failed."""
-        return self._sent.finish("load").failure is not None
+        return self._sent.finish(self._loading).failure is not None
 
     def load(self) -> Reply:
         """The loading; where it failed, and has been explained, that of the last process."""
-        return self._sent.finish("load") if self._settled is None else self._settled[0].load
+        return self._sent.finish(self._loading) if self._settled is None else self._settled[0].load
 
     def predict(self) -> Reply:
         """The first forward pass, once settled; neither reply nor failure without a payload."""
@@ -113,7 +113,7 @@ class Loader:
         """Loading and the first forward pass, as far as somebody has waited for them."""
         if self._settled is not None:
             return self._settled[0].load, self._settled[0].predict
-        return self._sent.answered("load"), None
+        return self._sent.known(self._loading), None
 
     def peak_rss_bytes(self) -> int | None:
         """The most memory that one of the processes held."""
@@ -149,19 +149,25 @@ class Loader:
 
     def _send(self) -> None:
         self._sent = RequestCache(self._progress)
-        artifact = {"artifact": str(self._artifact)}
-        self._sent.send("load", self.worker, "forward.load", artifact, "loading the artifact")
+        self._sent.send(self.worker, self._loading)
         if self._payload is not None:
-            payload = {"payload": self._payload}
-            self._sent.send("predict", self.worker, "forward.predict", payload, "predicting")
+            self._sent.send(self.worker, self._predicting)
+
+    @property
+    def _loading(self) -> Request:
+        return Request("forward.load", {"artifact": str(self._artifact)}, "loading the artifact")
+
+    @property
+    def _predicting(self) -> Request:
+        return Request("forward.predict", {"payload": self._payload}, "predicting")
 
     def _finished(self) -> LoadAttempt:
         """Wait for what was sent, and count it."""
-        load = self._sent.finish("load")
+        load = self._sent.finish(self._loading)
         self.loads += 1
         predict = None
         if self._payload is not None:
-            predict = self._sent.finish("predict")
+            predict = self._sent.finish(self._predicting)
             self.passes += load.failure is None
         run = LoadAttempt(load, predict)
         if run.failure is None:

@@ -12,14 +12,12 @@ from pytest_vcp.artifact.publishing import MADE_BY, SIGNATURE_OF_OURS
 from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.figures import seconds_of
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.evaluation.requests import RequestCache
+from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.payload import Payload, read_payload, resolved
 from pytest_vcp.util.progress import Progress
-
-SECOND = "packaging.save_again"
 
 
 class PackagingSession:
@@ -45,14 +43,14 @@ class PackagingSession:
     def import_sources(self) -> Reply:
         """Import model_code's wrapper module and model_spec where the model is packaged."""
         for name in self._modules:
-            reply = self._once(f"importing {name}", "probe.import_module", {"name": name})
+            reply = self._ask(_importing(name))
             if reply.failure is not None:
                 break
         return reply
 
     def import_seconds(self) -> float | None:
         """What importing both took; None where one of them was not imported here."""
-        took = [seconds_of(self._requests.answered(f"importing {name}")) for name in self._modules]
+        took = [seconds_of(self._requests.known(_importing(name))) for name in self._modules]
         known = [seconds for seconds in took if seconds is not None]
         return sum(known) if len(known) == len(took) else None
 
@@ -65,12 +63,12 @@ class PackagingSession:
 
         Raises ToolError for an exception that didn't come through the author's code.
         """
-        return described(self._once("reading model_spec.py", "spec.describe", {}))
+        return described(self._ask(Request("spec.describe", {}, "reading model_spec.py")))
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask for something that rests on the description of model_spec.py."""
         described = self.describe_spec()
-        return described if described.failure else self._once(doing, method, params)
+        return described if described.failure else self._ask(Request(method, params, doing))
 
     def package(self) -> Reply:
         """Save the model, and begin its session where that succeeds."""
@@ -80,24 +78,34 @@ class PackagingSession:
             reply = step()
             if reply.failure is not None:
                 return reply
-        saving = {
+        more = {"artifacts": dict(settings.artifacts), "destination": str(self.artifact)}
+        saving = Request("packaging.save", {**self._saved, **more}, "packaging the model")
+        reply = self._ask(saving)
+        if reply.failure is None and not self.missing_files():
+            if not settings.skip_inference:
+                self.session.begin(request_for(settings, self.artifact, settings.pkg_dir))
+            self.session.send_to_tester(self._saving_again)
+        return reply
+
+    def package_again(self) -> Reply:
+        """What came of packaging a second time."""
+        return self.session.wait_for(self._saving_again)
+
+    @property
+    def _saving_again(self) -> Request:
+        params = {**self._saved, "artifact": str(self.artifact)}
+        return Request("packaging.save_again", params, "packaging the model a second time")
+
+    @property
+    def _saved(self) -> dict[str, Any]:
+        """What makes the model that is saved."""
+        settings = self.settings
+        return {
             "module": settings.model_class.module,
             "name": settings.model_class.name,
             "config": settings.model_config,
             "metadata": {MADE_BY: SIGNATURE_OF_OURS, **_tags(settings)},
         }
-        place = {"artifacts": dict(settings.artifacts), "destination": str(self.artifact)}
-        reply = self._once("packaging the model", "packaging.save", {**saving, **place})
-        if reply.failure is None and not self.missing_files():
-            if not settings.skip_inference:
-                self.session.begin(request_for(settings, self.artifact, settings.pkg_dir))
-            doing = "packaging the model a second time"
-            self.session.send_to_tester(SECOND, {**saving, "artifact": str(self.artifact)}, doing)
-        return reply
-
-    def package_again(self) -> Reply:
-        """What came of packaging a second time."""
-        return self.session.wait_for(SECOND)
 
     def missing_files(self) -> tuple[str, ...]:
         """What the staged artifact lacks."""
@@ -111,8 +119,12 @@ class PackagingSession:
         finally:
             shutil.rmtree(self._factory.scratch, ignore_errors=True)
 
-    def _once(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
-        return self._requests.ask(doing, self._packager, method, params, doing)
+    def _ask(self, request: Request) -> Reply:
+        return self._requests.ask(self._packager, request)
+
+
+def _importing(module: str) -> Request:
+    return Request("probe.import_module", {"name": module}, f"importing {module}")
 
 
 def described(reply: Reply) -> Reply:

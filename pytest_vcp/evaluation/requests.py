@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pytest_vcp.evaluation.prediction import Reply
@@ -11,49 +14,56 @@ from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Call, Worker, WorkerFailure
 
 
+@dataclass(frozen=True)
+class Request:
+    """A request to a worker: what it is to do, and with what.
+
+    `doing` is for people and completes "while …"; `timeout` in seconds replaces the worker's.
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    doing: str
+    timeout: float | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """What tells it from other requests: method and params."""
+        return json.dumps([self.method, self.params], sort_keys=True)
+
+
 class RequestCache:
-    """What was asked so far, by a key of the asker's choice."""
+    """Sends each request once, and remembers its reply by method and params."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._calls: dict[str, Call] = {}
-        self._answers: dict[str, Reply] = {}
+        self._replies: dict[str, Reply] = {}
 
-    def send(
-        self,
-        key: str,
-        worker: Worker,
-        method: str,
-        params: Mapping[str, Any],
-        doing: str,
-        timeout: float | None = None,
-    ) -> None:
-        """Send a request ahead, unless it was sent before; `timeout` replaces the worker's."""
-        if key not in self._calls:
-            self._calls[key] = worker.submit(method, dict(params), doing=doing, timeout=timeout)
+    def send(self, worker: Worker, request: Request) -> None:
+        """Send a request ahead, unless it was sent before."""
+        if request.key not in self._calls:
+            self._calls[request.key] = worker.submit(
+                request.method,
+                dict(request.params),
+                doing=request.doing,
+                timeout=request.timeout,
+            )
 
-    def finish(self, key: str) -> Reply:
+    def finish(self, request: Request) -> Reply:
         """Wait for a request that was sent. Raises ToolError for a full disk."""
-        if key not in self._answers:
-            self._answers[key] = self._waited(self._calls[key])
-        return self._answers[key]
+        if request.key not in self._replies:
+            self._replies[request.key] = self._waited(self._calls[request.key])
+        return self._replies[request.key]
 
-    def ask(
-        self,
-        key: str,
-        worker: Worker,
-        method: str,
-        params: Mapping[str, Any],
-        doing: str,
-        timeout: float | None = None,
-    ) -> Reply:
+    def ask(self, worker: Worker, request: Request) -> Reply:
         """Send a request and wait for it."""
-        self.send(key, worker, method, params, doing, timeout)
-        return self.finish(key)
+        self.send(worker, request)
+        return self.finish(request)
 
-    def answered(self, key: str) -> Reply | None:
-        """The answer, where somebody has waited for it."""
-        return self._answers.get(key)
+    def known(self, request: Request) -> Reply | None:
+        """The reply, where somebody has waited for it."""
+        return self._replies.get(request.key)
 
     def _waited(self, call: Call) -> Reply:
         with self._progress.step(call.doing):

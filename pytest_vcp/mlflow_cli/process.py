@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pytest_vcp.rules.outcomes import Location, ToolError
 from pytest_vcp.util import processes
+from pytest_vcp.util.text import truncate
 from pytest_vcp.worker.conditions import TEMPORARY
 from pytest_vcp.worker.server import alone
 
@@ -135,13 +136,13 @@ def raised(text: str) -> str | None:
     if not head:
         return None
     found = _RAISED.search(rest)
-    return _cut(found[0]) if found else None
+    return truncate(found[0], _MOST) if found else None
 
 
 def last_line(text: str) -> str:
     """The last line that says something."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return _cut(lines[-1]) if lines else ""
+    return truncate(lines[-1], _MOST) if lines else ""
 
 
 def place(text: str, code: Path) -> Location | None:
@@ -154,7 +155,3 @@ def place(text: str, code: Path) -> Location | None:
                 if file.is_relative_to(root):
                     return Location.within(root, file, int(frame["line"]))
     return None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"

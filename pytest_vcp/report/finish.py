@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +16,16 @@ import pytest
 from pytest_vcp.artifact.artifact import digest_of
 from pytest_vcp.artifact.publishing import DestinationTaken
 from pytest_vcp.evaluation.finished import Finished
-from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.report import attestation
 from pytest_vcp.report.json import REPORT, build_report, write_report
 from pytest_vcp.report.outcomes import Outcome, Verdict
 from pytest_vcp.report.redaction import Portable
+from pytest_vcp.report.result import (
+    ArtifactDigests,
+    PublishedArtifact,
+    RecordedOutput,
+    VariantResult,
+)
 from pytest_vcp.report.upcoming import foreseen
 from pytest_vcp.settings.resolved import REPORT_DIR
 from pytest_vcp.util import files, locks
@@ -36,14 +39,14 @@ _PAGE = "report.html"
 REPORT_FILES = (REPORT, _PAGE)
 PAGE_SECONDS = 60.0
 # What `describe_variant` takes down for people.
-_SEEN = ("signature", "tree", "lock", "environment")
+_DESCRIBED = ("signature", "tree", "lock", "environment")
 
 
 class Recorded(Protocol):
     """What was recorded of a run by its end; as in `Recorder`."""
 
     run: Run
-    facts: dict[str, dict[str, Any]]
+    results: dict[str, VariantResult]
 
     @property
     def portable(self) -> Portable: ...
@@ -100,7 +103,7 @@ def write_reports(recorder: Recorded) -> str | None:
                 name: (recorder.verdicts[name], recorder.outcomes(name))
                 for name in recorder.run.names
             },
-            recorder.facts,
+            recorder.results,
             recorder.run.settings.policy.level_of,
             recorder.remarks,
         )
@@ -121,7 +124,7 @@ def write_reports(recorder: Recorded) -> str | None:
 
 def _besides(recorder: Recorded, variant: str) -> dict[str, Any]:
     """What the page says of a variant, and report.json does not."""
-    verdict, facts = recorder.verdicts[variant], recorder.facts[variant]
+    verdict, result = recorder.verdicts[variant], recorder.results[variant]
     settings = recorder.run.variants[variant].settings
     to_come = foreseen(settings, recorder.outcomes(variant)) if verdict.broken else ()
     return {
@@ -130,13 +133,13 @@ def _besides(recorder: Recorded, variant: str) -> dict[str, Any]:
         "broken": [outcome.rule for outcome in verdict.broken],
         "foreseen": [line.removeprefix("then").strip() for line in to_come],
         "gaps": list(verdict.gaps),
-        **{key: facts[key] for key in _SEEN if key in facts},
+        **{key: value for key in _DESCRIBED if (value := getattr(result, key)) is not None},
     }
 
 
 def _pictures(recorder: Recorded, variant: str) -> dict[str, Any] | None:
     """The pictures, with what is said of them rewritten, but not what they are made of."""
-    drawn = recorder.facts[variant].get("pictures")
+    drawn = recorder.results[variant].pictures
     if drawn is None:
         return None
     portable = recorder.portable
@@ -159,22 +162,18 @@ def _model(settings: Settings) -> str:
 # The end of a run that verified what it packaged: the artifact is put in its place.
 
 
-def publish_artifact(run: Run, variant: str, facts: dict[str, Any]) -> None:
-    """Publish the artifact of a variant; `facts` are told where it is, or what went wrong."""
-    place = run.variants[variant]
-    if isinstance(place, Finished):
-        return
+def publish_artifact(run: Run, variant: str) -> VariantResult:
+    """Publish the artifact of a variant, and say where it is or what went wrong."""
+    judged = run.variants[variant]
+    if isinstance(judged, Finished):
+        return VariantResult()
     try:
-        place.publish()
+        judged.publish()
     except (OSError, DestinationTaken) as problem:
-        facts["publishing_problem"] = str(problem)
-        return
-    facts["artifact"] = {
-        "path": str(place.settings.artifact_dir),
-        "sha256": place.artifact.sha256,
-        "bytes": place.artifact.bytes,
-    }
-    note_attestation(run, variant, facts)
+        return VariantResult(publishing_problem=str(problem))
+    artifact = judged.artifact
+    path = str(judged.settings.artifact_dir)
+    return VariantResult(artifact=PublishedArtifact(path, artifact.sha256, artifact.bytes))
 
 
 # ---------------------------------------------------------------------------- keeping recordings
@@ -184,21 +183,22 @@ def publish_artifact(run: Run, variant: str, facts: dict[str, Any]) -> None:
 RULE = "VCP714"
 
 
-def keep_recording(place: Variant | Finished, verdict: Verdict, facts: dict[str, Any]) -> None:
-    """Put the recorded output of a variant in its place, if its artifact was put in its own.
+def keep_recording(recorder: Recorded, variant: str) -> VariantResult:
+    """Put the recorded output of a variant in its place, if its artifact was published.
 
-    `facts` are told where it is, or what went wrong. That the output is compared for the first
-    time in the next run does not stand in its way.
+    Says where it is, or what went wrong. That the output is compared for the first time in the
+    next run does not stand in its way.
     """
-    recording = None if isinstance(place, Finished) else place.recording
-    if recording is None or "artifact" not in facts or set(verdict.gaps) - {RULE}:
-        return
+    judged = recorder.run.variants[variant]
+    recording = None if isinstance(judged, Finished) else judged.recording
+    is_published = recorder.results[variant].artifact is not None
+    if recording is None or not is_published or set(recorder.verdicts[variant].gaps) - {RULE}:
+        return VariantResult()
     try:
         recording.keep()
     except OSError as problem:
-        facts["recording_problem"] = problem.strerror or str(problem)
-        return
-    facts["recorded"] = {"path": str(recording.path), "bytes": len(recording.content)}
+        return VariantResult(recording_problem=problem.strerror or str(problem))
+    return VariantResult(recorded=RecordedOutput(str(recording.path), len(recording.content)))
 
 
 # -------------------------------------------------------------------------- exclusive publishing
@@ -217,13 +217,11 @@ def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
     Without it the report of one run could come to lie beside the artifact of another. Where the
     cache can't be written, or knows no locks, there are no turns.
     """
-    name = hashlib.sha256(str(destination).encode(errors="surrogateescape")).hexdigest()[:20]
-    folder = cache_dir / "publishing"
     with ExitStack() as turn:
         with suppress(OSError):
             files.make_ignored(cache_dir)
-            folder.mkdir(exist_ok=True)
-            turn.enter_context(locks.held(folder / f"{name}.lock", patience=_PATIENCE_SECONDS))
+            lock = locks.lock_of(cache_dir / "publishing", destination)
+            turn.enter_context(locks.held(lock, patience=_PATIENCE_SECONDS))
         yield
 
 
@@ -234,59 +232,55 @@ def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
 _NAME = "attestation.json"
 
 
-def note_attestation(run: Run, variant: str, facts: dict[str, Any]) -> None:
-    """Take down the digests of an artifact that was published, or is judged by itself.
+def note_digests(recorder: Recorded, variant: str) -> VariantResult:
+    """Note the digests of an artifact that was published, or is judged by itself.
 
     An attestation of an earlier run is removed: it speaks of what lay there before.
     """
-    place = run.variants[variant]
-    if "files" in facts:
-        return  # Taken down by the process that judged it.
-    directory = place.settings.artifact_only or place.settings.artifact_dir
-    with contextlib.suppress(OSError):  # Writing meets the same obstacle, and tells of it.
-        attestation_path(place.settings).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # Then there is nothing to attest to, and the rules say so.
-        files = place.files() if isinstance(place, Finished) else place.artifact.files
-        # As text: the name of a file need not be UTF-8, which is what travels between processes.
-        facts["files"] = json.dumps({file.path: file.sha256 for file in files})
-        facts["digest"] = digest_of(files)
-        facts["directory"] = identity(directory)
+    judged = recorder.run.variants[variant]
+    if recorder.results[variant].digests is not None:
+        return VariantResult()  # Noted by the process that judged it.
+    directory = judged.settings.artifact_only or judged.settings.artifact_dir
+    with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+        attestation_path(judged.settings).unlink(missing_ok=True)
+    try:
+        files = judged.files() if isinstance(judged, Finished) else judged.artifact.files
+        identity = identify_directory(directory)
+    except OSError:
+        return VariantResult()  # There is nothing to attest to, and the rules say so.
+    digests = {file.path: file.sha256 for file in files}
+    return VariantResult(digests=ArtifactDigests(digests, digest_of(files), identity))
 
 
-def write_attestation(
-    run: Run,
-    variant: str,
-    verdict: Verdict,
-    outcomes: Mapping[str, Outcome],
-    facts: dict[str, Any],
-) -> None:
-    """Attest to what was noted; `facts` are told where, or what went wrong.
+def write_attestation(recorder: Recorded, variant: str) -> VariantResult:
+    """Attest to the digests that were noted, and say where, or what went wrong.
 
     An error says nothing about an artifact, so nothing is attested to.
     """
-    if "files" not in facts or verdict.word == "error":
-        return
-    settings = run.variants[variant].settings
-    told = attestation.build(
-        json.loads(facts["files"]),
+    result, verdict = recorder.results[variant], recorder.verdicts[variant]
+    if result.digests is None or verdict.word == "error":
+        return VariantResult()
+    assert result.python is not None
+    settings = recorder.run.variants[variant].settings
+    statement = attestation.build(
+        result.digests.files,
         verdict.word,
-        outcomes,
+        recorder.outcomes(variant),
         settings,
-        facts["python"]["version"],
-        run.names,
+        result.python["version"],
+        recorder.run.names,
     )
     try:
-        path = write_atomic(attestation_path(settings), f"{json.dumps(told, indent=2)}\n")
+        path = write_atomic(attestation_path(settings), f"{json.dumps(statement, indent=2)}\n")
     except OSError as problem:
-        facts["attestation_problem"] = problem.strerror or str(problem)
-        return
-    facts["attestation"] = str(path)
+        return VariantResult(attestation_problem=problem.strerror or str(problem))
+    return VariantResult(attestation=str(path))
 
 
-def identity(directory: Path) -> list[int]:
-    """What tells a directory from one that has taken its name since. Raises OSError."""
+def identify_directory(directory: Path) -> tuple[int, int]:
+    """Device and inode, which tell a directory from one of the same name. Raises OSError."""
     status = directory.stat()
-    return [status.st_dev, status.st_ino]
+    return status.st_dev, status.st_ino
 
 
 def attestation_path(settings: Settings) -> Path:

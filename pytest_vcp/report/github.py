@@ -10,10 +10,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from pytest_vcp.evaluation.figures import Figures
 from pytest_vcp.report.json import count_outcomes
 from pytest_vcp.report.outcomes import Outcome, Verdict, overall
 from pytest_vcp.report.recorder import Recorder
@@ -146,7 +146,7 @@ class Summary:
 
     def _variant(self, name: str, verdict: Verdict) -> Iterator[str]:
         outcomes = self._recorder.outcomes(name)
-        facts = self._recorder.facts[name]
+        result = self._recorder.results[name]
         tally = count_outcomes(tuple(outcomes.values()))
         counts = ", ".join(f"{number} {kind}" for kind, number in tally.items())
         yield from (f"### {self._plain(name)}: {verdict.word}", "")
@@ -157,11 +157,11 @@ class Summary:
         yield from _section("Advice", (f"- {line}" for line in advice))
         yield from _section("Waived", self._waived(outcomes))
         yield from _section("Unverified", self._unverified(verdict))
-        if figures := facts.get("figures"):
-            yield from _section("Figures", self._figures(figures))
-        if artifact := facts.get("artifact"):
-            size = f"{artifact['bytes'] / 1e6:.1f} MB"
-            yield from (f"Artifact: {size}, sha256 `{artifact['sha256']}`", "")
+        if result.figures is not None:
+            yield from _section("Figures", self._figures(result.figures))
+        if result.artifact is not None:
+            size = f"{result.artifact.bytes / 1e6:.1f} MB"
+            yield from (f"Artifact: {size}, sha256 `{result.artifact.sha256}`", "")
 
     def _to_do(self, verdict: Verdict, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
         """What is broken, in the order of the work, and what is certain to come after it."""
@@ -194,7 +194,7 @@ class Summary:
         for reason, rules in verdict.open_by_reason.items():
             yield f"- {', '.join(rules)}: {self._plain(reason)}"
 
-    def _figures(self, figures: Mapping[str, Any]) -> Iterator[str]:
+    def _figures(self, figures: Figures) -> Iterator[str]:
         for line in figure_lines(figures):
             yield f"- {self._plain(line.removeprefix('figures').strip())}"
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vcp.environment.cache import normalised
 from pytest_vcp.report.outcomes import Outcome, Verdict, overall
+from pytest_vcp.report.result import VariantResult
 from pytest_vcp.rules.registry import RULES, Level
 from pytest_vcp.util.files import write_atomic
 
@@ -23,11 +25,11 @@ REPORT = "report.json"
 
 def build_report(
     judged: Mapping[str, tuple[Verdict, Mapping[str, Outcome]]],
-    facts: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, VariantResult],
     level_of: Callable[[str], Level],
     remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The report as plain values; `facts` hold each variant's Python, artifact, figures, outputs.
+    """Build the report as plain values; `results` are those of each variant.
 
     An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
     other (``float32(48, 50)``), and its bytes in C order. `recorded` is the expected output that
@@ -38,7 +40,7 @@ def build_report(
         "verdict": overall({name: verdict for name, (verdict, _) in judged.items()}),
         "waivers": list(remarks),
         "variants": {
-            name: _variant(verdict, outcomes, facts[name], level_of)
+            name: _variant(verdict, outcomes, results[name], level_of)
             for name, (verdict, outcomes) in judged.items()
         },
     }
@@ -47,18 +49,19 @@ def build_report(
 def _variant(
     verdict: Verdict,
     outcomes: Mapping[str, Outcome],
-    facts: Mapping[str, Any],
+    result: VariantResult,
     level_of: Callable[[str], Level],
 ) -> dict[str, Any]:
+    assert result.python is not None
     return {
         "verdict": verdict.word,
         "fix_first": verdict.first.rule if verdict.first else None,
-        "python": add_outcomes(facts["python"], outcomes),
-        "artifact": facts.get("artifact"),
-        "figures": facts.get("figures"),
-        "outputs": facts.get("outputs"),
-        "commands": facts.get("commands") or [],
-        "recorded": facts.get("recorded"),
+        "python": add_outcomes(result.python, outcomes),
+        "artifact": asdict(result.artifact) if result.artifact else None,
+        "figures": asdict(result.figures) if result.figures else None,
+        "outputs": result.outputs,
+        "commands": result.commands or [],
+        "recorded": asdict(result.recorded) if result.recorded else None,
         "rules": {
             entry.id: _rule(entry.title, level_of(entry.id), outcomes[entry.id])
             for entry in RULES

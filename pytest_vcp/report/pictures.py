@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 _MOST_SECONDS = 60.0
 
 
-def drawn(artifact_session: ArtifactSession) -> Mapping[str, Any] | None:
-    """The pictures, as plain values, and remarks on what is missing; None without a prediction.
+def draw_pictures(artifact_session: ArtifactSession) -> Mapping[str, Any] | None:
+    """Draw the output: pictures as plain values, and remarks on what is missing.
 
-    They cost memory: whoever wants figures of the example takes them down before.
+    None without a prediction. They cost memory, so figures of the example are taken before.
     """
     first = artifact_session.first_pass()
     if first is None or first.content is None:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import pytest
 
 from pytest_vcp.evaluation.prediction import render_outputs
-from pytest_vcp.report import pictures, xdist
+from pytest_vcp.report import xdist
 from pytest_vcp.report.finish import (
     exclusive_publishing,
     keep_recording,
-    note_attestation,
+    note_digests,
     prepare_report_directory,
     publish_artifact,
     write_attestation,
     write_reports,
 )
-from pytest_vcp.report.html import describe_variant
 from pytest_vcp.report.json import summarize_python
 from pytest_vcp.report.ordering import TestOrder, variant_of
 from pytest_vcp.report.outcomes import (
@@ -38,7 +36,9 @@ from pytest_vcp.report.outcomes import (
     unrecorded,
     waived,
 )
+from pytest_vcp.report.pictures import draw_pictures
 from pytest_vcp.report.redaction import Portable
+from pytest_vcp.report.result import VariantResult, describe_variant, dump_results, load_results
 from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
 from pytest_vcp.rules.registry import BY_ID, RULES, Level
 from pytest_vcp.rules.suite import rule_of
@@ -57,7 +57,7 @@ class Recorder:
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self.config = config
         self.run = run
-        self.facts: dict[str, dict[str, Any]] = {name: {} for name in run.names}
+        self.results = dict.fromkeys(run.names, VariantResult())
         self.report_problem: str | None = None
         # The page judges nothing: without it, a run is what it is.
         self.page_problem: str | None = None
@@ -201,8 +201,9 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take over what an xdist worker knows about the run."""
-        for name, facts in getattr(node, "workeroutput", {}).get("vcp", {}).items():
-            self.facts[name].update(facts)
+        text = getattr(node, "workeroutput", {}).get("vcp", "{}")
+        for name, result in load_results(text).items():
+            self._learn(name, result)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
@@ -213,10 +214,10 @@ class Recorder:
             for name in self.run.names:
                 self._finish(name, interrupted)
                 if not cut_short:
-                    keep_recording(self.run.variants[name], self._verdict(name), self.facts[name])
+                    self._learn(name, keep_recording(self, name))
             if self.is_worker:
                 # Sent by xdist's own hook, which runs inside of this one.
-                self.config.workeroutput["vcp"] = self.facts  # type: ignore[attr-defined]
+                self.config.workeroutput["vcp"] = dump_results(self.results)  # type: ignore[attr-defined]
             elif self.has_verdict:
                 self._conclude(cut_short)
                 for call in () if interrupted else self.when_concluded:
@@ -228,18 +229,20 @@ class Recorder:
 
     def _finish(self, variant: str, interrupted: bool) -> None:
         """Note what a variant came to, publish what was verified, end the processes."""
-        self.facts[variant].update(describe_variant(self.run, variant))
+        self._learn(variant, describe_variant(self.run, variant))
         if self.run.environment is not None:
-            self.facts[variant]["python"] = summarize_python(self.run)
+            self._learn(variant, VariantResult(python=summarize_python(self.run)))
         if self._found and self.run.settings.artifact_only and not interrupted:
-            note_attestation(self.run, variant, self.facts[variant])
+            self._learn(variant, note_digests(self, variant))
         if self.run.variants[variant].session is None:
             return
         self._note(variant)
         found = self.outcomes(variant).get("VCP601")
         packaged = found is not None and found.kind == "passed"
         if packaged and not interrupted and self._verdict(variant).first is None:
-            publish_artifact(self.run, variant, self.facts[variant])
+            self._learn(variant, publish_artifact(self.run, variant))
+            if self.results[variant].artifact is not None:
+                self._learn(variant, note_digests(self, variant))
         self.run.variants[variant].end_processes()
 
     def _look_back(self, variant: str) -> None:
@@ -250,46 +253,51 @@ class Recorder:
         if self.run.settings.scaling:
             artifact_session.scale()
         self._note(variant)
-        self.facts[variant].setdefault("pictures", pictures.drawn(artifact_session))
+        if self.results[variant].pictures is None:
+            self._learn(variant, VariantResult(pictures=draw_pictures(artifact_session)))
 
     def _note(self, variant: str) -> None:
         """Take down the figures of a variant, as long as its workers can be asked."""
-        place, facts = self.run.variants[variant], self.facts[variant]
-        figures = place.figures()
+        judged = self.run.variants[variant]
+        figures = judged.figures()
         # What drawing cost is no figure of the example.
-        if place.session is not None and figures is not None and "pictures" not in facts:
-            facts["figures"] = asdict(figures)
-            facts["outputs"] = render_outputs(place.session.first_pass())
-            facts["commands"] = place.session.commands_run()
+        if judged.session is None or figures is None or self.results[variant].pictures is not None:
+            return
+        outputs = render_outputs(judged.session.first_pass())
+        commands = judged.session.commands_run()
+        self._learn(variant, VariantResult(figures=figures, outputs=outputs, commands=commands))
+
+    def _learn(self, variant: str, more: VariantResult) -> None:
+        self.results[variant] = self.results[variant].merge(more)
 
     def _conclude(self, cut_short: bool) -> None:
         """Complete the outcomes, so that nothing goes unsaid, and write reports and attestation."""
         why = CUT_SHORT if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
-            self.facts[name].setdefault("python", summarize_python(self.run))
+            if self.results[name].python is None:
+                self._learn(name, VariantResult(python=summarize_python(self.run)))
             for entry in RULES:
                 if entry.id not in known:
                     self._add(not_judged(entry.id, name, why))
-            if problem := self.facts[name].get("publishing_problem"):
-                place = self.run.variants[name].settings.artifact_dir
-                self._add(unpublished(name, place, problem))
-            if problem := self.facts[name].get("recording_problem"):
+            if problem := self.results[name].publishing_problem:
+                destination = self.run.variants[name].settings.artifact_dir
+                self._add(unpublished(name, destination, problem))
+            if problem := self.results[name].recording_problem:
                 self._add(unrecorded(name, problem))
         try:
             self.page_problem = write_reports(self)
         except OSError as failure:
             self.report_problem = str(failure)
         for name in () if cut_short else self.run.names:
-            verdict, outcomes = self._verdict(name), self.outcomes(name)
-            write_attestation(self.run, name, verdict, outcomes, self.facts[name])
+            self._learn(name, write_attestation(self, name))
 
     def _add(self, outcome: Outcome) -> None:
         self._found[outcome.variant, outcome.rule] = outcome
 
     def _set_exit_code(self, session: pytest.Session) -> None:
         code = exit_code(self.verdicts, self.run.settings)
-        unattested = any("attestation_problem" in facts for facts in self.facts.values())
+        unattested = any(result.attestation_problem for result in self.results.values())
         if self.report_problem is not None or unattested:
             code = ERROR_EXIT
         if self.is_incomplete:

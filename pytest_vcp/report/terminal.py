@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from _pytest.terminal import TerminalReporter
 from pytest_vcp.environment import pruning
 from pytest_vcp.environment.pruning import Entry
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU
+from pytest_vcp.evaluation.figures import Figures, ScalingStep
 from pytest_vcp.report.finish import REPORT_FILES
 from pytest_vcp.report.json import count_outcomes
 from pytest_vcp.report.outcomes import Outcome, Verdict
 from pytest_vcp.report.recorder import Recorder
+from pytest_vcp.report.result import VariantResult
 from pytest_vcp.report.upcoming import foreseen
 from pytest_vcp.rules.registry import RULES
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.util.text import truncate
 
 _UNITS = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
 _COLOURS = {"conformant": "green", "unverified": "yellow", "nonconformant": "red", "error": "red"}
@@ -86,7 +89,7 @@ class TerminalReport:
     def _block(self, name: str, verdict: Verdict, told: set[Outcome]) -> Iterator[str]:
         """What is said of one variant; `told` are the findings that were said of another."""
         recorder = self._recorder
-        facts = recorder.facts[name]
+        result = recorder.results[name]
         yield from _to_do([entry for entry in verdict.broken if entry not in told])
         if repeated := [entry.rule for entry in verdict.broken if entry in told]:
             yield f"as above    {', '.join(repeated)}"
@@ -100,16 +103,16 @@ class TerminalReport:
         if verdict.gaps and verdict.first is None:
             yield f"missing     {', '.join(verdict.gaps)}: they have to be verified"
         if recorder.run.settings.artifact_only is None:
-            yield f"artifact    {_artifact(facts, recorder.run.variants[name].settings)}"
-        yield from _attestation(facts)
+            yield f"artifact    {_artifact(result, recorder.run.variants[name].settings)}"
+        yield from _attestation(result)
         if recorder.run.settings.record_expected:
-            yield f"expected    {_recorded(facts)}"
-        if figures := facts.get("figures"):
-            yield from figure_lines(figures)
-        if verdict.broken and facts.get("figures"):
-            yield f"logs        {_logs(recorder.run.settings)}"
-        if commands := facts.get("commands"):
-            yield f"commands    {_commands(commands)}"
+            yield f"expected    {_recorded(result)}"
+        if result.figures is not None:
+            yield from figure_lines(result.figures)
+            if verdict.broken:
+                yield f"logs        {_logs(recorder.run.settings)}"
+        if result.commands:
+            yield f"commands    {_commands(result.commands)}"
 
 
 def _logs(settings: Settings) -> str:
@@ -151,12 +154,10 @@ def header(settings: Settings, follows: bool = False) -> Iterator[str]:
     )
     others = [name for name in settings.texts if name not in told]
     if others:
-        values = (f"{name} {shown(name, _cut(settings.texts[name]))}" for name in others)
+        values = (
+            f"{name} {shown(name, truncate(settings.texts[name], _WIDEST))}" for name in others
+        )
         yield f"vcp settings: {', '.join(values)}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _to_do(broken: list[Outcome]) -> Iterator[str]:
@@ -198,31 +199,29 @@ def _unverified(verdict: Verdict) -> Iterator[str]:
         yield f"unverified  {', '.join(rules[:_LISTED])}{more}: {reason}"
 
 
-def _artifact(facts: dict[str, object], settings: Settings) -> str:
-    artifact = facts.get("artifact")
-    if isinstance(artifact, dict):
-        size = f"{artifact['bytes'] / 1e6:.1f} MB"
-        return f"{near(Path(artifact['path']))} ({size}, sha256 {artifact['sha256'][:12]}…)"
+def _artifact(result: VariantResult, settings: Settings) -> str:
+    if (artifact := result.artifact) is not None:
+        size = f"{artifact.bytes / 1e6:.1f} MB"
+        return f"{near(Path(artifact.path))} ({size}, sha256 {artifact.sha256[:12]}…)"
     kept = "; the previous one is as it was" if settings.artifact_dir.exists() else ""
     return f"none{kept}"
 
 
-def _attestation(facts: dict[str, object]) -> Iterator[str]:
-    if problem := facts.get("attestation_problem"):
-        yield f"attestation  {_unwritten(str(problem))}"
-    elif path := facts.get("attestation"):
-        yield f"attestation  {near(Path(str(path)))}"
+def _attestation(result: VariantResult) -> Iterator[str]:
+    if result.attestation_problem:
+        yield f"attestation  {_unwritten(result.attestation_problem)}"
+    elif result.attestation:
+        yield f"attestation  {near(Path(result.attestation))}"
 
 
-def _recorded(facts: dict[str, object]) -> str:
-    recorded = facts.get("recorded")
-    if isinstance(recorded, dict):
-        size = f"{recorded['bytes'] / 1e3:.1f} kB"
-        return f"recorded at {near(Path(recorded['path']))} ({size}); add it to the package"
+def _recorded(result: VariantResult) -> str:
+    if (recorded := result.recorded) is not None:
+        size = f"{recorded.bytes / 1e3:.1f} kB"
+        return f"recorded at {near(Path(recorded.path))} ({size}); add it to the package"
     return "not recorded: only a conformant run does that; an earlier file is as it was"
 
 
-def _commands(commands: list[dict[str, object]]) -> str:
+def _commands(commands: Sequence[Mapping[str, Any]]) -> str:
     """The commands of MLflow that were run, how long each took, and in what environment."""
     return ", ".join(
         f"{entry['command']} {entry['seconds']:.1f} s ({entry['environment']})"
@@ -290,45 +289,45 @@ def format_count(number: int, noun: str) -> str:
 _FURTHER = " " * 12
 
 
-def figure_lines(figures: Mapping[str, Any]) -> Iterator[str]:
+def figure_lines(figures: Figures) -> Iterator[str]:
     """Time on one line, memory on the next, and the scaling where it was asked for."""
     times = list(_times(figures))
     if times:
         yield f"figures     {', '.join(times)}"
     yield f"{_FURTHER if times else 'figures     '}{', '.join(_sizes(figures))}"
-    steps, problem = figures["scaling"], figures["scaling_problem"]
+    steps, problem = figures.scaling, figures.scaling_problem
     if steps:
         yield f"scaling     observations {'; '.join(map(_step, steps))}"
     if problem is not None:
         yield f"{_FURTHER if steps else 'scaling     '}not measured: {problem}"
 
 
-def _times(figures: Mapping[str, Any]) -> Iterator[str]:
-    for name, key in (("import", "import_seconds"), ("load", "load_seconds")):
-        if (seconds := figures[key]) is not None:
+def _times(figures: Figures) -> Iterator[str]:
+    for name, seconds in (("import", figures.import_seconds), ("load", figures.load_seconds)):
+        if seconds is not None:
             yield f"{name} {seconds:.2f} s"
-    if (seconds := figures["forward_seconds"]) is not None:
-        again = figures["second_forward_seconds"]
+    if (seconds := figures.forward_seconds) is not None:
+        again = figures.second_forward_seconds
         yield f"forward {seconds:.2f} s" + (f", again {again:.2f} s" if again is not None else "")
-    if (rate := figures["rows_per_second"]) is not None:
+    if (rate := figures.rows_per_second) is not None:
         yield f"{rate:.3g} rows/s" if rate < 1000 else f"{rate:.0f} rows/s"
 
 
-def _sizes(figures: Mapping[str, Any]) -> Iterator[str]:
-    for name, key in (
-        ("peak memory", "peak_rss_bytes"),
-        ("on the GPU", "peak_device_bytes"),
-        ("artifact", "artifact_bytes"),
+def _sizes(figures: Figures) -> Iterator[str]:
+    for name, size in (
+        ("peak memory", figures.peak_rss_bytes),
+        ("on the GPU", figures.peak_device_bytes),
+        ("artifact", figures.artifact_bytes),
     ):
-        if (size := figures[key]) is not None:
+        if size is not None:
             yield f"{name} {size / 1e6:.{0 if size >= 1e7 else 1}f} MB"
-    yield f"{figures['model_loads']} model loads"
-    yield f"{figures['forward_passes']} forward passes"
+    yield f"{figures.model_loads} model loads"
+    yield f"{figures.forward_passes} forward passes"
 
 
-def _step(step: Mapping[str, Any]) -> str:
+def _step(step: ScalingStep) -> str:
     """One pass: how many observations, seconds, memory."""
-    told = f"{step['observations']}: {step['seconds']:.2f} s, {step['peak_rss_bytes'] / 1e6:.0f} MB"
-    if (peak := step["peak_device_bytes"]) is not None:
-        told += f", on the GPU {peak / 1e6:.0f} MB"
-    return told
+    line = f"{step.observations}: {step.seconds:.2f} s, {step.peak_rss_bytes / 1e6:.0f} MB"
+    if (peak := step.peak_device_bytes) is not None:
+        line += f", on the GPU {peak / 1e6:.0f} MB"
+    return line

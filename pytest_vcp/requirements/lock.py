@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pytest_vcp.rules.outcomes import Location
+from pytest_vcp.util.text import truncate
 from pytest_vcp.util.urls import masked
 
 DECLARED = "requirements.in"
@@ -55,8 +56,7 @@ class RequirementLine:
     def short(self) -> str:
         """The line without its options and secrets, short enough for a message."""
         text = re.split(r"\s+--", self.text, maxsplit=1)[0] if self.requirement else self.text
-        text = masked(text)
-        return text if len(text) <= 60 else f"{text[:57]}..."
+        return truncate(masked(text), 60)
 
     @cached_property
     def name(self) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_vcp.options import Option
 from pytest_vcp.rules.wording import listed
+from pytest_vcp.util.text import truncate
 
 Source = Literal["option", "ini", "metadata", "default"]
 # Characters of a wrong value that are shown: a path fits, a long JSON need not.
@@ -152,8 +153,7 @@ def nearest(text: str, known: Sequence[str]) -> str:
 
 def refusal(given: Given, remedy: str) -> pytest.UsageError:
     """The error for a wrong value, in the one form that all of them share."""
-    text = given.text
-    shown = text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+    shown = truncate(given.text, _WIDEST)
     return pytest.UsageError(f"{given.origin}: {shown!r} is not usable; {remedy}")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import SourceModule
+from pytest_vcp.util.text import truncate
 
 _DEVICE = re.compile(r"(?:cuda|mps|xpu|/(?:device:)?GPU)(?::\d+)?")
 _ACCELERATOR = re.compile(r"gpu|cuda|mps")
@@ -195,5 +196,4 @@ def _is_text(node: ast.AST, pattern: re.Pattern[str]) -> bool:
 
 
 def _shown(node: ast.AST) -> str:
-    code = " ".join(ast.unparse(node).split())
-    return code if len(code) <= _WIDEST else f"{code[: _WIDEST - 3]}..."
+    return truncate(" ".join(ast.unparse(node).split()), _WIDEST)

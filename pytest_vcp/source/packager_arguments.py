@@ -5,12 +5,16 @@ What the values mean is for the settings to read.
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pytest_vcp.settings.values import nearest
+from pytest_vcp.util.text import truncate
 
 _SCRIPT = "mlflow_packager.py"
 _JSON_FLAG = "--model-config-json"
@@ -45,11 +49,7 @@ class NotArguments(ValueError):
 def read_arguments(text: str) -> VariantArguments:
     """Read ``--flag value`` and ``--flag=value``. Raises NotArguments."""
     given = _Given()
-    try:
-        words = split(text)
-    except OpenQuote as problem:
-        raise NotArguments(f"a quote that is not closed: {problem.rest}", "close it") from None
-    left = iter(words)
+    left = iter(split(text))
     for word in left:
         flag, separator, value = word.text.partition("=")
         if not flag.startswith("--"):
@@ -121,9 +121,7 @@ def _require_whole(value: Word) -> None:
 
 def _unexpected(word: str, last: str) -> NotArguments:
     if not word.strip() or word.lstrip() != word:
-        return NotArguments(
-            "a backslash before a space", "delete the backslashes at the ends of the lines"
-        )
+        return _backslash()
     found = f"{short(word)!r} where an option was expected"
     if word.rpartition("/")[2] == _SCRIPT or word.startswith("python"):
         remedy = f"keep only what follows {_SCRIPT} on the command line"
@@ -136,18 +134,24 @@ def _unexpected(word: str, last: str) -> NotArguments:
     return NotArguments(found, remedy)
 
 
+def _backslash() -> NotArguments:
+    return NotArguments(
+        "a backslash before a space", "delete the backslashes at the ends of the lines"
+    )
+
+
 # ----------------------------------------------------------------------------------- shell words
 #
-# A text cut into words as a shell does it, except that JSON may stand in it without quotes.
+# Split a text as a shell does, except that JSON may stand in it without quotes.
 #
 # Authors of metadata files write ``--model-config-json {"organism": "human"}``, quoted for a shell
 # or not. A shell, and `shlex`, would cut the unquoted form at its spaces and drop its quotes.
 
-_DECODER = json.JSONDecoder()
 _WIDEST = 40
 _NEAR = 20
-# What a backslash keeps as it is within double quotes; before anything else it stands for itself.
-_KEPT = ('"', "\\", "$", "`")
+_LINE_END = re.compile(r"\\\r?\n")
+# A word that begins unquoted JSON, by itself or behind an option.
+_JSON_BEGINS = re.compile(r"\s*(--[\w-]+=)?(?=[{\[])")
 
 
 class Word(NamedTuple):
@@ -157,106 +161,53 @@ class Word(NamedTuple):
     json_fault: str | None = None
 
 
-class OpenQuote(ValueError):
-    """A quote that is never closed; `rest` is the text from there."""
-
-    def __init__(self, rest: str) -> None:
-        super().__init__(rest)
-        self.rest = rest
-
-
 def split(text: str) -> list[Word]:
-    """The words of a text. Raises OpenQuote."""
-    return _Splitter(text).words()
+    """Split a text into words. Raises NotArguments for a quote that is not closed."""
+    text = _LINE_END.sub(" ", text)
+    stream = io.StringIO(text)
+    lexer = shlex.shlex(stream, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words = []
+    while (word := _word(lexer, stream)) is not None:
+        words.append(word)
+    return words
 
 
 def short(text: str) -> str:
     """The text in one line, as much of it as a message has room for."""
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 3]}..."
+    return truncate(" ".join(text.split()), _WIDEST)
 
 
-class _Splitter:
-    """Goes through the text once, from word to word."""
+def _word(lexer: shlex.shlex, stream: io.StringIO) -> Word | None:
+    """Read the next word; None at the end."""
+    text, begin, fault = stream.getvalue(), stream.tell(), None
+    if (json_begins := _JSON_BEGINS.match(text, begin)) is not None:
+        end, fault = _json_end(text, json_begins.end())
+        if fault is None:
+            stream.seek(end)
+            return Word(text[begin:end].lstrip())
+    try:
+        word = lexer.get_token()
+    except ValueError:
+        if text.rstrip(" ").endswith("\\"):
+            raise _backslash() from None
+        quoted = short(text[begin:])
+        raise NotArguments(f"a quote that is not closed: {quoted}", "close it") from None
+    return None if word is None else Word(word, fault)
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
 
-    def words(self) -> list[Word]:
-        found = []
-        while self._skip_blanks():
-            found.append(self._word())
-        return found
-
-    def _skip_blanks(self) -> bool:
-        """Go to the next word; false at the end. A backslash at a line's end is a blank."""
-        while self._at < len(self._text):
-            if self._text.startswith(("\\\n", "\\\r\n"), self._at):
-                self._at = self._text.index("\n", self._at)
-            elif not self._text[self._at].isspace():
-                return True
-            self._at += 1
-        return False
-
-    def _word(self) -> Word:
-        parts: list[str] = []
-        fault: str | None = None
-        while self._at < len(self._text) and not self._text[self._at].isspace():
-            character = self._text[self._at]
-            value_begins = not parts or parts[-1] == "="
-            if character in "{[" and value_begins:
-                value, fault = self._json()
-                parts.append(value)
-            elif character == "'":
-                parts.append(self._single_quoted())
-            elif character == '"':
-                parts.append(self._double_quoted())
-            else:
-                parts.append(self._plain())
-        return Word("".join(parts), fault)
-
-    def _json(self) -> tuple[str, str | None]:
-        """The JSON that begins here; its first character alone, and the fault, where it is none."""
-        start = self._at
-        self._at += 1
-        try:
-            _, end = _DECODER.raw_decode(self._text, start)
-        except json.JSONDecodeError as problem:
-            near = short(self._text[problem.pos :][:_NEAR])
-            return self._text[start], f"{problem.msg} at {near or 'its end'}"
-        except RecursionError:
-            return self._text[start], "it is nested too deeply"
-        except ValueError as problem:  # a number of thousands of digits
-            return self._text[start], str(problem)
-        behind = self._text[end : end + _WIDEST]
-        if behind and not behind[0].isspace():
-            return self._text[start], f"{short(behind.split()[0])} right behind it"
-        self._at = end
-        return self._text[start:end], None
-
-    def _plain(self) -> str:
-        if self._text[self._at] == "\\":
-            self._at += 1
-        self._at += 1
-        return self._text[self._at - 1 : self._at]
-
-    def _single_quoted(self) -> str:
-        end = self._text.find("'", self._at + 1)
-        if end < 0:
-            raise OpenQuote(short(self._text[self._at :]))
-        value = self._text[self._at + 1 : end]
-        self._at = end + 1
-        return value
-
-    def _double_quoted(self) -> str:
-        at, parts = self._at + 1, []
-        while self._text[at : at + 1] != '"':
-            if self._text[at : at + 1] == "\\" and self._text[at + 1 : at + 2] in _KEPT:
-                at += 1
-            if at >= len(self._text):
-                raise OpenQuote(short(self._text[self._at :]))
-            parts.append(self._text[at])
-            at += 1
-        self._at = at + 1
-        return "".join(parts)
+def _json_end(text: str, begin: int) -> tuple[int, str | None]:
+    """Where the JSON at `begin` ends; a fault where it is none."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text, begin)
+    except json.JSONDecodeError as problem:
+        near = short(text[problem.pos :][:_NEAR])
+        return begin, f"{problem.msg} at {near or 'its end'}"
+    except RecursionError:
+        return begin, "it is nested too deeply"
+    except ValueError as problem:  # a number of thousands of digits
+        return begin, str(problem)
+    behind = text[end : end + _WIDEST]
+    if behind and not behind[0].isspace():
+        return begin, f"{short(behind.split()[0])} right behind it"
+    return end, None

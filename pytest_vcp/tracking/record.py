@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from pytest_vcp import __version__
 from pytest_vcp.report.finish import REPORT_FILES, attestation_path
 from pytest_vcp.report.json import REPORT, count_outcomes
 from pytest_vcp.source.metadata import read_metadata
+from pytest_vcp.util.text import truncate
 
 if TYPE_CHECKING:
     from pytest_vcp.report.recorder import Recorder
+    from pytest_vcp.report.result import VariantResult
     from pytest_vcp.settings.resolved import Settings
 
 Metric = tuple[str, float, int]
@@ -47,10 +50,10 @@ def experiment_of(settings: Settings) -> str:
 
 def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
     """The run of a variant, as the worker takes it (see `inside.tracking.keep`)."""
-    run, facts = recorder.run, recorder.facts[variant]
+    run, result = recorder.run, recorder.results[variant]
     settings = run.variants[variant].settings
     verdict = recorder.verdicts[variant]
-    digest = facts.get("digest")
+    digest = result.digests.digest if result.digests else None
     tags = {
         **_keyed({_of_the_model(name): value for name, value in settings.model_tags}),
         "vcp.verdict": verdict.word,
@@ -65,27 +68,27 @@ def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
         "name": f"{name} {digest[:8]}" if digest else name,
         "started": int(run.started * 1000),
         "finished": _ENDED.get(verdict.word, "FAILED"),
-        "params": recorder.portable.document(_params(settings, facts)),
-        "tags": {key: _cut(value) for key, value in tags.items()},
+        "params": recorder.portable.document(_params(settings, result)),
+        "tags": {key: truncate(value, _WIDEST) for key, value in tags.items()},
         "metrics": [*_metrics(recorder, variant)],
         "files": [str(path) for path in _files(recorder, variant) if path.is_file()],
-        "model": _model(settings, facts, name, tags),
+        "model": _model(settings, result, name, tags),
         "register": _registered(settings, verdict.word),
     }
 
 
-def _params(settings: Settings, facts: Mapping[str, Any]) -> dict[str, str]:
+def _params(settings: Settings, result: VariantResult) -> dict[str, str]:
     """Settings of the run; a nested configuration has its keys joined by dots."""
-    environment = facts.get("environment") or {}
+    environment, python = result.environment or {}, result.python or {}
     told = {
         "model_class": str(settings.model_class),
         "variant": settings.variant,
         **{f"artifact.{name}": path for name, path in settings.artifacts},
         **dict(_flat("config", settings.model_config)),
         "env_manager": settings.env_manager,
-        "python": facts["python"]["version"],
+        "python": python["version"],
         "mlflow": environment.get("mlflow") or "",
-        "lock_sha256": facts["python"]["lock"] or "",
+        "lock_sha256": python["lock"] or "",
         "device": settings.device,
         **{
             name.replace("-", "_"): settings.texts[name] for name in _TOLD if name in settings.texts
@@ -93,7 +96,7 @@ def _params(settings: Settings, facts: Mapping[str, Any]) -> dict[str, str]:
     }
     if settings.artifact_only is not None:
         del told["model_class"]
-    return {name: _cut(value) for name, value in _keyed(told).items() if value}
+    return {name: truncate(value, _WIDEST) for name, value in _keyed(told).items() if value}
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -106,18 +109,18 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
 
 def _metrics(recorder: Recorder, variant: str) -> Iterator[Metric]:
     """Figures, how many rules had each outcome, and the scaling by its observations."""
-    figures = recorder.facts[variant].get("figures") or {}
-    for name, value in figures.items():
+    figures = recorder.results[variant].figures
+    for name, value in asdict(figures).items() if figures else ():
         if isinstance(value, (int, float)) and math.isfinite(value):
             yield name, float(value), 0
     counts = count_outcomes(tuple(recorder.outcomes(variant).values()))
     # None is a figure as well: what is compared is to have no gaps.
     for kind in dict.fromkeys((*_ALWAYS, *counts)):
         yield f"rules_{kind}", float(counts.get(kind, 0)), 0
-    for step in figures.get("scaling") or ():
-        for name, value in step.items():
+    for step in figures.scaling if figures else ():
+        for name, value in asdict(step).items():
             if name != "observations" and value is not None:
-                yield f"scaling_{name}", float(value), int(step["observations"])
+                yield f"scaling_{name}", float(value), step.observations
 
 
 def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
@@ -126,20 +129,20 @@ def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
     if recorder.report_problem is None:
         names = REPORT_FILES if recorder.page_problem is None else (REPORT,)
         yield from (settings.report_dir / name for name in names)
-    if "attestation" in recorder.facts[variant]:
+    if recorder.results[variant].attestation is not None:
         yield attestation_path(settings)
 
 
 def _model(
-    settings: Settings, facts: Mapping[str, Any], name: str, tags: Mapping[str, str]
+    settings: Settings, result: VariantResult, name: str, tags: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """The artifact that was attested to; None where there is none to keep."""
-    if "attestation" not in facts:
+    if result.attestation is None or result.digests is None:
         return None
     return {
         "name": _NO_NAME.sub("_", name),
         "path": str(settings.artifact_only or settings.artifact_dir),
-        "directory": facts["directory"],
+        "directory": list(result.digests.directory),
         "tags": {key: value for key, value in tags.items() if not key.startswith("mlflow.")},
         "is_ours": settings.artifact_only is None,
     }
@@ -164,7 +167,3 @@ def _keyed(told: Mapping[str, str]) -> dict[str, str]:
         further = (f"{short}-{number}" for number in itertools.count(2))
         keyed[next(key for key in itertools.chain([short], further) if key not in keyed)] = value
     return keyed
-
-
-def _cut(value: str) -> str:
-    return value if len(value) <= _WIDEST else f"{value[: _WIDEST - 1]}…"

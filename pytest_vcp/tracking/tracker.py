@@ -16,6 +16,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from pytest_vcp.report.recorder import Recorder
+from pytest_vcp.report.result import VariantResult
 from pytest_vcp.report.terminal import near
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.tracking import Tracking
@@ -76,7 +77,7 @@ class Tracker:
             return
         recorder, settings = self._recorder, self._recorder.run.settings
         experiment = self._tracking.experiment or experiment_of(settings)
-        if not any(map(_has_mlflow, recorder.facts.values())):
+        if not any(map(_has_mlflow, recorder.results.values())):
             self._kept = TrackedRun(
                 "", experiment, left_out="there was no environment with MLflow yet"
             )
@@ -101,8 +102,8 @@ class Tracker:
                 terminalreporter.line(f"  {line}")
 
 
-def _has_mlflow(facts: Mapping[str, Any]) -> bool:
-    return bool((facts.get("environment") or {}).get("mlflow"))
+def _has_mlflow(result: VariantResult) -> bool:
+    return bool((result.environment or {}).get("mlflow"))
 
 
 # ------------------------------------------------------------------------------- the tracked run
@@ -279,7 +280,9 @@ class Keeper:
         if not self._store.is_own:
             yield
             return
-        with locks.held(self._folder / ".lock", patience=self._settings.timeout):
+        # Beside the store, whose folder goes again where nothing was kept.
+        lock = self._folder.with_name(f".{_FOLDER}.lock")
+        with locks.held(lock, patience=self._settings.timeout):
             yield
 
 

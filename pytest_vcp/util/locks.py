@@ -1,17 +1,17 @@
-"""Locks between processes, by files that go again: whoever lets go of one removes its file.
+"""Locks between processes: files that stay, since one that is removed can be held by two.
 
 The system lets go of a dead process's locks, so that what is left of a killed run is a file that
-nobody holds. A process can come to hold a file that has just been removed, while a third one holds
-the new file of that name: so whoever gets a lock looks whether the name still leads to it.
+nobody holds.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.05
@@ -19,10 +19,9 @@ _NEWS_SECONDS = 2.0
 
 
 class Lock:
-    """A lock that is held until `release` or `discard`, or until the process ends."""
+    """A lock that is held until `release`, or until the process ends."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
+    def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
@@ -31,32 +30,22 @@ class Lock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def discard(self) -> None:
-        """Remove the file while it is held, then let go. For locks that nobody shares."""
-        if self._descriptor is not None:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-        self.release()
-
 
 def attempt(path: Path, *, shared: bool = False) -> Lock | None:
     """Take a lock at once; None where another process, or another `Lock` of this one, holds it.
 
     Its folder has to be there. Raises OSError where the file can't be made, or knows no locks.
     """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if _leads_to(path, descriptor):
-            return Lock(path, descriptor)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Lock(descriptor)
 
 
 @contextmanager
@@ -67,6 +56,7 @@ def held(
 
     Raises TimeoutError after `patience` seconds, and OSError as `attempt` does.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     begun = told = time.monotonic()
     while (lock := attempt(path)) is None:
         now = time.monotonic()
@@ -79,13 +69,14 @@ def held(
     try:
         yield
     finally:
-        lock.discard()
+        lock.release()
 
 
-def _leads_to(path: Path, descriptor: int) -> bool:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return False
-    mine = os.fstat(descriptor)
-    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+def lock_of(folder: Path, destination: Path) -> Path:
+    """The lock below `folder` of whoever writes to `destination`.
+
+    There are 256 of them, so that they stay few. Two destinations that share one wait for each
+    other.
+    """
+    name = hashlib.sha256(str(destination).encode(errors="surrogateescape")).hexdigest()[:2]
+    return folder / f"{name}.lock"

@@ -4,6 +4,8 @@ A worker leads a session of its own and carries a marker, a random value in its 
 its children inherit. On Linux both are read from /proc, so that a child which left the session
 (a daemon) is found by the marker and one with an emptied environment by the session. Elsewhere
 `ps` shows the members of the process group only.
+
+The guard imports this module by itself, so it uses the standard library alone.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from typing import Any, final
 
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util import processes
+from pytest_vcp.util.text import truncate
 from pytest_vcp.worker import failure as worker_failure
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.failure import WorkerFailure
@@ -446,6 +447,4 @@ def _last_words(log_tail: str) -> str:
     """The last line that the process printed, fit to stand behind a summary; empty for none."""
     line = log_tail.rpartition("\n")[2]
     shown = "".join(sign if sign.isprintable() else " " for sign in line).strip()
-    if len(shown) > _MAX_WORDS:
-        shown = shown[:_MAX_WORDS] + "…"
-    return f"; last printed: {shown}" if shown else ""
+    return f"; last printed: {truncate(shown, _MAX_WORDS)}" if shown else ""

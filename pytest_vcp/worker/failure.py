@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_vcp.rules.outcomes import Location
+from pytest_vcp.util.text import truncate
 
 Kind = Literal["raised", "exited", "signal", "timeout"]
 
@@ -109,7 +110,7 @@ def describe_raised(raised: Mapping[str, Any]) -> str:
     if causes and raised["type"].startswith("mlflow."):
         # MLflow says what it was doing, and advises; what went wrong is in the cause.
         summary = f"{summary.partition('. ')[0]}, because of {_type_and_message(causes[0])}"
-    return summary if len(summary) <= _MAX_SUMMARY else summary[:_MAX_SUMMARY] + "…"
+    return truncate(summary, _MAX_SUMMARY)
 
 
 def _type_and_message(raised: Mapping[str, Any]) -> str:

@@ -85,14 +85,10 @@ def test_leftovers_go(cache: Path) -> None:
     torn = put(cache, "torn")
     (torn.folder / "ready.json").write_text('{"directory": "')
     (folder_of_all(cache) / ".removed-12345678" / "lib").mkdir(parents=True)
-    (folder_of_all(cache) / f"{digits('gone')}.lock").touch()
-    (cache / "publishing").mkdir()
-    (cache / "publishing" / f"{digits('gone')}.lock").touch()
     assert leftovers(cache) == 2
     assert prune(cache, ROOMY) == Removed()
     assert names(cache) == {"sound"}
     assert not (sound.folder / "replaced").exists()
-    assert list((cache / "publishing").iterdir()) == []
     assert leftovers(cache) == 0
 
 
@@ -122,7 +118,8 @@ def test_clearing_leaves_nothing(cache: Path) -> None:
         (cache / file).parent.mkdir()
         (cache / file).touch()
     clear(cache)
-    assert [path for path in cache.rglob("*") if not path.is_dir()] == []
+    left = [path for path in cache.rglob("*") if not path.is_dir()]
+    assert {path.suffix for path in left} <= {".lock"}
 
 
 def test_what_is_not_ours_stays(cache: Path) -> None:

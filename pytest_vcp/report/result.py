@@ -1,0 +1,216 @@
+"""What a run finds out about a variant besides the outcomes of its rules, for every reporter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_vcp.artifact.artifact import ModelArtifact
+from pytest_vcp.environment.build import Environment
+from pytest_vcp.evaluation.figures import Figures, read_figures
+from pytest_vcp.evaluation.spec import Field, ModelSpec, Signature
+from pytest_vcp.facts.fact import known
+from pytest_vcp.requirements.lock import Lock, RequirementLine
+
+if TYPE_CHECKING:
+    from pytest_vcp.run import Run
+
+
+@dataclass(frozen=True)
+class PublishedArtifact:
+    """The artifact that this run published: its directory, SHA-256 over all files, size."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RecordedOutput:
+    """The expected output that this run put into the package: its file and size in bytes."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ArtifactDigests:
+    """The SHA-256 of each file of the artifact that was judged, and of all of them.
+
+    `directory` is device and inode of its directory, which tell it from one of the same name.
+    """
+
+    files: Mapping[str, str]
+    digest: str
+    directory: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """The evidence on one variant; None for what is not known.
+
+    `python` is what `summarize_python` says. `signature`, `tree`, `lock` and `environment` are for
+    the page (see `describe_variant`); `outputs`, `commands` and `pictures` are plain values, as
+    the report has them. The three problems say why something could not be written.
+    """
+
+    python: Mapping[str, Any] | None = None
+    signature: Mapping[str, Any] | None = None
+    tree: Mapping[str, Any] | None = None
+    lock: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] | None = None
+    figures: Figures | None = None
+    outputs: Mapping[str, Any] | None = None
+    commands: Sequence[Mapping[str, Any]] | None = None
+    pictures: Mapping[str, Any] | None = None
+    artifact: PublishedArtifact | None = None
+    digests: ArtifactDigests | None = None
+    recorded: RecordedOutput | None = None
+    attestation: str | None = None
+    publishing_problem: str | None = None
+    recording_problem: str | None = None
+    attestation_problem: str | None = None
+
+    def merge(self, more: VariantResult) -> VariantResult:
+        """Add what `more` knows, which replaces what was known before."""
+        known = (self._known(), more._known())
+        return VariantResult(**{key: value for part in known for key, value in part.items()})
+
+    def _known(self) -> dict[str, Any]:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in values if value is not None}
+
+
+def dump_results(results: Mapping[str, VariantResult]) -> str:
+    """Write results as JSON, by the name of the variant: so they travel between processes.
+
+    Names of files need not be UTF-8; JSON escapes what is not.
+    """
+    return json.dumps({name: asdict(result) for name, result in results.items()})
+
+
+def load_results(text: str) -> dict[str, VariantResult]:
+    """Read what `dump_results` wrote."""
+    return {name: _result(values) for name, values in json.loads(text).items()}
+
+
+def _result(values: Mapping[str, Any]) -> VariantResult:
+    readers: dict[str, Callable[[Any], Any]] = {
+        "figures": read_figures,
+        "artifact": lambda entry: PublishedArtifact(**entry),
+        "digests": _digests,
+        "recorded": lambda entry: RecordedOutput(**entry),
+    }
+    return VariantResult(
+        **{
+            name: readers[name](value) if name in readers and value is not None else value
+            for name, value in values.items()
+        }
+    )
+
+
+def _digests(values: Mapping[str, Any]) -> ArtifactDigests:
+    device, inode = values["directory"]
+    return ArtifactDigests(values["files"], values["digest"], (device, inode))
+
+
+# ---------------------------------------------------------------------- description of a variant
+#
+# What the facts know of a variant beyond its outcomes, as plain values, for people to look at.
+#
+# Nothing is worked out for it: what no rule asked for is left out.
+
+# A store of chunks can have any number of files, and nobody reads them all.
+_FILES = 1000
+
+
+def describe_variant(run: Run, variant: str) -> VariantResult:
+    """Describe signature, files of the artifact, lock and environment, as far as known."""
+    facts = run.facts[variant]
+    spec: ModelSpec | None = known(facts, "spec")
+    artifact: ModelArtifact | None = known(facts, "artifact")
+    lock: Lock | None = known(facts, "lock")
+    return VariantResult(
+        signature=_signature(spec.signature) if spec else None,
+        tree=_tree(artifact) if artifact else None,
+        lock=_lock(lock, run.environment) if lock else None,
+        environment=_environment(run.environment) if run.environment else None,
+    )
+
+
+def _signature(signature: Signature) -> dict[str, Any]:
+    return {
+        "inputs": list(map(_field, signature.inputs)),
+        "outputs": list(map(_field, signature.outputs)),
+        "params": [
+            {"name": param.name, "type": param.type, "default": param.default}
+            for param in signature.params
+        ],
+    }
+
+
+def _field(field: Field) -> dict[str, Any]:
+    shape = field.shape
+    return {
+        "name": field.name or "",
+        "type": field.type,
+        "shape": None if shape is None else f"({', '.join(map(str, shape))})",
+        "required": field.required,
+    }
+
+
+def _tree(artifact: ModelArtifact) -> dict[str, Any]:
+    """The files by name, and how many there are besides."""
+    return {
+        "files": [
+            {"name": _printable(file.path), "bytes": file.bytes, "sha256": file.sha256}
+            for file in artifact.files[:_FILES]
+        ],
+        "more": max(len(artifact.files) - _FILES, 0),
+    }
+
+
+def _printable(name: str) -> str:
+    """A name as text: that of a file need not be UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _lock(lock: Lock, environment: Environment | None) -> dict[str, Any]:
+    """Direct requirements, and what they brought along, each with what was installed for it."""
+    installed = (
+        {entry.name: entry.version for entry in environment.installed} if environment else {}
+    )
+    declared = dict.fromkeys(line.name for line in lock.declared if line.name)
+
+    def row(name: str | None, asked: Iterable[RequirementLine], pins: str) -> dict[str, str]:
+        return {
+            "declared": ", ".join(line.short for line in asked),
+            "pinned": pins,
+            "installed": installed.get(name or "", ""),
+        }
+
+    def direct() -> Iterator[dict[str, str]]:
+        for name in declared:
+            pins = ", ".join(line.short for line in lock.pinned_as(name))
+            yield row(name, lock.declared_as(name), pins)
+
+    rest = [line for line in lock.pinned if line.kind != "option" and line.name not in declared]
+    return {
+        "declared_in_view": lock.declared_in_view,
+        "direct": list(direct()),
+        "rest": [row(line.name, (), line.short) for line in rest],
+    }
+
+
+def _environment(environment: Environment) -> dict[str, Any]:
+    return {
+        "manager": environment.manager,
+        "python": environment.version,
+        "pip": environment.pip_version,
+        "mlflow": environment.mlflow.version,
+        "distributions": len(environment.installed),
+        "reused": environment.reused,
+        "build_seconds": environment.build_seconds,
+    }
