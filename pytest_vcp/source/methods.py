@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import ast
+import copy
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.bindings import (
     UNDECIDED,
-    Binding,
     Doubt,
     Foreign,
-    Imported,
     InnerClass,
     Names,
-    NoClass,
     Target,
     read_scope,
 )
@@ -102,7 +101,9 @@ class Methods:
                     break
             elif _may_hold_anything(entry):
                 return UNDECIDED
-        changed = any(self._is_changed_later(c, name) for c in classes if isinstance(c, InnerClass))
+        changed = any(
+            _is_changed_later(entry) for entry in classes if isinstance(entry, InnerClass)
+        )
         return UNDECIDED if changed else None
 
     def _linear(
@@ -113,60 +114,40 @@ class Methods:
             return [target]
         bases = [self._base(node, target) for node in target.node.bases]
         lines = [self._linear(base, (*below, target)) for base in bases]
-        return [target, *_merge([*lines, list(bases)])]
+        # Of a class that several bases share, the last mention counts.
+        later_first = reversed([target, *chain.from_iterable(lines)])
+        return list(dict.fromkeys(later_first))[::-1]
 
     def _base(self, node: ast.expr, derived: InnerClass) -> InnerClass | Foreign | Doubt:
-        found = self._names.base(node, derived)
+        if isinstance(node, ast.Name) and node.id == derived.node.name:
+            return UNDECIDED  # `class C(C)` names an earlier C
+        found = self._names.expression(node, derived.module)
         return found if isinstance(found, (InnerClass, Foreign)) else UNDECIDED
 
     def _own(self, owner: InnerClass, name: str) -> Method | Doubt | None:
-        bindings = read_scope(owner.node.body, owner.module).names.get(name)
-        return self._as_method(owner, name, bindings[0]) if bindings else None
-
-    def _as_method(self, owner: InnerClass, name: str, binding: Binding) -> Method | Doubt | None:
-        where = owner.module.at(binding.node if isinstance(binding, Imported) else binding)
-        if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return _decorated(Method(name, owner, binding, where), binding.decorator_list)
-        if isinstance(binding, ast.Lambda):
-            return Method(name, owner, binding, where)
-        if isinstance(binding, ast.Constant):  # predict = None takes an inherited method away
+        bindings = read_scope(owner.node.body, owner.module).get(name)
+        if not bindings:
             return None
-        if isinstance(binding, ast.Name) and binding.id != name:
-            found = self._own(owner, binding.id)
-            if found is not None:
-                return found
-            target = self._names.expression(binding, owner.module)
-            if isinstance(target, NoClass) and isinstance(
-                target.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-            ):
-                return Method(name, owner, target.node, target.where)
-        return UNDECIDED
-
-    def _is_changed_later(self, owner: InnerClass, name: str) -> bool:
-        """Whether code outside the class body may add the method: a decorator, a metaclass,
-        or an assignment to the class at the top of its module."""
-        for decorator in owner.node.decorator_list:
-            if not _gives_nothing(self._names.expression(_callee(decorator), owner.module)):
-                return True
-        for keyword in owner.node.keywords:
-            metaclass = self._names.expression(keyword.value, owner.module)
-            if keyword.arg in (None, "metaclass") and not _gives_nothing(metaclass):
-                return True
-        tree = owner.module.tree
-        return tree is not None and any(
-            _sets_attribute(statement, owner.node.name, name) for statement in tree.body
-        )
+        binding = bindings[0]
+        if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            method = Method(name, owner, binding, owner.module.at(binding))
+            return _decorated(method, binding.decorator_list)
+        # `predict = None` takes an inherited method away; anything else may be a method.
+        return None if isinstance(binding, ast.Constant) else UNDECIDED
 
 
-def _merge(lines: list[list[InnerClass | Foreign | Doubt]]) -> list[InnerClass | Foreign | Doubt]:
-    """Python's own order (C3); where bases contradict one another, the order as written."""
-    merged: list[InnerClass | Foreign | Doubt] = []
-    while lines := [line for line in lines if line]:
-        heads = [line[0] for line in lines]
-        head = next((h for h in heads if all(h not in line[1:] for line in lines)), heads[0])
-        merged.append(head)
-        lines = [[entry for entry in line if entry != head] for line in lines]
-    return merged
+def _is_changed_later(owner: InnerClass) -> bool:
+    """Whether code outside the class body may add methods: a decorator, a metaclass, or a
+    statement at the top of its module that has to do with the class."""
+    if owner.node.decorator_list or owner.node.keywords:
+        return True
+    body = owner.module.tree.body if owner.module.tree else []
+    return any(
+        isinstance(part, ast.Name) and part.id == owner.node.name
+        for statement in body
+        if isinstance(statement, (ast.Assign, ast.Expr))
+        for part in ast.walk(statement)
+    )
 
 
 def _decorated(method: Method, decorators: list[ast.expr]) -> Method:
@@ -196,37 +177,10 @@ def _may_hold_anything(entry: InnerClass | Foreign | Doubt) -> bool:
     return entry is UNDECIDED
 
 
-def _callee(node: ast.expr) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
-
-
-def _sets_attribute(statement: ast.stmt, class_name: str, name: str) -> bool:
-    """Whether the statement assigns `Class.name`, or passes the class to a call like setattr."""
-    if isinstance(statement, ast.Assign):
-        return any(
-            isinstance(target, ast.Attribute)
-            and target.attr == name
-            and isinstance(target.value, ast.Name)
-            and target.value.id == class_name
-            for target in statement.targets
-        )
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        return any(isinstance(a, ast.Name) and a.id == class_name for a in statement.value.args)
-    return False
-
-
 def _without_annotations(args: ast.arguments) -> ast.arguments:
     """The parameters by name and default only: annotations would fill the line."""
-
-    def bare(arg: ast.arg | None) -> ast.arg | None:
-        return ast.arg(arg.arg) if arg else None
-
-    return ast.arguments(
-        posonlyargs=[ast.arg(a.arg) for a in args.posonlyargs],
-        args=[ast.arg(a.arg) for a in args.args],
-        vararg=bare(args.vararg),
-        kwonlyargs=[ast.arg(a.arg) for a in args.kwonlyargs],
-        kw_defaults=args.kw_defaults,
-        kwarg=bare(args.kwarg),
-        defaults=args.defaults,
-    )
+    bare = copy.deepcopy(args)
+    for part in ast.walk(bare):
+        if isinstance(part, ast.arg):
+            part.annotation = None
+    return bare
