@@ -61,8 +61,6 @@ def artifact_reads(wrapper: WrapperFacts | NotFound) -> tuple[ArtifactRead, ...]
     if isinstance(wrapper, NotFound) or not isinstance(wrapper.load_context, Method):
         return ()
     method = wrapper.load_context
-    if isinstance(method.node, ast.Lambda):
-        return ()
     path = method.where.path
     return tuple(
         ArtifactRead(key, reader, Location(path, line))

@@ -48,7 +48,6 @@ class NoClass:
 
     what: str
     where: Location
-    node: ast.AST
 
 
 class Doubt(Enum):
@@ -98,7 +97,7 @@ class Names:
         if isinstance(node, ast.Subscript):  # Base[T] is as good as Base
             return self.expression(node.value, module, seen)
         if isinstance(node, ast.Constant):
-            return NoClass("a constant", module.at(node), node)
+            return NoClass("a constant", module.at(node))
         return UNDECIDED
 
     def _bound(self, module: SourceModule, name: str, seen: _Seen) -> Target | None:
@@ -122,14 +121,14 @@ class Names:
         if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
             # A decorator may return anything.
             is_plain = not binding.decorator_list
-            return NoClass("a function", module.at(binding), binding) if is_plain else UNDECIDED
+            return NoClass("a function", module.at(binding)) if is_plain else UNDECIDED
         if isinstance(binding, Imported):
             if binding.attribute is not None:
                 return self.attribute(binding.module, binding.attribute, seen)
             is_inner = _is_inner(binding.module)
             return InnerModule(binding.module) if is_inner else Foreign(binding.module)
         if isinstance(binding, Instance):
-            return NoClass(f"an instance of {binding.of}", module.at(binding.node), binding.node)
+            return NoClass(f"an instance of {binding.of}", module.at(binding.node))
         return self.expression(binding, module, seen)
 
     def _is_known(self, module_name: str) -> bool:
@@ -153,7 +152,6 @@ class Imported:
 
     module: str
     attribute: str | None
-    node: ast.stmt
 
 
 @dataclass(frozen=True)
@@ -220,15 +218,12 @@ def _bindings(
         yield statement.name, statement
     elif isinstance(statement, ast.Import):
         for alias in statement.names:
-            top = alias.name.partition(".")[0]
-            yield (
-                alias.asname or top,
-                Imported(alias.name if alias.asname else top, None, statement),
-            )
+            name = alias.name if alias.asname else alias.name.partition(".")[0]
+            yield alias.asname or name, Imported(name, None)
     elif isinstance(statement, ast.ImportFrom):
         origin = _absolute(statement, module)
         for alias in statement.names:
-            yield alias.asname or alias.name, Imported(origin, alias.name, statement)
+            yield alias.asname or alias.name, Imported(origin, alias.name)
     elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         for target in targets:

@@ -21,7 +21,7 @@ from pytest_vcp.source.bindings import (
 )
 from pytest_vcp.source.package import SourceModule
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Kind = Literal["instance", "static", "class"]
 
 # MLflow's base class has both methods, but only as places to fill in.
@@ -101,10 +101,8 @@ class Methods:
                     break
             elif _may_hold_anything(entry):
                 return UNDECIDED
-        changed = any(
-            _is_changed_later(entry) for entry in classes if isinstance(entry, InnerClass)
-        )
-        return UNDECIDED if changed else None
+        ours = (entry for entry in classes if isinstance(entry, InnerClass))
+        return UNDECIDED if any(map(_is_changed_later, ours)) else None
 
     def _linear(
         self, target: InnerClass | Foreign | Doubt, below: tuple[Target, ...]

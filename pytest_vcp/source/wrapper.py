@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import TYPE_CHECKING
@@ -160,8 +160,6 @@ def _open_hooks(ancestry: Ancestry, methods: Methods) -> Iterator[OpenHook]:
 
 def _left_open(method: Method) -> OpenHook | None:
     node = method.node
-    if isinstance(node, ast.Lambda):
-        return None
     body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
     if body and _is_not_implemented(body[-1]) and not _returns(node):
         return OpenHook(method, raises=True)
@@ -201,9 +199,8 @@ def _references(node: FunctionNode) -> list[tuple[str, bool]]:
     """The attributes of its own object that a method uses: name, and whether through super()."""
     arguments = [*node.args.posonlyargs, *node.args.args]
     own = arguments[0].arg if arguments else None
-    body: Iterable[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else node.body
     found: list[tuple[str, bool]] = []
-    for part in body:
+    for part in node.body:
         for inner in _unguarded(part):
             if isinstance(inner, ast.Attribute):
                 if isinstance(inner.value, ast.Name) and inner.value.id == own:
