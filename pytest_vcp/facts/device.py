@@ -6,7 +6,6 @@ import os
 
 from pytest_vcp.environment.resolution import pins_by_name
 from pytest_vcp.evaluation import nvml
-from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.device_runs import SECOND_GPU, WITHOUT_GPU, DeviceRun
 from pytest_vcp.evaluation.gpu_kernels import Kernels, Target, read_kernels
 from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, HeldMemory, held_over_passes
@@ -30,16 +29,16 @@ class DeviceFacts(ServingFacts):
             return None
         session = self._run_on_example()
         failure = session.devices.missing_gpu()
-        reply = self._without_gpu(session) if failure is None else Reply(None, failure)
+        reply = self._pass_without_gpu if failure is None else Reply(None, failure)
         if reply.failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
         if reply.failure is None and unlike_declared(self.first_pass, self.spec) is not None:
             return None  # What is wrong everywhere has been judged, and is waived.
         return reply
 
-    def _without_gpu(self, session: ArtifactSession) -> Reply:
-        self._gates.require(self, "VCP701", "VCP704")
-        self._gates.hold(self, "VCP705", "VCP706")
+    @fact(requires=("VCP701", "VCP704"), holds=("VCP705", "VCP706"))
+    def _pass_without_gpu(self) -> Reply:
+        session = self._run_on_example()
         if not session.devices.has_gpu():
             return session.predict()
         if self.evaluated_session is not session:

@@ -17,14 +17,14 @@ _FIRST = ("VCP705", "VCP706", "VCP707", "VCP709", "VCP710")
 class ExpectedFacts(ForwardFacts):
     """The same, and what was recorded earlier."""
 
-    @fact
+    def _want_expected(self) -> None:
+        recorded = expected.place(self.settings)
+        if not self.settings.record_expected and not os.path.lexists(recorded):
+            raise Unverified("no expected output was recorded; --vcp-record-expected records it")
+
+    @fact(after="prediction", when="_want_expected", holds=_FIRST)
     def expected(self) -> expected.Expected:
         """What became of the recorded output; in a run that records, it is made for the next."""
-        prediction = self.prediction
-        recording = self.settings.record_expected
-        if not recording and not os.path.lexists(expected.place(self.settings)):
-            raise Unverified("no expected output was recorded; --vcp-record-expected records it")
-        self._gates.hold(self, *_FIRST)
         session, policy = self.evaluated_session, self.settings.policy
         tolerance = policy.in_force(policy.expected_tolerance, self.precision)
         belongs_to = expected.owner(
@@ -33,8 +33,8 @@ class ExpectedFacts(ForwardFacts):
             request_as_given(self.settings, session.artifact),
             self.digests,
         )
-        if recording:
-            device = prediction.device
+        if self.settings.record_expected:
+            device = self.prediction.device
             self._variant.recording = expected.record(session, belongs_to, device, tolerance)
             raise Unverified("the output is recorded by this run; the next one has to reproduce it")
         return expected.replay(session, belongs_to, tolerance)

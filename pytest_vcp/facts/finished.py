@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from pytest_vcp.evaluation.finished import Finished
     from pytest_vcp.gates import Gates
 
-_NO_SOURCE = "the artifact alone is judged, without its source package"
+# Facts that a source package alone has.
+_ABSENT = (
+    "package",
+    "model_config",
+    "sources",
+    "wrapper",
+    "weights",
+    "imports",
+    "packaging_session",
+    "source_spec",
+    "expected",
+)
 
 
 class ArtifactFacts(Facts):
@@ -32,14 +43,6 @@ class ArtifactFacts(Facts):
     def __init__(self, run: SharedFacts, finished: Finished, gates: Gates) -> None:
         super().__init__(run, finished, gates)
         self._finished = finished
-
-    @property
-    def package(self) -> NoReturn:
-        raise Unverified(_NO_SOURCE)
-
-    model_config = sources = wrapper = weights = packaging_session = imports = source_spec = package
-    # It lies in the package directory, not in the artifact.
-    expected = package
 
     code = None
 
@@ -129,3 +132,11 @@ class ArtifactFacts(Facts):
     @fact(after="loaded")
     def evaluated_session(self) -> ArtifactSession:
         return self._run_on_example()
+
+
+def _not_in_an_artifact(facts: ArtifactFacts) -> NoReturn:
+    raise Unverified("the artifact alone is judged, without its source package")
+
+
+for _name in _ABSENT:
+    setattr(ArtifactFacts, _name, property(_not_in_an_artifact))

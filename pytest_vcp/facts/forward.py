@@ -62,12 +62,14 @@ class ForwardFacts(PackagingFacts):
     def _requirement(self, condition: Condition) -> Requirement | None:
         """Why the model can't do without it; None where it can."""
         known = self.session.requirements().by_condition
-        if condition in known:
-            return known[condition]
-        _ = self.loaded
+        return known[condition] if condition in known else self._requirements.get(condition)
+
+    @fact(after="loaded")
+    def _requirements(self) -> Mapping[Condition, Requirement | None]:
+        """What the model that is judged can't do without, once it has predicted."""
         if self.first_pass.failure is not None:
             raise Blocked("VCP704")
-        return self.evaluated_session.requirements().by_condition.get(condition)
+        return self.evaluated_session.requirements().by_condition
 
     @fact
     def loading(self) -> Loading:
@@ -146,21 +148,21 @@ class ForwardFacts(PackagingFacts):
         kept = validated.content is not None and validated.content["kept"]
         return again, self.evaluated_session.compare_processes() if kept else Reply(None)
 
-    @fact
+    @fact(after="prediction", holds="VCP710")
     def params_effect(self) -> Reply:
         """What the declared params do: at their defaults, left out, of another type."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         return self._varied("params.examine", "trying the params", tolerance)
 
-    @fact
+    @fact(after="prediction", holds="VCP710")
     def other_batches(self) -> Reply:
         """The forward pass in batches of another size, where there is such a param."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("params.other_batches", "predicting in other batches", tolerance)
 
-    @fact
+    @fact(after="prediction")
     def refusals(self) -> Reply:
         """What the model says to inputs that are missing or can't be read."""
         return self._varied("variations.refusals", "asking for inputs that are not there")
@@ -168,8 +170,10 @@ class ForwardFacts(PackagingFacts):
     @fact
     def halved(self) -> Reply | None:
         """The forward pass on half of the observations; None where the input is not AnnData."""
-        if not self._is_anndata():
-            return None
+        return self._half if self._is_anndata() else None
+
+    @fact(after="prediction", holds="VCP710")
+    def _half(self) -> Reply:
         policy = self.settings.policy
         tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("variations.halved", "predicting on half of the cells", tolerance)
@@ -187,10 +191,7 @@ class ForwardFacts(PackagingFacts):
         return self.evaluated_session.figures()
 
     def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:
-        _ = self.prediction
-        if tolerance is not None:
-            # A nondeterministic output can't be attributed to the variation.
-            self._gates.hold(self, "VCP710")
+        """Vary the request; a nondeterministic output can't be attributed to the variation."""
         return self.evaluated_session.vary(method, doing, tolerance)
 
     def _is_anndata(self) -> bool:

@@ -67,9 +67,11 @@ class SpecFacts(EnvironmentFacts):
     @fact
     def payload(self) -> Enforcement | None:
         """What MLflow says of the payload file; None without one."""
-        if self.settings.payload is None:
-            return None
-        self._gates.hold(self, "VCP401", "VCP402")
+        return None if self.settings.payload is None else self._enforced_payload
+
+    @fact(holds=("VCP401", "VCP402"))
+    def _enforced_payload(self) -> Enforcement:
+        assert self.settings.payload is not None
         params = {"payload": read_payload(self.settings.payload)}
         reply = self._examine("checking the payload", "spec.enforce_payload", params)
         if reply.content is None:
