@@ -38,7 +38,7 @@ def test_vcp601_packaging_succeeds(vcp_packaging: Packaging, vcp_settings: Setti
         raise Violation(
             expected="MLflow saves the model",
             found=failure.summary,
-            remedy=failure.remedy or unsaved(failure),
+            remedy=failure.remedy or describe_pickling_remedy(failure),
             where=failure.where,
         ) from failure
     if vcp_packaging.missing:
@@ -80,13 +80,13 @@ def test_vcp603_requirements_are_the_lock(
     vcp_artifact: ModelArtifact, vcp_markers: Mapping[str, str], vcp_lock: Lock
 ) -> None:
     """The artifact's requirements are the lines of the lock that apply."""
-    wanted = effective(vcp_lock.pinned, vcp_markers)
+    wanted = select_effective_lines(vcp_lock.pinned, vcp_markers)
     texts = {
         "requirements.txt": vcp_artifact.text("requirements.txt"),
         "conda.yaml": "\n".join(conda_pip(vcp_artifact.conda)),
     }
     for file, text in texts.items():
-        found = effective(parse_lines(text, file), vcp_markers)
+        found = select_effective_lines(parse_lines(text, file), vcp_markers)
         lost, added = sorted(wanted - found), sorted(found - wanted)
         if lost or added:
             raise Violation(
@@ -144,8 +144,8 @@ def test_vcp610_config_and_tags_are_recorded(
         if found != given:
             place, one, other = difference(what, given, found)
             raise Violation(
-                expected=f"{place} as given: {brief(one)}",
-                found=brief(other),
+                expected=f"{place} as given: {format_value(one)}",
+                found=format_value(other),
                 remedy="let model_code change neither its config, nor tags, nor MLflow itself",
                 where=Location("MLmodel"),
             )
@@ -166,14 +166,14 @@ def test_vcp612_example_is_the_declared_one(
             if found[what] != wanted[what]:
                 place, one, other = difference(what, wanted[what], found[what])
                 raise Violation(
-                    expected=f"{place} of INPUT_EXAMPLE: {brief(one)}",
-                    found=brief(other),
+                    expected=f"{place} of INPUT_EXAMPLE: {format_value(one)}",
+                    found=format_value(other),
                     remedy="change INPUT_EXAMPLE nowhere but in model_spec.py",
                     where=Location(file),
                 )
 
 
-def unsaved(failure: WorkerFailure) -> str:
+def describe_pickling_remedy(failure: WorkerFailure) -> str:
     """What to do about a model object that can't be made, or not be written down."""
     if "missing" in failure.message and "argument" in failure.message:
         return "take self and config alone in the constructor; give anything else a default"
@@ -214,14 +214,16 @@ def difference(place: str, one: object, other: object) -> tuple[str, object, obj
     return place, one, other
 
 
-def brief(value: object) -> str:
+def format_value(value: object) -> str:
     """A JSON value, cut to what fits on a line."""
     if isinstance(value, Nothing):
         return "nothing"
     return truncate(json.dumps(value, ensure_ascii=False), 80)
 
 
-def effective(lines: Iterable[RequirementLine], markers: Mapping[str, str]) -> frozenset[str]:
+def select_effective_lines(
+    lines: Iterable[RequirementLine], markers: Mapping[str, str]
+) -> frozenset[str]:
     """The lines that apply in an environment, each in one spelling.
 
     MLflow leaves out the others: it writes down what was packaged, for one Python.
@@ -433,7 +435,7 @@ def pickle_problem(pickle: PickleFacts) -> tuple[str, str] | None:
         )
     if pickle.by_value:
         return (
-            f"the code of {told_kind(pickle.by_value[0])}, which other Pythons can't read",
+            f"the code of {name_rebuilt_kind(pickle.by_value[0])}, which other Pythons can't read",
             "define it at the top of a module in model_code; no lambda or inner function on self",
         )
     return None
@@ -455,7 +457,7 @@ def held_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | N
     return None
 
 
-def told_kind(maker: str) -> str:
+def name_rebuilt_kind(maker: str) -> str:
     """What cloudpickle's function of this name makes anew from the code in the pickle."""
     return "a function, perhaps a lambda" if maker.endswith("_make_function") else "a class"
 

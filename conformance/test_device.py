@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_vcp.evaluation.gpu_kernels import Kernels, written
+from pytest_vcp.evaluation.gpu_kernels import Kernels, format_capability
 from pytest_vcp.evaluation.gpu_memory import BY_TORCH, GpuUse, HeldMemory
 from pytest_vcp.evaluation.prediction import Reply, read_device
 from pytest_vcp.evaluation.requests import answer
@@ -10,7 +10,7 @@ from pytest_vcp.evaluation.spec import ModelSpec
 from pytest_vcp.facts.forward import unlike_declared
 from pytest_vcp.rules.outcomes import Unverified, Violation
 from pytest_vcp.rules.registry import rule
-from pytest_vcp.rules.wording import listed
+from pytest_vcp.rules.wording import list_names
 from pytest_vcp.settings.resolved import Settings
 
 ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
@@ -149,13 +149,14 @@ def test_vcp906_the_visible_gpu_is_used(
 @rule("VCP907")
 def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
     """The pinned torch ships kernels for the GPU present, and for those that the policy names."""
-    target = vcp_kernels.unserved()
+    target = vcp_kernels.find_unserved()
     if target is not None:
         built = vcp_kernels.architectures
+        capability = format_capability(target.capability)
         raise Violation(
-            expected=f"kernels for capability {written(target.capability)} ({target.name})",
+            expected=f"kernels for capability {capability} ({target.name})",
             found=f"torch {vcp_kernels.torch} built for {vcp_kernels.build}"
-            + (f": {listed(built, most=12)}" if built else ""),
+            + (f": {list_names(built, most=12)}" if built else ""),
             remedy="pin a torch built with a release of CUDA that knows this GPU, and lock again",
             where=vcp_kernels.where,
         )

@@ -51,7 +51,7 @@ def test_vcp501_example_is_a_frame_and_params(vcp_spec: ModelSpec) -> None:
 @rule("VCP502")
 def test_vcp502_example_satisfies_the_input_schema(vcp_spec: ModelSpec) -> None:
     """The example's frame passes MLflow's own enforcement of the input schema."""
-    problem = enforced(vcp_spec).frame
+    problem = require_enforcement(vcp_spec).frame
     if problem:
         raise Violation(
             expected="a frame that MLflow accepts for the signature's inputs",
@@ -64,7 +64,7 @@ def test_vcp502_example_satisfies_the_input_schema(vcp_spec: ModelSpec) -> None:
 @rule("VCP503")
 def test_vcp503_example_params_are_declared(vcp_spec: ModelSpec) -> None:
     """Every param of the example is declared in the signature, and of its declared type."""
-    found = enforced(vcp_spec)
+    found = require_enforcement(vcp_spec)
     if found.unknown_params:
         known = ", ".join(param.name for param in vcp_spec.signature.params) or "none"
         raise Violation(
@@ -87,7 +87,7 @@ def test_vcp504_example_inputs_are_in_the_package(
     vcp_spec: ModelSpec, vcp_settings: Settings
 ) -> None:
     """Every input of the example is a relative path to something inside the package."""
-    example = usable(vcp_spec)
+    example = require_example(vcp_spec)
     column = vcp_settings.policy.input_column
     placeholder = vcp_settings.policy.placeholders.input
     if inputs(vcp_spec)[0] != uri_column(column):
@@ -151,7 +151,7 @@ def test_vcp507_example_survives_serving_json(vcp_spec: ModelSpec) -> None:
     """The example survives serving JSON and back."""
     if inputs(vcp_spec)[0].is_tensor:
         raise Blocked("VCP402")
-    trip = travelled(vcp_spec)
+    trip = require_round_trip(vcp_spec)
     received = trip.problem or (trip.differences[0] if trip.differences else None)
     if received:
         raise Violation(
@@ -192,24 +192,24 @@ def inputs(spec: ModelSpec) -> tuple[Field, ...]:
     return spec.signature.inputs
 
 
-def usable(spec: ModelSpec) -> Example:
+def require_example(spec: ModelSpec) -> Example:
     """The example, where it is one."""
     if not spec.example.is_example or not spec.example.rows:
         raise Blocked("VCP501")
     return spec.example
 
 
-def enforced(spec: ModelSpec) -> Enforcement:
+def require_enforcement(spec: ModelSpec) -> Enforcement:
     """What MLflow says of the example, where it could be asked."""
-    usable(spec)
+    require_example(spec)
     if spec.enforcement is None:
         raise Blocked("VCP401")
     return spec.enforcement
 
 
-def travelled(spec: ModelSpec) -> RoundTrip:
+def require_round_trip(spec: ModelSpec) -> RoundTrip:
     """What the way through JSON did, where it could be tried."""
-    found = enforced(spec)
+    found = require_enforcement(spec)
     if found.frame:
         raise Blocked("VCP502")
     if found.params or found.unknown_params:

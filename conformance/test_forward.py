@@ -39,7 +39,7 @@ def test_vcp701_artifact_loads_elsewhere(vcp_loading: Loading) -> None:
         raise Violation(
             expected="the artifact loads with its own code and weights, in another folder",
             found=failure.summary,
-            remedy=failure.remedy or told_by_type(failure),
+            remedy=failure.remedy or find_remedy(failure),
             where=failure.where,
         ) from failure
     if vcp_loading.leftovers:
@@ -64,11 +64,11 @@ def test_vcp704_predict_returns_arrays(vcp_first_pass: Reply, vcp_spec: ModelSpe
         raise Violation(
             expected=f"{expected} from predict",
             found=failure.summary,
-            remedy=failure.remedy or told_by_type(failure),
+            remedy=failure.remedy or find_remedy(failure),
             where=failure.where,
         ) from failure
     assert vcp_first_pass.content is not None
-    problem = returned_instead(vcp_first_pass.content["summary"], names)
+    problem = describe_other_result(vcp_first_pass.content["summary"], names)
     if problem:
         received, remedy = problem
         raise Violation(expected=expected, found=received, remedy=remedy)
@@ -86,9 +86,10 @@ def test_vcp705_output_has_the_declared_shape(
             for want, size in zip(wanted, output.shape, strict=True)
         )
         if not fits:
+            shape = f"shape {format_shape(wanted)}{name_output(declared)}"
             raise Violation(
-                expected=f"shape {shown(wanted)}{of(declared)}, with -1 for any size above 0",
-                found=f"shape {shown(output.shape)}",
+                expected=f"{shape}, with -1 for any size above 0",
+                found=f"shape {format_shape(output.shape)}",
                 remedy="correct what predict returns, or the TensorSpec in MODEL_SIGNATURE",
                 where=vcp_spec.signature.where,
             )
@@ -102,7 +103,7 @@ def test_vcp706_output_has_the_declared_dtype(
     for declared, output in outputs(vcp_prediction, vcp_spec):
         if not declared.admits_dtype(output.dtype):
             raise Violation(
-                expected=f"dtype {declared.type}{of(declared)}",
+                expected=f"dtype {declared.type}{name_output(declared)}",
                 found=f"dtype {output.dtype}",
                 remedy=f"end predict with .astype('{declared.type}')"
                 + f", or declare {output.dtype}" * (output.dtype in _DECLARABLE),
@@ -120,7 +121,7 @@ def test_vcp707_output_is_finite(vcp_prediction: Prediction) -> None:
             for size in output.shape:
                 total *= size
             raise Violation(
-                expected=f"finite values{of_name(name)}",
+                expected=f"finite values{name_entry(name)}",
                 found=f"{output.not_finite} of {total} are not, first {value} at {list(index)}",
                 remedy="look for division by zero, log of zero or an overflow on the example",
             )
@@ -131,9 +132,10 @@ def test_vcp708_output_tells_something(vcp_prediction: Prediction) -> None:
     """The values of an output are not all the same, and neither are its rows."""
     for name, output in vcp_prediction.outputs.items():
         if output.alike:
+            shape = format_shape(output.shape)
             raise Violation(
-                expected=f"values that differ{of_name(name)}, and rows that differ",
-                found=f"{output.alike} that are all the same, of shape {shown(output.shape)}",
+                expected=f"values that differ{name_entry(name)}, and rows that differ",
+                found=f"{output.alike} that are all the same, of shape {shape}",
                 remedy="check that the weights are used and the input is read; waive if it is so",
             )
 
@@ -157,8 +159,9 @@ def test_vcp709_one_row_for_each_observation(
         if free and output.shape and output.shape[0] != sum(counts):
             told = " + ".join(map(str, counts))
             total = f"{told} = {sum(counts)}" if len(counts) > 1 else told
+            rows = f"{total} rows{name_output(declared)}"
             raise Violation(
-                expected=f"{total} rows{of(declared)}, one for each observation of the input",
+                expected=f"{rows}, one for each observation of the input",
                 found=f"{output.shape[0]} rows",
                 remedy="return a row for each, in their order; declare a pooled output as (1, ...)",
             )
@@ -170,7 +173,7 @@ def test_vcp710_prediction_repeats(
 ) -> None:
     """The same input gives the same output within tolerance."""
     again, elsewhere = vcp_repeats
-    told = "again, after a call with other params" if turned(again) else "a second time"
+    told = "again, after a call with other params" if took_other_params(again) else "a second time"
     for reply, when in ((again, told), (elsewhere, "in another process")):
         if reply.failure is not None:
             raise Violation(
@@ -206,14 +209,14 @@ def test_vcp716_example_stays_within_budget(vcp_figures: Figures, vcp_settings: 
             )
 
 
-def told_by_type(failure: WorkerFailure) -> str:
+def find_remedy(failure: WorkerFailure) -> str:
     """What to do about an exception that comes up where only the artifact is there."""
     if failure.exception in ("FileNotFoundError", "NotADirectoryError"):
         return "put the file into model_data/, and take its path from context.artifacts"
     return NO_REMEDY
 
 
-def returned_instead(
+def describe_other_result(
     summary: Mapping[str, Any], names: Sequence[str | None]
 ) -> tuple[str, str] | None:
     """What predict returned in place of arrays by these names, and what to do about it."""
@@ -236,7 +239,7 @@ def returned_instead(
     return None
 
 
-def turned(reply: Reply) -> bool:
+def took_other_params(reply: Reply) -> bool:
     """Whether the model took a call with other params in between."""
     return bool(reply.content and reply.content["other_params"])
 
@@ -254,16 +257,16 @@ def outputs(prediction: Prediction, spec: ModelSpec) -> Iterator[tuple[Field, Ou
         yield declared, prediction.outputs[name]
 
 
-def of(declared: Field) -> str:
+def name_output(declared: Field) -> str:
     """How a declared output is referred to in a message."""
-    return of_name(declared.name or "")
+    return name_entry(declared.name or "")
 
 
-def of_name(name: str) -> str:
+def name_entry(name: str) -> str:
     return f" in output {name!r}" if name else ""
 
 
-def shown(shape: tuple[int | str, ...]) -> str:
+def format_shape(shape: tuple[int | str, ...]) -> str:
     """A shape as Python writes it."""
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
@@ -280,7 +283,7 @@ def test_vcp702_model_needs_no_network(vcp_network_requirement: Requirement | No
     if vcp_network_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with the network off",
-            found=told(vcp_network_requirement, "asked for"),
+            found=describe_requirement(vcp_network_requirement, "asked for"),
             remedy="put what is downloaded into model_data/ and declare it as an artifact",
             where=vcp_network_requirement.where,
         )
@@ -293,7 +296,7 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
     if requirement is not None:
         raise Violation(
             expected="loading and predicting where only temporary directories can be written to",
-            found=told(requirement, "tried to write"),
+            found=describe_requirement(requirement, "tried to write"),
             remedy="write into a directory from the tempfile module",
             where=requirement.where,
         )
@@ -318,7 +321,7 @@ def test_vcp720_model_needs_no_home(vcp_home_requirement: Requirement | None) ->
     if vcp_home_requirement is not None:
         raise Violation(
             expected="the artifact loads and predicts with a home directory that is read-only",
-            found=told(vcp_home_requirement, "tried to write"),
+            found=describe_requirement(vcp_home_requirement, "tried to write"),
             remedy="set the library's cache to tempfile.mkdtemp() at the top of "
             "model_code/__init__.py",
             where=vcp_home_requirement.where,
@@ -344,7 +347,7 @@ def test_vcp721_the_process_is_left_as_it_was(
         )
 
 
-def told(requirement: Requirement, did: str) -> str:
+def describe_requirement(requirement: Requirement, did: str) -> str:
     """What the model said, and what it wanted where that does not tell."""
     if not requirement.wanted or any(name in requirement.said for name in requirement.wanted):
         return requirement.said
@@ -361,7 +364,7 @@ def told(requirement: Requirement, did: str) -> str:
 @rule("VCP711")
 def test_vcp711_no_params_means_the_defaults(vcp_params_effect: Reply, vcp_spec: ModelSpec) -> None:
     """Without params, the model predicts as with the declared defaults."""
-    found = _taken(vcp_params_effect)
+    found = require_params_reply(vcp_params_effect)
     if found["refused"]:
         raise Blocked("VCP712")
     if found["difference"]:
@@ -416,7 +419,7 @@ def test_vcp718_params_reach_the_model(
     vcp_params_effect: Reply, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """A value given for a declared param reaches the model."""
-    found = _taken(vcp_params_effect)
+    found = require_params_reply(vcp_params_effect)
     if not found["declared"]:
         return
     method = vcp_wrapper.predict if isinstance(vcp_wrapper, WrapperFacts) else None
@@ -433,7 +436,7 @@ def test_vcp718_params_reach_the_model(
         )
 
 
-def _taken(reply: Reply) -> Mapping[str, Any]:
+def require_params_reply(reply: Reply) -> Mapping[str, Any]:
     """What came of the params; where the process ended over them, one rule says so."""
     if reply.content is None:
         raise Blocked("VCP712")

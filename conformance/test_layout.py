@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_vcp.rules.outcomes import Blocked, Location, Unverified, Violation
 from pytest_vcp.rules.registry import rule
-from pytest_vcp.rules.wording import and_others, did_you_mean, listed
+from pytest_vcp.rules.wording import and_others, did_you_mean, list_names
 from pytest_vcp.settings.values import nearest
 from pytest_vcp.source.artifact_sources import ArtifactSource
-from pytest_vcp.source.artifact_use import artifact_reads, swapped
+from pytest_vcp.source.artifact_use import artifact_reads, find_swapped
 from pytest_vcp.source.author_paths import AuthorPath
 from pytest_vcp.source.code_files import NoCode
 from pytest_vcp.source.config_use import ConfigUse
@@ -28,7 +28,7 @@ from pytest_vcp.source.package import (
     require_data,
     require_parsed,
 )
-from pytest_vcp.source.packager_arguments import short
+from pytest_vcp.source.packager_arguments import shorten
 from pytest_vcp.source.shadows import Shadow
 from pytest_vcp.source.wrapper import (
     NotFound,
@@ -143,7 +143,7 @@ def test_vcp105_every_artifact_lies_in_model_data(
     require_data(vcp_package)
     outside = [source for source in vcp_sources if not source.lies_inside]
     if outside:
-        raise _not_inside(outside[0], and_others(len(outside)))
+        raise build_outside_violation(outside[0], and_others(len(outside)))
 
 
 @rule("VCP106")
@@ -218,17 +218,17 @@ def test_vcp117_every_artifact_that_is_read_is_given(
     if lacking:
         first = lacking[0]
         raise Violation(
-            expected=f"an artifact named {short(first.key)}, which load_context reads",
-            found=f"{' and '.join(map(short, given))}{and_others(len(lacking))}",
-            remedy=f"name it so: --vcp-artifact {short(first.key)}=PATH, or read what is given",
+            expected=f"an artifact named {shorten(first.key)}, which load_context reads",
+            found=f"{' and '.join(map(shorten, given))}{and_others(len(lacking))}",
+            remedy=f"name it so: --vcp-artifact {shorten(first.key)}=PATH, or read what is given",
             where=first.where,
         )
     paths = dict(vcp_settings.artifacts)
-    crossed = swapped(reads, paths)
+    crossed = find_swapped(reads, paths)
     if crossed:
         one, other = crossed
         raise Violation(
-            expected=f"under each name the file that is read as that, {short(one.key)} for one",
+            expected=f"under each name the file that is read as that, {shorten(one.key)} for one",
             found=f"{one.key}={paths[one.key]} and {other.key}={paths[other.key]}",
             remedy="swap the two paths",
             where=one.where,
@@ -247,7 +247,7 @@ def test_vcp118_the_class_needs_no_arguments(
     method = vcp_wrapper.constructor
     if not isinstance(method, Method) or method.opaque or method.kind != "instance":
         return
-    required = _required(method.node.args)
+    required = list_required_parameters(method.node.args)
     if required:
         raise Violation(
             expected="a constructor that can be called without arguments",
@@ -273,7 +273,7 @@ def test_vcp119_no_artifact_path_is_part_of_a_uri(
             )
 
 
-def _required(arguments: ast.arguments) -> list[str]:
+def list_required_parameters(arguments: ast.arguments) -> list[str]:
     """The parameters behind the object itself that a caller has to give."""
     positional = [*arguments.posonlyargs, *arguments.args]
     with_default = len(arguments.defaults)
@@ -294,7 +294,7 @@ def _other_class(wrapper: NotFound, settings: Settings) -> str:
     place = settings.given("model-class", settings.model_class).origin
     there = did_you_mean(wrapper.near)
     if not there and wrapper.classes:
-        there = f"there is {listed(wrapper.classes)}; "
+        there = f"there is {list_names(wrapper.classes)}; "
     return f"{there}name the class in {place}"
 
 
@@ -358,7 +358,7 @@ def _require_callable(wrapper: WrapperFacts) -> None:
             )
 
 
-def _not_inside(source: ArtifactSource, others: str) -> Violation:
+def build_outside_violation(source: ArtifactSource, others: str) -> Violation:
     remedy = f"put the files into {DATA}/ and declare their path relative to it"
     where = source.where
     if source.misnamed:
@@ -454,7 +454,7 @@ def test_vcp109_every_variant_can_be_packaged(
         if entry.arguments.skip_inference:
             raise Violation(
                 expected="arguments that leave no forward pass out",
-                found=f"--skip-inference for {short(entry.name)}, which is not heeded here",
+                found=f"--skip-inference for {shorten(entry.name)}, which is not heeded here",
                 remedy="delete it: the hub predicts with every model",
                 where=entry.where,
                 binds=False,
@@ -463,12 +463,12 @@ def test_vcp109_every_variant_can_be_packaged(
 
 def _require_usable(entry: VariantEntry) -> None:
     said = entry.arguments
-    expected = f"a class and at least one artifact for the variant {short(entry.name)}"
+    expected = f"a class and at least one artifact for the variant {shorten(entry.name)}"
     if entry.is_placeholder:
         found = "the placeholder of the template"
         remedy = f"name the variant, and write what it needs: {_EXAMPLE}"
     elif entry.problem is not None:
-        expected = f"arguments that the packager can read, for the variant {short(entry.name)}"
+        expected = f"arguments that the packager can read, for the variant {shorten(entry.name)}"
         found, remedy = entry.problem, entry.remedy
     elif said.model_class is None:
         found, remedy = "no --model-class", "add --model-class MODULE:CLASS"
@@ -582,7 +582,7 @@ def test_vcp116_every_config_key_is_read(
         raise Blocked("VCP103")
     if not isinstance(vcp_model_config, dict):
         raise Blocked("VCP108")
-    unread = vcp_config_use.unread(vcp_model_config)
+    unread = vcp_config_use.list_unread(vcp_model_config)
     if not unread:
         return
     if vcp_wrapper.is_python_model is None:
@@ -592,7 +592,7 @@ def test_vcp116_every_config_key_is_read(
     meant = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",
-        found=f"{'.'.join(map(short, first))}, which nothing reads{and_others(len(unread))}",
+        found=f"{'.'.join(map(shorten, first))}, which nothing reads{and_others(len(unread))}",
         remedy=f"{meant} " * bool(meant) + f"correct it in {place}, or leave it out",
         where=vcp_wrapper.where,
     )

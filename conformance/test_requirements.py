@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from pytest_vcp.environment.build import Environment, failure_to_build
 from pytest_vcp.environment.other_pythons import OtherPython, admits
-from pytest_vcp.environment.resolution import applying, everything_needed, pins_by_name, unmet
+from pytest_vcp.environment.resolution import applying, everything_needed, find_unmet, pins_by_name
 from pytest_vcp.requirements.fetching import why_not_fetchable
 from pytest_vcp.requirements.lock import DECLARED, PINNED, Lock, RequirementLine
 from pytest_vcp.requirements.markers import applies, target_environment, usual_environments
@@ -474,7 +474,7 @@ def test_vcp213_every_import_is_provided_by_a_pin(
             received = f"nothing that is installed provides it{more}"
             remedy = _where_it_comes_from(entry, vcp_whole_environment, vcp_pins)
         raise Violation(
-            expected=f"a pin that provides {_named(entry)}",
+            expected=f"a pin that provides {format_import(entry)}",
             found=received,
             remedy=remedy,
             where=entry.where,
@@ -521,7 +521,7 @@ def _is_complete_on(other: OtherPython, lock: Lock) -> None:
     if other.refused is not None or other.missing is not None:
         return  # VCP207 says so, and the needs of the other pins are not known.
     pins = pins_by_name(lock, other.environment)
-    for by, requirement in unmet(pins, other.environment):
+    for by, requirement in find_unmet(pins, other.environment):
         name = canonicalize_name(requirement.name)
         pin = pins.get(name)
         wanted = f"{requirement.name}{requirement.specifier}"
@@ -561,7 +561,7 @@ def _nearest_python(requires_python: str, settings: Settings) -> str | None:
     return f"3.{min(fitting, key=lambda minor: abs(minor - target))}" if fitting else None
 
 
-def _named(entry: Imported) -> str:
+def format_import(entry: Imported) -> str:
     text = f"{entry.module}.{entry.attributes[0]}" if entry.attributes else entry.module
     return truncate(text, 80)
 

@@ -23,7 +23,7 @@ def test_vcp801_serving_example_is_accepted(vcp_serving: Reply) -> None:
         raise Violation(
             expected="mlflow.models.validate_serving_input works where the model was packaged",
             found=failure.summary,
-            remedy=failure.remedy or untold(failure.exception),
+            remedy=failure.remedy or find_remedy(failure.exception),
             where=failure.where,
         ) from failure
 
@@ -76,7 +76,7 @@ def test_vcp808_the_platforms_packager_can_save_it(
         )
 
 
-def untold(exception: str | None) -> str:
+def find_remedy(exception: str | None) -> str:
     """What to do about a model that works elsewhere, by the type of what it raises here."""
     if exception == "FileNotFoundError":
         return "take every path from context.artifacts: the artifact may lie in any folder"
@@ -160,7 +160,7 @@ def test_vcp805_requests_do_not_disturb_each_other(
     received = None
     if vcp_visit.failed is not None:
         when, failed = vcp_visit.failed
-        received = f"{failed.told()} ({when})"
+        received = f"{failed.format()} ({when})"
     else:
         different = answer(vcp_visit_difference, "the answers of the server")["difference"]
         if different and different["when"] == first:
@@ -196,7 +196,7 @@ def _require_first_answer(visit: ServerAnswers) -> None:
     if first is not None and not first.predictions:
         raise Violation(
             expected=f"{visit.command} predicts on the serving example",
-            found=first.told(),
+            found=first.format(),
             remedy=_NO_FORK if first.hung else _SERVER,
             where=visit.where,
         )
@@ -206,18 +206,18 @@ def _require_survived(request: BadRequest) -> None:
     if request.answer.hung:
         raise Violation(
             expected=f"an answer to {request.what}",
-            found=request.answer.told(),
+            found=request.answer.format(),
             remedy=_NO_FORK,
         )
     if request.must_refuse and not request.answer.is_json_error:
         raise Violation(
             expected=f"HTTP 4xx and JSON for {request.what}",
-            found=request.answer.told(),
+            found=request.answer.format(),
             remedy="leave MLflow's checks of requests in force; don't replace them from model_code",
         )
     if not request.alive:
         raise Violation(
             expected=f"a server that goes on after {request.what}",
-            found=f"{request.answer.told()}; after that, /ping did not answer",
+            found=f"{request.answer.format()}; after that, /ping did not answer",
             remedy="raise an exception for what can't be predicted on; don't end the process",
         )

@@ -46,13 +46,13 @@ def test_vcp401_signature_is_a_model_signature(vcp_description: Description) -> 
 @rule("VCP402")
 def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settings) -> None:
     """The first input is a required string column named input_uri."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     first = signature.inputs[0]
     column = vcp_settings.policy.input_column
     if first != uri_column(column):
         raise Violation(
             expected=f"a required string column {column!r} as first input",
-            found=described(first),
+            found=describe_field(first),
             remedy=f'make ColSpec("string", "{column}") the first input of the signature',
             where=signature.where,
         )
@@ -61,16 +61,16 @@ def test_vcp402_first_input_is_the_uri(vcp_spec: ModelSpec, vcp_settings: Settin
 @rule("VCP403")
 def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
     """Every further input is a named column, and no name occurs twice."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     for position, entry in enumerate(signature.inputs[1:], start=2):
         if entry.is_tensor or not entry.name:
             raise Violation(
                 expected=f"a named column as input {position}",
-                found=described(entry),
+                found=describe_field(entry),
                 remedy="declare it as ColSpec(type, name)",
                 where=signature.where,
             )
-    if twice := repeated(entry.name for entry in signature.inputs):
+    if twice := find_repeated_name(entry.name for entry in signature.inputs):
         raise Violation(
             expected="inputs with different names",
             found=f"two inputs named {twice!r}",
@@ -82,19 +82,19 @@ def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
 @rule("VCP404")
 def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
     """There is at least one output, each is a TensorSpec, and several have distinct names."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     for entry in signature.outputs:
         if not entry.is_tensor:
             raise Violation(
                 expected="a TensorSpec for every output",
-                found=described(entry),
+                found=describe_field(entry),
                 remedy="declare it as TensorSpec(np.dtype(...), (-1, ...))",
                 where=signature.where,
             )
     if len(signature.outputs) == 1:
         return
     names = [entry.name for entry in signature.outputs]
-    twice = repeated(names)
+    twice = find_repeated_name(names)
     if twice or not all(names):
         raise Violation(
             expected=f"a name of its own for each of the {len(names)} outputs",
@@ -107,7 +107,7 @@ def test_vcp404_outputs_are_tensors(vcp_spec: ModelSpec) -> None:
 @rule("VCP405")
 def test_vcp405_shapes_describe_arrays(vcp_spec: ModelSpec) -> None:
     """Every output shape has rank 1 or more, and dimensions that are positive or -1."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     for entry in signature.outputs:
         shape = entry.shape
         if shape is None:
@@ -124,7 +124,7 @@ def test_vcp405_shapes_describe_arrays(vcp_spec: ModelSpec) -> None:
 @rule("VCP406")
 def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
     """Every param has a default of its own declared type."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     for param in signature.params:
         if param.problem:
             raise Violation(
@@ -140,7 +140,7 @@ def test_vcp406_params_have_defaults(vcp_spec: ModelSpec) -> None:
 @rule("VCP407")
 def test_vcp407_params_and_columns_have_different_names(vcp_spec: ModelSpec) -> None:
     """No param has the name of an input column."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     columns = {entry.name for entry in signature.inputs}
     both = [param.name for param in signature.params if param.name in columns]
     if both:
@@ -155,11 +155,11 @@ def test_vcp407_params_and_columns_have_different_names(vcp_spec: ModelSpec) -> 
 @rule("VCP408")
 def test_vcp408_signature_survives_json(vcp_spec: ModelSpec) -> None:
     """MLflow reads the same signature from the JSON that it writes."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     if signature.problem:
         raise Violation(
             expected="a signature that MLflow reads from its JSON as it was",
-            found=brief(signature.problem),
+            found=format_value(signature.problem),
             remedy="give dimensions as int, defaults as finite values, dtypes in native byte order",
             where=signature.where,
         )
@@ -170,13 +170,13 @@ def test_vcp409_artifact_carries_the_signature(
     vcp_source_spec: ModelSpec, vcp_artifact: ModelArtifact
 ) -> None:
     """The saved MLmodel contains exactly the declared signature."""
-    signature = declared(vcp_source_spec)
+    signature = require_signature(vcp_source_spec)
     saved = vcp_artifact.signature
     for part, wanted in (signature.document or {}).items():
         if saved.get(part) != wanted:
             raise Violation(
-                expected=f"the {part} of MODEL_SIGNATURE in MLmodel: {brief(wanted)}",
-                found=brief(saved.get(part)),
+                expected=f"the {part} of MODEL_SIGNATURE in MLmodel: {format_value(wanted)}",
+                found=format_value(saved.get(part)),
                 remedy="remove the type hints of predict's model_input: MLflow prefers them",
                 where=signature.where,
             )
@@ -185,12 +185,12 @@ def test_vcp409_artifact_carries_the_signature(
 @rule("VCP410")
 def test_vcp410_output_dtypes_travel_as_json(vcp_spec: ModelSpec) -> None:
     """Arrays of every declared output dtype survive JSON."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     for entry in signature.outputs:
         if entry.json_problem:
             raise Violation(
                 expected=f"a dtype for {titled(entry.name)} that JSON can carry, such as float32",
-                found=f"{entry.type}: {brief(entry.json_problem)}",
+                found=f"{entry.type}: {format_value(entry.json_problem)}",
                 remedy="declare and return float32 or float64, an integer, bool or str dtype",
                 where=signature.where,
             )
@@ -199,7 +199,7 @@ def test_vcp410_output_dtypes_travel_as_json(vcp_spec: ModelSpec) -> None:
 @rule("VCP411")
 def test_vcp411_outputs_have_a_fixed_dimension(vcp_spec: ModelSpec) -> None:
     """Every output of rank 2 or more declares the size of at least one dimension."""
-    signature = declared(vcp_spec)
+    signature = require_signature(vcp_spec)
     for entry in signature.outputs:
         shape = entry.shape or ()
         if len(shape) > 1 and all(size == -1 for size in shape):
@@ -211,14 +211,14 @@ def test_vcp411_outputs_have_a_fixed_dimension(vcp_spec: ModelSpec) -> None:
             )
 
 
-def declared(spec: ModelSpec) -> Signature:
+def require_signature(spec: ModelSpec) -> Signature:
     """The signature, where there is one to look into."""
     if not (spec.signature.is_signature and spec.signature.inputs and spec.signature.outputs):
         raise Blocked("VCP401")
     return spec.signature
 
 
-def described(entry: Field) -> str:
+def describe_field(entry: Field) -> str:
     """An input or output in the author's words."""
     name = "without a name" if entry.name is None else repr(entry.name)
     if entry.is_tensor:
@@ -243,7 +243,7 @@ def is_dimension(size: int | str) -> bool:
     return isinstance(size, int) and (size > 0 or size == -1)
 
 
-def repeated(names: Iterable[str | None]) -> str | None:
+def find_repeated_name(names: Iterable[str | None]) -> str | None:
     """The first name that occurs twice."""
     seen = set()
     for name in names:
@@ -253,6 +253,6 @@ def repeated(names: Iterable[str | None]) -> str | None:
     return None
 
 
-def brief(value: object) -> str:
+def format_value(value: object) -> str:
     """A JSON value, cut to what fits on a line."""
     return truncate(str(value), 90)

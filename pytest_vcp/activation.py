@@ -124,7 +124,7 @@ def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
             "--vcp-env-manager local uses the running interpreter; leave one of the two out",
         )
     if settings.env_manager == "conda":
-        return interpreters.running()  # It brings the Python that is asked for.
+        return interpreters.find_running()  # It brings the Python that is asked for.
     try:
         return interpreters.find(settings.python)
     except interpreters.InterpreterNotFound as problem:

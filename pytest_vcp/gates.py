@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
 from pytest_vcp.rules.registry import BY_ID, RULES, STAGES, Level, Stage
-from pytest_vcp.rules.suite import judges
+from pytest_vcp.rules.suite import judging_tests
 
 _PREFIX = "vcp_"
 
@@ -79,14 +79,16 @@ class Gates:
     def _problem(self, facts: VariantFacts, rule: str) -> Violation | ToolError | None:
         key = rule, facts.variant if BY_ID[rule].scope == "variant" else ""
         if key not in self._problems:
-            self._problems[key] = _judged(facts, rule)
+            self._problems[key] = _judge(facts, rule)
         return self._problems[key]
 
 
-def _judged(facts: VariantFacts, rule: str) -> Violation | ToolError | None:
-    judge = judges()[rule]
+def _judge(facts: VariantFacts, rule: str) -> Violation | ToolError | None:
+    judge = judging_tests()[rule]
     try:
-        judge(**{name: getattr(facts, name.removeprefix(_PREFIX)) for name in _named(judge)})
+        judge(
+            **{name: getattr(facts, name.removeprefix(_PREFIX)) for name in _list_fixtures(judge)}
+        )
     except Violation as problem:
         return problem if problem.binds else None
     except ToolError as problem:
@@ -96,6 +98,6 @@ def _judged(facts: VariantFacts, rule: str) -> Violation | ToolError | None:
     return None
 
 
-def _named(judge: object) -> tuple[str, ...]:
+def _list_fixtures(judge: object) -> tuple[str, ...]:
     assert callable(judge)
     return tuple(inspect.signature(judge).parameters)

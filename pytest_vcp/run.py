@@ -128,10 +128,10 @@ class Run:
                 python=self.settings.python,
             )
             self.environment = prepare(request, self.progress.later(), self._ends)
-            self._compile(self.environment, {*FOR_MODELS, *self._imported()})
+            self._compile(self.environment, {*FOR_MODELS, *self._list_imported()})
         return self.environment
 
-    def _imported(self) -> set[str]:
+    def _list_imported(self) -> set[str]:
         """The modules that the model imports, as far as its files tell."""
         if self.settings.artifact_only is None:
             return {entry.module for entry in self.imported}

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_vcp.artifact.publishing import holds_our_artifacts, made_by_us
 from pytest_vcp.settings.reading import BY_NAME
-from pytest_vcp.settings.resolved import Settings, once, refuse_overlaps
+from pytest_vcp.settings.resolved import Settings, refuse_duplicates, refuse_overlaps
 from pytest_vcp.settings.values import (
     Given,
     ModelClass,
@@ -51,7 +51,7 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     if metadata is None:
         names = " or ".join(base.policy.metadata_files)
         raise refusal(given, f"there is no {names} in {base.pkg_dir}; name the class instead")
-    chosen = _chosen(given, metadata)
+    chosen = _choose(given, metadata)
     if not chosen:
         return (replace(base, model_class=NO_CLASS),)
     several = len(chosen) > 1 or _is_folder_of_variants(base.artifact_dir)
@@ -67,7 +67,7 @@ def _is_outdone(base: Settings) -> bool:
     return base.sources["variant"] == "ini" and base.sources["model-class"] == "option"
 
 
-def _chosen(given: Given, metadata: Metadata) -> tuple[VariantEntry, ...]:
+def _choose(given: Given, metadata: Metadata) -> tuple[VariantEntry, ...]:
     if given.text == ALL or metadata.problem is not None:
         return metadata.variants
     chosen = tuple(entry for entry in metadata.variants if entry.name == given.text)
@@ -122,22 +122,22 @@ class _Entry:
             texts={**base.texts, "variant": name},
         )
         if self._entry.problem is None and not self._entry.is_placeholder:
-            settings = replace(settings, **self._said(settings))
+            settings = replace(settings, **self._read_arguments(settings))
             refuse_overlaps(settings)
         return replace(settings, metadata_problems=tuple(self._problems))
 
-    def _said(self, settings: Settings) -> dict[str, Any]:
+    def _read_arguments(self, settings: Settings) -> dict[str, Any]:
         """The settings that the arguments of the variant give."""
         said = self._entry.arguments
         data = settings.pkg_dir / "model_data"
         values: dict[str, Any] = {}
         if said.model_class is not None:
             values["model_class"] = self._value("model-class", said.model_class, model_class)
-        pairs = once(lambda given: artifact(given, data))
+        pairs = refuse_duplicates(lambda given: artifact(given, data))
         values["artifacts"] = tuple(
             found for text in said.artifacts if (found := self._value("artifact", text, pairs))
         )
-        tags = once(pair)
+        tags = refuse_duplicates(pair)
         own = (self._value("model-tag", text, tags) for text in said.model_tags)
         merged = {**dict(filter(None, own)), **dict(settings.model_tags)}
         values["model_tags"] = tuple(merged.items())

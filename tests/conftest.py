@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from pytest_vcp.report.xdist import Distribution, tell
+from pytest_vcp.report.xdist import Distribution, write_groups
 from tests import budget, runs, seeds
 from tests.warm import session
 
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that share a run in one process of pytest-xdist."""
-    tell(config, items, group_of)
+    write_groups(config, items, group_of)
 
 
 def group_of(item: pytest.Item) -> str | None:

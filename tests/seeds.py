@@ -27,7 +27,7 @@ def prepare() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     version = ".".join(map(str, sys.version_info[:3]))
     done = folder / f"compiled-{version}-{metadata.version('virtualenv')}"
-    with locks.held(folder / "compiling.lock"):
+    with locks.hold(folder / "compiling.lock"):
         if not done.exists():
             _compile(folder)
             done.touch()

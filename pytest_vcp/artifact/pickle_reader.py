@@ -86,7 +86,7 @@ class Machine:
         elif name == "MEMOIZE":
             self._memo[len(self._memo)] = self._top()
         elif name in _GETS:
-            self._stack.append(self._remembered(argument))
+            self._stack.append(self._recall(argument))
         elif name == "DUP":
             self._stack.append(self._top())
         elif name == "POP":
@@ -114,7 +114,7 @@ class Machine:
         before = operation.opcode.stack_before
         kinds = [kind.name for kind in before]
         if "mark" in kinds:
-            items = self._since_mark()
+            items = self._pop_to_mark()
             for _ in kinds[: kinds.index("mark")]:
                 self._pop()
         else:
@@ -135,7 +135,7 @@ class Machine:
             found = Global(module, name)
         self.globals.append(found)
         if kind == "INST":
-            self._since_mark()
+            self._pop_to_mark()
             self.called.append(found)
             self._stack.append(None)
         else:
@@ -143,7 +143,7 @@ class Machine:
 
     def _call(self, kind: str) -> None:
         if kind == "OBJ":
-            function, *items = self._since_mark() or [None]
+            function, *items = self._pop_to_mark() or [None]
             arguments: Any = tuple(items)
         else:
             if kind == "NEWOBJ_EX":
@@ -195,12 +195,12 @@ class Machine:
             raise ValueError("it takes more from its stack than was put there")
         return self._stack[-1]
 
-    def _remembered(self, key: object) -> Any:
+    def _recall(self, key: object) -> Any:
         if key not in self._memo:
             raise ValueError(f"it refers to the value {key}, which it has not stored")
         return self._memo[key]
 
-    def _since_mark(self) -> list[Any]:
+    def _pop_to_mark(self) -> list[Any]:
         items = []
         while (item := self._pop()) is not _MARK:
             items.append(item)
@@ -265,24 +265,24 @@ def operations(file: BinaryIO) -> Iterator[Operation]:
 def _operation(opcode: pickletools.OpcodeInfo, file: BinaryIO, stream: _Limited) -> Operation:
     if opcode.name in _COUNTED:
         width, kind = _COUNTED[opcode.name]
-        length = int.from_bytes(_exactly(file, width), "little")
+        length = int.from_bytes(_read_exactly(file, width), "little")
         if length > LONGEST:
             file.seek(length, io.SEEK_CUR)
             return Operation(opcode, None, length)
-        return Operation(opcode, _decoded(_exactly(file, length), kind), length)
+        return Operation(opcode, _decode(_read_exactly(file, length), kind), length)
     if opcode.arg is None:
         return Operation(opcode, None)
     return Operation(opcode, opcode.arg.reader(stream))  # type: ignore[arg-type]
 
 
-def _exactly(file: BinaryIO, length: int) -> bytes:
+def _read_exactly(file: BinaryIO, length: int) -> bytes:
     data = file.read(length)
     if len(data) < length:
         raise ValueError("it ends within an argument")
     return data
 
 
-def _decoded(data: bytes, kind: str) -> object:
+def _decode(data: bytes, kind: str) -> object:
     if kind == "bytes":
         return data
     if kind == "long":

@@ -162,19 +162,19 @@ class WeightPickle:
 
 def read_weight_pickles(root: Path, paths: Iterable[str]) -> tuple[WeightPickle, ...]:
     """Every pickle in these files below `root`. Raises OSError for one that can't be read."""
-    return tuple(found for path in paths for found in _in_file(root, path))
+    return tuple(found for path in paths for found in _read_file(root, path))
 
 
-def _in_file(root: Path, path: str) -> Iterator[WeightPickle]:
+def _read_file(root: Path, path: str) -> Iterator[WeightPickle]:
     file = root / path
     with file.open("rb") as stream:
         begin = stream.peek(8)[:8]
         if begin.startswith(_ZIP):
-            yield from _in_archive(file, path)
+            yield from _read_archive(file, path)
         elif begin.startswith(_NUMPY):
-            yield from _in_array(stream, path)
+            yield from _read_array(stream, path)
         elif begin.startswith(_PROTOCOLS) and file.suffix != ".safetensors":
-            yield from _followed(stream, path, surely=_is_named(path, _SUFFIXES))
+            yield from _follow(stream, path, surely=_is_named(path, _SUFFIXES))
         elif _is_named(path, _SUFFIXES | _CUSTOMARY):
             yield from _of_unknown_form(stream, begin, path)
 
@@ -201,12 +201,12 @@ def _of_unknown_form(stream: IO[bytes], begin: bytes, path: str) -> Iterator[Wei
             yield WeightPickle(path, unread="it is compressed, and too large to be read for this")
             return
         with opener(stream) as inner:
-            yield from _followed(inner, path, surely=surely)
+            yield from _follow(inner, path, surely=surely)
     elif begin.startswith(_ZLIB):
         content = zlib.decompressobj().decompress(stream.read(_MOST_COMPRESSED), _MOST_COMPRESSED)
-        yield from _followed(io.BufferedReader(io.BytesIO(content)), path, surely=surely)
+        yield from _follow(io.BufferedReader(io.BytesIO(content)), path, surely=surely)
     elif surely or _is_whole(stream):
-        yield from _followed(stream, path, surely=surely)
+        yield from _follow(stream, path, surely=surely)
 
 
 def _is_whole(stream: Any) -> bool:
@@ -221,7 +221,7 @@ def _is_whole(stream: Any) -> bool:
     return True
 
 
-def _in_archive(file: Path, path: str) -> Iterator[WeightPickle]:
+def _read_archive(file: Path, path: str) -> Iterator[WeightPickle]:
     """The pickles and arrays of a zip file: what torch.save and numpy.savez write."""
     try:
         archive = zipfile.ZipFile(file)
@@ -240,23 +240,23 @@ def _in_archive(file: Path, path: str) -> Iterator[WeightPickle]:
             try:
                 with archive.open(member) as stream:
                     if pickled:
-                        yield from _followed(stream, path, member.filename, surely=True)
+                        yield from _follow(stream, path, member.filename, surely=True)
                     else:
-                        yield from _in_array(stream, path, member.filename)
+                        yield from _read_array(stream, path, member.filename)
             except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as problem:
                 yield WeightPickle(path, member.filename, unread=str(problem))
 
 
-def _in_array(stream: IO[bytes], path: str, member: str | None = None) -> Iterator[WeightPickle]:
+def _read_array(stream: IO[bytes], path: str, member: str | None = None) -> Iterator[WeightPickle]:
     """What follows the header of a numpy array is a pickle where it holds Python objects."""
     begin = stream.read(8)
     width = 2 if begin[6:7] == b"\x01" else 4
     header = stream.read(int.from_bytes(stream.read(width), "little"))
     if begin.startswith(_NUMPY) and b"|O'" in header:
-        yield from _followed(stream, path, member, surely=True)
+        yield from _follow(stream, path, member, surely=True)
 
 
-def _followed(
+def _follow(
     stream: Any, path: str, member: str | None = None, *, surely: bool
 ) -> Iterator[WeightPickle]:
     """The pickle that begins here, and those right behind it, as one.

@@ -45,7 +45,7 @@ class Staging:
             clear_abandoned(self.destination)
             # It gets the name by which others know it once it is locked.
             self._unlocked.mkdir(mode=0o700)
-            self._lock = _locked(self._unlocked / _LOCK, create=True)
+            self._lock = _open_locked(self._unlocked / _LOCK, create=True)
             self._unlocked.rename(self.root)
             files.ignore(self.root)
             self.tmp.mkdir()
@@ -80,7 +80,7 @@ def clear_abandoned(destination: Path) -> None:
     for root in destination.parent.iterdir():
         if not root.name.startswith(_prefix(destination)) or root.is_symlink():
             continue
-        lock = _locked(root / _LOCK, create=False)
+        lock = _open_locked(root / _LOCK, create=False)
         if lock is not None:
             undo(destination, root / _PREVIOUS)
             shutil.rmtree(root, ignore_errors=True)
@@ -91,7 +91,7 @@ def _prefix(destination: Path) -> str:
     return f".{destination.name}.vcp-"
 
 
-def _locked(path: Path, *, create: bool) -> BinaryIO | None:
+def _open_locked(path: Path, *, create: bool) -> BinaryIO | None:
     """An open file that holds the lock; None where another holds it, or there are no locks."""
     try:
         file = path.open("wb" if create else "r+b")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.environment import pruning
-from pytest_vcp.environment.cache import guarded
+from pytest_vcp.environment.cache import explain_cache_errors
 from pytest_vcp.environment.pruning import Entry, Removed
 from pytest_vcp.options import CACHE
 from pytest_vcp.report.outcomes import ERROR_EXIT
@@ -29,11 +29,11 @@ def act(config: pytest.Config, asked: str) -> int:
     read = Reader(config)
     folder = cache_dir(read)
     try:
-        with guarded(folder):
+        with explain_cache_errors(folder):
             if action == "prune":
-                print(_told(pruning.prune(folder, policy(read).cache)))
+                print(_format_removed(pruning.prune(folder, policy(read).cache)))
             elif action == "clear":
-                print(_told(pruning.clear(folder)))
+                print(_format_removed(pruning.clear(folder)))
             print("\n".join(_listing(folder)))
     except ToolError as problem:
         print(f"{CACHE.flag}: {problem}", file=sys.stderr)
@@ -41,7 +41,7 @@ def act(config: pytest.Config, asked: str) -> int:
     return 0
 
 
-def _told(removed: Removed) -> str:
+def _format_removed(removed: Removed) -> str:
     number = format_count(removed.environments, "environment")
     return f"removed {number}, {format_size(removed.bytes)}"
 

@@ -80,7 +80,7 @@ def _read(file: Path) -> Iterator[_Judged]:
         if report["schema"] != SCHEMA_VERSION:
             raise ValueError(f"its schema is {report['schema']}, not {SCHEMA_VERSION}")
         judged = [
-            _judged(name, variant, file.stat().st_mtime)
+            _read_judged(name, variant, file.stat().st_mtime)
             for name, variant in report["variants"].items()
         ]
     except (OSError, ValueError) as problem:
@@ -90,7 +90,7 @@ def _read(file: Path) -> Iterator[_Judged]:
     yield from judged
 
 
-def _judged(name: str, variant: Mapping[str, Any], written: float) -> _Judged:
+def _read_judged(name: str, variant: Mapping[str, Any], written: float) -> _Judged:
     python = variant["python"]
     rule = variant["fix_first"]
     if variant["verdict"] not in WORDS:
@@ -100,13 +100,13 @@ def _judged(name: str, variant: Mapping[str, Any], written: float) -> _Judged:
         variant=name,
         verdict=variant["verdict"],
         steps=tuple(python[step] for step in STEPS),
-        fix_first=_brief(rule, variant["rules"][rule]) if rule else "",
+        fix_first=_format_rule(rule, variant["rules"][rule]) if rule else "",
         lock=python["lock"],
         written=written,
     )
 
 
-def _brief(rule: str, told: Mapping[str, str]) -> str:
+def _format_rule(rule: str, told: Mapping[str, str]) -> str:
     """A broken rule on one line: where, what, and what to do."""
     if not told["found"]:
         return f"{rule}: {told['message']}"

@@ -46,7 +46,7 @@ def lock(config: pytest.Config, asked: str) -> int:
         return ERROR_EXIT
     finally:
         progress.close()
-    _say(progress, _told(done, settings, time.monotonic() - begun))
+    _say(progress, _format_result(done, settings, time.monotonic() - begun))
     return 0
 
 
@@ -56,7 +56,7 @@ def _error(problem: ToolError | OSError) -> list[str]:
     return [f"error: {problem}", "  do  see to the rights of this file, and the space there"]
 
 
-def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
+def _format_result(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
     total = done.changes.total
     pins = f"{total} pin{'s' * (total != 1)} for Python {_dotted(settings)}"
     by = f"by {done.by} in {seconds:.1f} s"
@@ -70,7 +70,7 @@ def _told(done: Locked, settings: LockSettings, seconds: float) -> list[str]:
     ]
     lines += [
         f"  behind   {pin.line()}: existing pins were kept; --vcp-lock=upgrade keeps none"
-        for pin in done.behind
+        for pin in done.outdated
     ]
     if done.is_new:
         return [*lines, f"  new      there was no {PINNED}"]

@@ -45,7 +45,7 @@ def verify(config: pytest.Config, asked: str) -> int:
     try:
         differences = sorted(_differences(statement.files, _digests(artifact)))
     except OSError as problem:
-        name = _shown(os.path.relpath(problem.filename or artifact, artifact))
+        name = _format_name(os.path.relpath(problem.filename or artifact, artifact))
         told = f"{name} in the artifact can't be read: {problem.strerror}; see to its rights"
         print(f"{ATTESTATION.flag}: {told}", file=sys.stderr)
         return ERROR_EXIT
@@ -68,12 +68,12 @@ def _summary(statement: Statement, differing: int) -> Iterator[str]:
     by = f"{TOOL} {statement.version}, Python {statement.python}, variant {statement.variant}"
     if differing:
         files = "1 file differs" if differing == 1 else f"{differing} files differ"
-        yield f"not the artifact that was judged: {files} ({_shown(by)})"
+        yield f"not the artifact that was judged: {files} ({_format_name(by)})"
     else:
         yield (
-            f"the artifact that was judged {_shown(statement.verdict.upper())}: "
+            f"the artifact that was judged {_format_name(statement.verdict.upper())}: "
             f"files {len(statement.files)}, rules unverified {statement.unverified}, "
-            f"waived {statement.waived} ({_shown(by)})"
+            f"waived {statement.waived} ({_format_name(by)})"
         )
     if statement.is_signed:
         yield "the signature was not checked: that is for the tool that made it"
@@ -87,15 +87,15 @@ def _differences(known: Mapping[str, str], found: Mapping[str, str | None]) -> I
     for name in sorted(found.keys() - known.keys()):
         digest = found[name]
         if digest is not None and missing.get(digest):
-            yield f"renamed  {_shown(missing[digest].pop())} -> {_shown(name)}"
+            yield f"renamed  {_format_name(missing[digest].pop())} -> {_format_name(name)}"
         else:
-            yield f"added    {_shown(name)}"
-    yield from (f"missing  {_shown(name)}" for names in missing.values() for name in names)
+            yield f"added    {_format_name(name)}"
+    yield from (f"missing  {_format_name(name)}" for names in missing.values() for name in names)
     for name in known.keys() & found.keys():
         if found[name] is None:
-            yield f"changed  {_shown(name)} (no plain file, or a link out of the artifact)"
+            yield f"changed  {_format_name(name)} (no plain file, or a link out of the artifact)"
         elif known[name] != found[name]:
-            yield f"changed  {_shown(name)}"
+            yield f"changed  {_format_name(name)}"
 
 
 def _digests(artifact: Path) -> dict[str, str | None]:
@@ -126,6 +126,6 @@ def _entries(artifact: Path) -> Iterator[Path]:
         yield from (path for name in folders if (path := Path(parent, name)).is_symlink())
 
 
-def _shown(name: str) -> str:
+def _format_name(name: str) -> str:
     """A name as it can be printed on a line of its own."""
     return name if name.isprintable() else ascii(name)

@@ -138,12 +138,12 @@ def prepare(
     if request.manager == "local":
         return _local(request, progress)
     slot = request.slot
-    with environment_cache.guarded(request.cache_dir):
+    with environment_cache.explain_cache_errors(request.cache_dir):
         files.make_ignored(request.cache_dir)
-        with slot.locked(progress):
-            environment = _reused(slot, request, progress) or _built(slot, request, progress)
+        with slot.hold_lock(progress):
+            environment = _reuse(slot, request, progress) or _build(slot, request, progress)
             if environment.failure is None and until is not None:
-                until.enter_context(slot.use())
+                until.enter_context(slot.mark_in_use())
         if not environment.reused:
             _prune(slot, request, progress)
     return environment
@@ -213,9 +213,9 @@ def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
     )
 
 
-def _reused(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment | None:
+def _reuse(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment | None:
     """The environment that is ready in its slot; None when there is none that works."""
-    build = slot.ready()
+    build = slot.find_build()
     if build is None:
         return None
     try:
@@ -229,19 +229,19 @@ def _reused(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envi
         progress(f"the cached environment has lost {min(gone)}; building it again")
         return None
     slot.touch()
-    return _described(request, build, found, progress, reused=True)
+    return _describe(request, build, found, progress, reused=True)
 
 
-def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment:
+def _build(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment:
     begun = time.monotonic()
     require_space(request.cache_dir)
-    directory = slot.fresh()
+    directory = slot.make_folder()
     try:
         python, failure = _make(directory, request, progress)
         if failure is not None:
             if failure.kind == "network":
                 require_space(request.cache_dir)
-            return _failed(directory, python, failure, request)
+            return _handle_failure(directory, python, failure, request)
         if request.lock.read_bytes() != request.lock_bytes:
             raise ToolError(f"{request.lock.name} was changed while it was installed", "run again")
         found = _working(python, directory)
@@ -258,7 +258,7 @@ def _built(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
         # Also KeyboardInterrupt: what is half-built must not outlive the run.
         remove(directory)
         raise
-    return _described(request, build, found, progress, reused=False)
+    return _describe(request, build, found, progress, reused=False)
 
 
 def _make(
@@ -282,7 +282,7 @@ def _working(python: Path, directory: Path) -> Inspection:
         raise ToolError(f"the new environment does not start: {problem}", "run again") from problem
 
 
-def _failed(
+def _handle_failure(
     directory: Path, python: Path, failure: BuildFailure, request: EnvironmentRequest
 ) -> Environment:
     """Turn pip's failure into a fact about the package, or raise it as one of the machine."""
@@ -300,7 +300,7 @@ def _failed(
     )
 
 
-def _described(
+def _describe(
     request: EnvironmentRequest,
     build: Build,
     found: Inspection,

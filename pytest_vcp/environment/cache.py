@@ -51,7 +51,7 @@ _REMEDIES = {
 _REMEDY = "choose a directory that you can write to with --vcp-cache-dir"
 
 
-def normalised(lock: bytes) -> bytes:
+def normalize_lock(lock: bytes) -> bytes:
     """The lock without what pip ignores: comments, blank lines, the kind of line ends."""
     lines: list[bytes] = []
     for line in lock.splitlines():
@@ -96,7 +96,7 @@ def conda_slot(cache_dir: Path, python: str, platform: str, lock: bytes, policy:
 
 
 def _slot(cache_dir: Path, lock: bytes, facts: dict[str, object]) -> Slot:
-    facts = {**facts, "lock": hashlib.sha256(normalised(lock)).hexdigest()}
+    facts = {**facts, "lock": hashlib.sha256(normalize_lock(lock)).hexdigest()}
     # Twenty digits: scripts name their interpreter by a path that must not grow too long.
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
     return Slot(folder_of_all(cache_dir) / digest, facts)
@@ -104,7 +104,7 @@ def _slot(cache_dir: Path, lock: bytes, facts: dict[str, object]) -> Slot:
 
 def purpose(lock: Path, lock_bytes: bytes) -> dict[str, object]:
     """What an environment is for, in a few words for people: where its lock lay, its first pins."""
-    lines = normalised(lock_bytes).decode("utf-8", "replace").splitlines()
+    lines = normalize_lock(lock_bytes).decode("utf-8", "replace").splitlines()
     # Anything else, such as an index or a URL, may hold a password.
     pins = [found[0] for line in lines if (found := _PIN.match(line))]
     return {"lock": os.path.abspath(lock), "requirements": pins[:_PINS_TOLD]}
@@ -116,7 +116,7 @@ def folder_of_all(cache_dir: Path) -> Path:
 
 
 @contextmanager
-def guarded(cache_dir: Path) -> Iterator[None]:
+def explain_cache_errors(cache_dir: Path) -> Iterator[None]:
     """Turn a cache that can't be written, or a full disk, into an error with a remedy."""
     try:
         yield

@@ -53,11 +53,11 @@ class Slot:
     facts: Mapping[str, object]
 
     @contextmanager
-    def locked(self, progress: Progress) -> Iterator[None]:
+    def hold_lock(self, progress: Progress) -> Iterator[None]:
         """Keep every other run away from this slot, and leave no empty one behind."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         waiting = "waiting for another run that builds this environment"
-        with locks.held(self.lock, lambda: progress(waiting)):
+        with locks.hold(self.lock, lambda: progress(waiting)):
             # Not before: whoever holds the lock may take the folder away.
             self.folder.mkdir(exist_ok=True)
             try:
@@ -77,7 +77,7 @@ class Slot:
         return self.folder.parent.with_name("locks") / f"{self.folder.name}.lock"
 
     @contextmanager
-    def use(self) -> Iterator[None]:
+    def mark_in_use(self) -> Iterator[None]:
         """Keep others from removing the environment; to be entered while it is locked."""
         # Who only looks whether it is in use has the lock for a moment.
         while (lock := locks.attempt(self.folder / _IN_USE, shared=True)) is None:
@@ -97,7 +97,7 @@ class Slot:
             free.release()
         return free is None
 
-    def ready(self) -> Build | None:
+    def find_build(self) -> Build | None:
         """The build that is whole; None where there is none, or its interpreter has gone."""
         marker = self._read()
         try:
@@ -114,7 +114,7 @@ class Slot:
             return None
         return build if build.python.exists() else None
 
-    def told(self, key: str) -> dict[str, Any]:
+    def read_part(self, key: str) -> dict[str, Any]:
         """A part of what was written when the environment was ready; empty without."""
         part = self._read().get(key)
         return part if isinstance(part, dict) else {}
@@ -127,7 +127,7 @@ class Slot:
             return {}
         return marker if isinstance(marker, dict) else {}
 
-    def fresh(self) -> Path:
+    def make_folder(self) -> Path:
         """A new folder to build in, after whatever is here has been made unusable and removed.
 
         What another run still works in stays, for a later run to remove.
@@ -173,9 +173,9 @@ class Slot:
         except FileNotFoundError:
             return None
 
-    def replaced(self) -> list[Path]:
+    def list_replaced(self) -> list[Path]:
         """Builds that are not the one that is ready: a later one came while they were in use."""
-        build = self.ready()
+        build = self.find_build()
         if build is None:
             return []
         entries = (self.folder / name for name in os.listdir(self.folder))

@@ -15,7 +15,7 @@ import yaml
 
 from pytest_vcp.environment import pip_messages, watched
 from pytest_vcp.environment.cache_entry import LOG, REPORT
-from pytest_vcp.environment.installer import pip_environ, second_look
+from pytest_vcp.environment.installer import check_reachable, pip_environ
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
@@ -126,10 +126,10 @@ def _python_of(prefix: Path) -> Path:
 def _failure(log: Path, python: Path, environ: dict[str, str], version: str) -> BuildFailure:
     """Why the command failed: by pip's words where pip had been started, else by its own."""
     output = log.read_text(encoding="utf-8", errors="replace")
-    by_pip = told_by_pip(output)
+    by_pip = find_pip_output(output)
     if by_pip is None or not python.exists():
         return explain(output, version, log)
-    return second_look(pip_messages.explain(by_pip, log), by_pip, python, environ)
+    return check_reachable(pip_messages.explain(by_pip, log), by_pip, python, environ)
 
 
 # -------------------------------------------------------------------------------- conda messages
@@ -172,7 +172,7 @@ def progress_of(line: str) -> str | None:
     return pip_messages.progress_of(line)
 
 
-def told_by_pip(output: str) -> str | None:
+def find_pip_output(output: str) -> str | None:
     """The part of the output in which pip speaks; None where it was not come to."""
     match = _PIP.search(output)
     return output[match.start() :] if match else None

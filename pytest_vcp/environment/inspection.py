@@ -89,7 +89,7 @@ def inspect_installed(
     times of change of all folders, so that the next look is a short one. Raises
     `InspectionFailed` when the interpreter does not answer.
     """
-    known = _recorded(record, "modules") if record is not None else {}
+    known = _read_record(record, "modules") if record is not None else {}
     try:
         answer = subprocess.run(
             [python, "-I", "-B", _PROBE, files or "", *known],
@@ -103,9 +103,9 @@ def inspect_installed(
         if modules is None:
             modules = known[facts["fingerprint"]]
         elif record is not None:
-            _keep(record, facts["fingerprint"], "modules", modules)
+            _write_record(record, facts["fingerprint"], "modules", modules)
         if files is not None and facts["files"]["folders"] is not None:
-            _keep(files, facts["fingerprint"], "files", facts["files"])
+            _write_record(files, facts["fingerprint"], "files", facts["files"])
         return _read(facts, modules)
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as problem:
         raise InspectionFailed(f"{python} does not answer: {problem}") from problem
@@ -149,12 +149,12 @@ def pip_check(python: Path, fingerprint: str, record: Path) -> tuple[str, ...] |
     The answer is kept in the file `record` and reused for as long as `fingerprint` stays the
     same. None: there is no pip beside this interpreter. Raises `ToolError` when pip fails.
     """
-    known = _recorded(record, "broken")
+    known = _read_record(record, "broken")
     if fingerprint in known:
         return tuple(known[fingerprint])
     broken = _ask_pip(python)
     if broken is not None:
-        _keep(record, fingerprint, "broken", broken)
+        _write_record(record, fingerprint, "broken", broken)
     return broken
 
 
@@ -189,7 +189,7 @@ def _ask_pip(python: Path) -> tuple[str, ...] | None:
 _CHECK_REMEDY = "delete the environment from the cache and run again"
 
 
-def _recorded(record: Path, key: str) -> dict[str, Any]:
+def _read_record(record: Path, key: str) -> dict[str, Any]:
     """What is kept in a record, by the fingerprint it was true for; empty without any."""
     try:
         kept = json.loads(record.read_bytes())
@@ -198,7 +198,7 @@ def _recorded(record: Path, key: str) -> dict[str, Any]:
         return {}
 
 
-def _keep(record: Path, fingerprint: str, key: str, answer: object) -> None:
+def _write_record(record: Path, fingerprint: str, key: str, answer: object) -> None:
     """Write an answer down; one that can't be kept is asked for again, and that is all."""
     with suppress(OSError):
         write_atomic(record, json.dumps({"fingerprint": fingerprint, key: answer}))

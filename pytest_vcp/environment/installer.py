@@ -127,7 +127,7 @@ def _install(
     failure = failure_of(status, log)
     if failure is None:
         return None
-    return second_look(failure, log.read_text("utf-8", "replace"), python, environ)
+    return check_reachable(failure, log.read_text("utf-8", "replace"), python, environ)
 
 
 def failure_of(status: int, log: Path) -> BuildFailure | None:
@@ -215,7 +215,7 @@ def pip_command(python: Path) -> list[str | Path]:
     return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
 
 
-def second_look(
+def check_reachable(
     failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
 ) -> BuildFailure:
     """Tell "not there" from "not reachable": pip says "no matching distribution" for both.
@@ -226,8 +226,8 @@ def second_look(
     requirement = pip_messages.missing_requirement(output)
     if failure.kind not in ("unavailable", "build") or requirement is None:
         return failure
-    if pip_messages.unreachable(output):
-        return pip_messages.not_answering(output, failure.log)
+    if pip_messages.is_unreachable(output):
+        return pip_messages.build_no_answer(output, failure.log)
     with tempfile.TemporaryDirectory(prefix="tmp-", dir=failure.log.parent) as scratch:
         debug_log = Path(scratch, "pip-debug.log")
         command = [*pip_command(python), "--log", debug_log, "download", "--no-deps", "-d", scratch]
@@ -242,6 +242,10 @@ def second_look(
                 timeout=_ASK_LIMIT_SECONDS,
             )
         except subprocess.TimeoutExpired:
-            return pip_messages.not_answering("", failure.log)
+            return pip_messages.build_no_answer("", failure.log)
         told = debug_log.read_text(encoding="utf-8", errors="replace")
-    return pip_messages.not_answering(told, failure.log) if pip_messages.refused(told) else failure
+    return (
+        pip_messages.build_no_answer(told, failure.log)
+        if pip_messages.was_refused(told)
+        else failure
+    )

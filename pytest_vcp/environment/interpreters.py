@@ -62,17 +62,17 @@ def find(spec: str | None) -> Interpreter:
     None means the interpreter that the running virtual environment is based on. Raises
     `InterpreterNotFound`.
     """
-    here = running()
+    here = find_running()
     if spec is None or _fits(here.version, spec):
         return here
     executable = _found_by_virtualenv(spec) or _found_in_pyenv(spec)
-    found = _described(executable) if executable else None
+    found = _ask_interpreter(executable) if executable else None
     if found is None:
         raise InterpreterNotFound(spec, _known_versions())
     return found
 
 
-def running() -> Interpreter:
+def find_running() -> Interpreter:
     """The interpreter below the running one: links of virtual environments are followed."""
     return Interpreter(
         executable=Path(os.path.realpath(sys.executable)),
@@ -147,7 +147,7 @@ def _found_in_pyenv(spec: str) -> Path | None:
     return None
 
 
-def _described(executable: Path) -> Interpreter | None:
+def _ask_interpreter(executable: Path) -> Interpreter | None:
     """Ask an interpreter who it is; None when it does not answer."""
     try:
         answer = subprocess.run(

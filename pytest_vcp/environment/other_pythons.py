@@ -94,7 +94,7 @@ def judge_other_python(
             answer = _ask(dry_run, asked, environment.installed)
         if answer.refused is None and answer.missing is None:
             _write(record, texts, answer)
-    known, unknown = _told_by_copies(lines, environment.installed)
+    known, unknown = _judge_by_copies(lines, environment.installed)
     return OtherPython(
         python=python,
         environment=replace(there, installed=(*answer.found, *known)),
@@ -153,10 +153,10 @@ def _ask(dry_run: DryRun, lines: Sequence[RequirementLine], copies: Iterable[Ins
             return _Answer((*reply, *from_source), unjudged=tuple(unjudged))
         if reply.failure.refused is not None:
             return _Answer(refused=reply.failure.refused)
-        line = _named(reply, left)
+        line = _find_refused_line(reply, left)
         assert line.name is not None
         version = line.exact_version
-        listed = dry_run.listed(line.name, str(version)) if version else Listed(False)
+        listed = dry_run.list_release(line.name, str(version)) if version else Listed(False)
         if not listed.offered and listed.requires_python is not None:
             return _Answer(refused=Refused(line.name, listed.requires_python))
         if not listed.offered:
@@ -170,7 +170,7 @@ def _ask(dry_run: DryRun, lines: Sequence[RequirementLine], copies: Iterable[Ins
     return _Answer(tuple(from_source), unjudged=tuple(unjudged))
 
 
-def _named(reply: Unmet, lines: Iterable[RequirementLine]) -> RequirementLine:
+def _find_refused_line(reply: Unmet, lines: Iterable[RequirementLine]) -> RequirementLine:
     """The line that pip did not take. Raises ToolError where that can't be told."""
     told = reply.requirement or ""
     for line in lines:
@@ -182,7 +182,7 @@ def _named(reply: Unmet, lines: Iterable[RequirementLine]) -> RequirementLine:
     )
 
 
-def _told_by_copies(
+def _judge_by_copies(
     lines: Iterable[RequirementLine], copies: Sequence[Installed]
 ) -> tuple[list[Installed], list[str]]:
     """Of what comes from no index: the copies installed for the target, and what has none."""
@@ -222,14 +222,14 @@ def _read(record: Path, texts: Sequence[str]) -> _Answer | None:
         if kept["format"] != _FORMAT or kept["asked"] != list(texts):
             return None
         return _Answer(
-            found=tuple(_installed(entry) for entry in kept["found"]),
+            found=tuple(_read_installed(entry) for entry in kept["found"]),
             unjudged=tuple(kept["unjudged"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _installed(values: dict[str, Any]) -> Installed:
+def _read_installed(values: dict[str, Any]) -> Installed:
     return Installed(**{**values, "requires": tuple(values["requires"])})
 
 
@@ -291,18 +291,18 @@ class DryRun:
         log = self.scratch / "install.log"
         failure = failure_of(self._run(["install", *options], log), log)
         if failure is None:
-            return tuple(_reported(json.loads(report.read_bytes())))
+            return tuple(_read_report(json.loads(report.read_bytes())))
         self._raise_if_not_of_the_package(failure)
         return Unmet(failure, pip_messages.missing_requirement(_text(log)))
 
-    def listed(self, name: str, version: str) -> Listed:
+    def list_release(self, name: str, version: str) -> Listed:
         """What the indexes have of one release, also as a source archive, which is not built."""
         log = self.scratch / "index.log"
         options = ["-vv", "--pre", "--python-version", self.target]
         status = self._run(["index", "versions", *options, "--", name], log)
         told = _text(log)
-        if pip_messages.refused(told):
-            self._raise_if_not_of_the_package(pip_messages.not_answering(told, log))
+        if pip_messages.was_refused(told):
+            self._raise_if_not_of_the_package(pip_messages.build_no_answer(told, log))
         failure = failure_of(status, log)
         if failure is not None:
             self._raise_if_not_of_the_package(failure)
@@ -327,7 +327,7 @@ class DryRun:
             raise problem
 
 
-def _reported(report: dict[str, Any]) -> Iterator[Installed]:
+def _read_report(report: dict[str, Any]) -> Iterator[Installed]:
     """The distributions of an installation report, as if they lay in an environment."""
     for entry in report["install"]:
         metadata = entry["metadata"]

@@ -66,7 +66,7 @@ class Refused:
     requires_python: str
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return truncate(" ".join(text.split()), _WIDTH)
 
 
@@ -176,7 +176,7 @@ def missing_requirement(output: str) -> str | None:
     return match[1] if match else None
 
 
-def unreachable(output: str) -> bool:
+def is_unreachable(output: str) -> bool:
     """Does pip's own output say that an index or a file did not answer?"""
     return _UNREACHABLE.search(output) is not None
 
@@ -184,9 +184,9 @@ def unreachable(output: str) -> bool:
 _REFUSED = re.compile(r"Could not fetch URL \S+ (?!404|410)(.+?)(?: - skipping)?$", re.MULTILINE)
 
 
-def refused(debug_log: str) -> bool:
+def was_refused(debug_log: str) -> bool:
     """Does pip's debug log tell of an index that gave no answer? "Not found" is an answer."""
-    return _REFUSED.search(debug_log) is not None or unreachable(debug_log)
+    return _REFUSED.search(debug_log) is not None or is_unreachable(debug_log)
 
 
 def explain(output: str, log: Path) -> BuildFailure:
@@ -196,39 +196,39 @@ def explain(output: str, log: Path) -> BuildFailure:
     if _CONFLICT.search(output):
         return _resolver(output, log)
     build = _BUILD.search(output) or _BACKEND.search(output)
-    if build and unreachable(output[build.start() :]):
-        return not_answering(output[build.start() :], log)
+    if build and is_unreachable(output[build.start() :]):
+        return build_no_answer(output[build.start() :], log)
     if _GIT.search(output) and (said := _GIT_UNREACHABLE.search(output)):
-        return BuildFailure("network", _short(f"git could not fetch: {said[0].strip()}"), (), log)
+        return BuildFailure("network", _shorten(f"git could not fetch: {said[0].strip()}"), (), log)
     if build:
         return _build(output, log)
-    refused = _refused(output)
+    refused = _find_refused(output)
     if refused:
         headline = f"{refused.name} requires Python {refused.requires_python}"
-        return BuildFailure("python", _short(headline), (), log, refused=refused)
+        return BuildFailure("python", _shorten(headline), (), log, refused=refused)
     if _NO_MATCH.search(output) or _OTHER_PLATFORM.search(output):
-        return _unavailable(output, log)
-    if unreachable(output):
-        return not_answering(output, log)
+        return _read_unavailable(output, log)
+    if is_unreachable(output):
+        return build_no_answer(output, log)
     if "Traceback (most recent call last)" in output or not _ERROR.search(output):
         last = (output.strip().splitlines() or ["no output"])[-1]
-        return BuildFailure("machine", "pip itself failed", (_short(last),), log)
-    lines = [_short(line) for line in _ERROR.findall(output)]
+        return BuildFailure("machine", "pip itself failed", (_shorten(last),), log)
+    lines = [_shorten(line) for line in _ERROR.findall(output)]
     resolved = _RESOLVED.search(output) is not None
     return BuildFailure("build", lines[-1], tuple(lines[:-1][-_DETAIL_LINES:]), log, resolved)
 
 
 def _machine(output: str, log: Path) -> BuildFailure:
     lines = [line for line in output.splitlines() if _MACHINE.search(line)]
-    return BuildFailure("machine", "this machine stopped pip", (_short(lines[-1]),), log)
+    return BuildFailure("machine", "this machine stopped pip", (_shorten(lines[-1]),), log)
 
 
-def not_answering(output: str, log: Path) -> BuildFailure:
+def build_no_answer(output: str, log: Path) -> BuildFailure:
     """The failure of an index that did not answer, with the host that pip names, or all asked."""
-    lines = [line for line in output.splitlines() if unreachable(line) or _REFUSED.search(line)]
+    lines = [line for line in output.splitlines() if is_unreachable(line) or _REFUSED.search(line)]
     hosts = _hosts(lines[:1]) or _hosts(_INDEXES.findall(output)) or ["pypi.org"]
     return BuildFailure(
-        "network", _short(f"a package index did not answer: {' or '.join(hosts)}"), (), log
+        "network", _shorten(f"a package index did not answer: {' or '.join(hosts)}"), (), log
     )
 
 
@@ -238,12 +238,12 @@ def _hosts(lines: list[str]) -> list[str]:
 
 
 def _resolver(output: str, log: Path) -> BuildFailure:
-    lines = [_short(line) for line in chain(output) or _ERROR.findall(output)]
+    lines = [_shorten(line) for line in chain(output) or _ERROR.findall(output)]
     headline = "pins of requirements.txt contradict each other"
     return BuildFailure("resolver", headline, tuple(lines[:_DETAIL_LINES]), log)
 
 
-def _refused(output: str) -> Refused | None:
+def _find_refused(output: str) -> Refused | None:
     """The distribution that pip has, and does not take because of its Requires-Python."""
     told = _OTHER_PYTHON.search(output)
     if told:
@@ -265,11 +265,11 @@ def same_version(first: str, second: str) -> bool:
         return first == second
 
 
-def _unavailable(output: str, log: Path) -> BuildFailure:
+def _read_unavailable(output: str, log: Path) -> BuildFailure:
     other = _OTHER_PLATFORM.search(output)
     requirement = missing_requirement(output) or "a requirement"
     told = other[1] if other else f"no index has {requirement} for this Python and platform"
-    return BuildFailure("unavailable", _short(told), (), log)
+    return BuildFailure("unavailable", _shorten(told), (), log)
 
 
 def _build(output: str, log: Path) -> BuildFailure:
@@ -279,11 +279,11 @@ def _build(output: str, log: Path) -> BuildFailure:
     steps = [step for step in _BUILD_STEP.findall(output) if "Encountered error" not in step]
     printed = _BUILD_OUTPUT.search(output)
     inner = [line for line in printed[1].splitlines() if line.strip()] if printed else []
-    detail = [_short(steps[0])] if steps else []
-    detail += [_short(line) for line in inner[-1:] or _BACKEND.findall(output)[-1:]]
+    detail = [_shorten(steps[0])] if steps else []
+    detail += [_shorten(line) for line in inner[-1:] or _BACKEND.findall(output)[-1:]]
     headline = f"{names[0]} can't be built" if names else "a distribution can't be built"
     resolved = _RESOLVED.search(output) is not None
-    return BuildFailure("build", _short(headline), tuple(detail[:_DETAIL_LINES]), log, resolved)
+    return BuildFailure("build", _shorten(headline), tuple(detail[:_DETAIL_LINES]), log, resolved)
 
 
 # ------------------------------------------------------------------------------------- conflicts
@@ -313,7 +313,7 @@ def chain(output: str) -> list[str]:
     matter = [line for line in causes if _contested(line) == contested]
     ways = _ways(output)
     merged = _merged(matter if len(matter) > 1 else causes)
-    return [_told(cause, count, ways) for cause, count in merged.items()]
+    return [_format_cause(cause, count, ways) for cause, count in merged.items()]
 
 
 def _contested(cause: str) -> str | None:
@@ -346,7 +346,7 @@ def _ways(output: str) -> dict[str, tuple[str, ...]]:
     return ways
 
 
-def _told(cause: str, count: int, ways: dict[str, tuple[str, ...]]) -> str:
+def _format_cause(cause: str, count: int, ways: dict[str, tuple[str, ...]]) -> str:
     match = _DEPENDS.fullmatch(cause)
     if not match:
         return cause

@@ -65,7 +65,7 @@ def _folders() -> list[str]:
     return list(seen.values())
 
 
-def installed() -> list[dict[str, Any]]:
+def list_installed() -> list[dict[str, Any]]:
     """Every distribution, also the second copy of one, in the order of the module search path."""
     found = []
     for folder in _folders():
@@ -138,7 +138,7 @@ def _top_levels(location: str) -> list[str]:
         return []
 
 
-def provided(distributions: list[dict[str, Any]]) -> dict[str, list[str]]:
+def map_providers(distributions: list[dict[str, Any]]) -> dict[str, list[str]]:
     """The distributions behind each name that can be imported."""
     found: dict[str, list[str]] = {}
     for entry in distributions:
@@ -166,7 +166,7 @@ def missing_of_mlflow(distributions: list[dict[str, Any]]) -> list[str]:
     return [file for file in expected if not os.path.exists(os.path.join(root, file))]
 
 
-def absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, Any]:
+def list_absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, Any]:
     """The files that distributions promise and that are not there, relative to the environment.
 
     A file that goes changes its folder: the file `kept_in` has the time of change of each folder
@@ -176,22 +176,22 @@ def absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, Any]:
     try:
         with open(kept_in, encoding="utf-8") as stream:
             kept = json.load(stream)["files"]
-        if all(_changed(folder) == time for folder, time in kept["folders"].items()):
+        if all(_read_change_time(folder) == time for folder, time in kept["folders"].items()):
             return {"absent": kept["absent"], "folders": None}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    promised = _promised(distributions)
+    promised = _map_promised(distributions)
     # Before the look: what goes during it is noticed next time.
-    folders = {folder: _changed(folder) for folder in promised}
+    folders = {folder: _read_change_time(folder) for folder in promised}
     missing = [
         os.path.join(folder, name)
         for folder, names in promised.items()
-        for name in names.difference(_listed(folder))
+        for name in names.difference(_list_folder(folder))
     ]
     return {"absent": missing, "folders": folders}
 
 
-def _promised(distributions: list[dict[str, Any]]) -> dict[str, set[str]]:
+def _map_promised(distributions: list[dict[str, Any]]) -> dict[str, set[str]]:
     """The names of the files that belong into each folder; folders relative to the environment.
 
     Byte-code comes again by itself. The metadata is left out: it goes with an uninstallation, and
@@ -211,7 +211,7 @@ def _promised(distributions: list[dict[str, Any]]) -> dict[str, set[str]]:
     return promised
 
 
-def _changed(folder: str) -> int | None:
+def _read_change_time(folder: str) -> int | None:
     """When an entry last came to a folder or left it, in ns; None where it is not there."""
     try:
         return os.stat(os.path.join(sys.prefix, folder)).st_mtime_ns
@@ -219,7 +219,7 @@ def _changed(folder: str) -> int | None:
         return None
 
 
-def _listed(folder: str) -> list[str]:
+def _list_folder(folder: str) -> list[str]:
     try:
         return os.listdir(os.path.join(sys.prefix, folder))
     except OSError:
@@ -252,7 +252,7 @@ def main() -> None:
     for which the modules are known.
     """
     files_kept_in, *known = sys.argv[1:]
-    distributions = installed()
+    distributions = list_installed()
     stamps = [f"{entry['location']} {entry['stamp']}" for entry in distributions]
     state = "\n".join([sys.executable, *stamps]).encode(errors="surrogateescape")
     fingerprint = hashlib.sha256(state).hexdigest()
@@ -263,11 +263,11 @@ def main() -> None:
         "fingerprint": fingerprint,
         "mlflow_missing": missing_of_mlflow(distributions),
         "modules": None,
-        "files": absent(distributions, files_kept_in) if files_kept_in else None,
+        "files": list_absent(distributions, files_kept_in) if files_kept_in else None,
     }
     if fingerprint not in known:
         standard = sorted(sys.stdlib_module_names)
-        facts["modules"] = {"standard": standard, "provided": provided(distributions)}
+        facts["modules"] = {"standard": standard, "provided": map_providers(distributions)}
     json.dump(facts, sys.stdout)
 
 

@@ -85,7 +85,7 @@ def prune(
     _sweep(cache_dir, keep)
     there = entries(cache_dir)
     horizon = time.time() - limits.days * _SECONDS_A_DAY
-    for path in _listed(cache_dir / "local", _LOCAL):
+    for path in _list_ours(cache_dir / "local", _LOCAL):
         if modification_time(path) < horizon:
             remove(path)
     number, size = len(there), sum(entry.bytes for entry in there)
@@ -104,15 +104,20 @@ def prune(
 def clear(cache_dir: Path) -> Removed:
     """Remove everything that no run is using. Raises OSError as `prune` does."""
     removed = prune(cache_dir, CacheLimits(environments=0, bytes=0, days=0))
-    for path in (*_listed(cache_dir / "logs", KEPT_LOG), *_listed(cache_dir / "local", _LOCAL)):
+    for path in (
+        *_list_ours(cache_dir / "logs", KEPT_LOG),
+        *_list_ours(cache_dir / "local", _LOCAL),
+    ):
         remove(path)
     return removed
 
 
 def leftovers(cache_dir: Path) -> int:
     """How many folders there are that hold no environment and that nobody is building in."""
-    leaving = _listed(folder_of_all(cache_dir), _LEAVING)
-    torn = [slot for slot in _slots(cache_dir) if slot.ready() is None and not _is_locked(slot)]
+    leaving = _list_ours(folder_of_all(cache_dir), _LEAVING)
+    torn = [
+        slot for slot in _slots(cache_dir) if slot.find_build() is None and not _is_locked(slot)
+    ]
     return len(leaving) + len(torn)
 
 
@@ -122,7 +127,7 @@ def leftovers(cache_dir: Path) -> int:
 def _sweep(cache_dir: Path, keep: Path | None) -> None:
     """Remove what runs that were killed have left."""
     folder = folder_of_all(cache_dir)
-    for path in _listed(folder, _LEAVING):
+    for path in _list_ours(folder, _LEAVING):
         remove(path)
     for slot in _slots(cache_dir):
         if slot.folder != keep:
@@ -130,13 +135,13 @@ def _sweep(cache_dir: Path, keep: Path | None) -> None:
 
 
 def _sweep_slot(slot: Slot) -> None:
-    if slot.ready() is None:
-        _remove(slot, lambda slot: slot.ready() is None)
+    if slot.find_build() is None:
+        _remove(slot, lambda slot: slot.find_build() is None)
         return
     with suppress(FileNotFoundError):  # another run that prunes has been quicker
-        if slot.replaced() and (lock := slot.try_lock()) is not None:
+        if slot.list_replaced() and (lock := slot.try_lock()) is not None:
             try:
-                for folder in () if slot.in_use else slot.replaced():
+                for folder in () if slot.in_use else slot.list_replaced():
                     remove(folder)
             finally:
                 lock.release()
@@ -174,7 +179,7 @@ def _is_locked(slot: Slot) -> bool:
 # ------------------------------------------------------------------------------- listing entries
 
 
-def _listed(folder: Path, ours: re.Pattern[str]) -> list[Path]:
+def _list_ours(folder: Path, ours: re.Pattern[str]) -> list[Path]:
     """What lies in a folder and has a name that we give."""
     try:
         return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name))
@@ -183,17 +188,17 @@ def _listed(folder: Path, ours: re.Pattern[str]) -> list[Path]:
 
 
 def _slots(cache_dir: Path) -> Iterator[Slot]:
-    for path in _listed(folder_of_all(cache_dir), _SLOT):
+    for path in _list_ours(folder_of_all(cache_dir), _SLOT):
         if path.is_dir():
             yield Slot(path, {})
 
 
 def _entry(slot: Slot) -> Entry | None:
     """What the marker of a slot tells; None where there is nothing ready."""
-    build = slot.ready()
+    build = slot.find_build()
     if build is None:
         return None
-    facts, purpose = slot.told("from"), slot.told("for")
+    facts, purpose = slot.read_part("from"), slot.read_part("for")
     version, requirements = facts.get("version"), purpose.get("requirements")
     numbers = ".".join(map(str, version)) if isinstance(version, list) else "?"
     return Entry(

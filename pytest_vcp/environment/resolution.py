@@ -65,12 +65,12 @@ def everything_needed(
     Told by the metadata of what is installed, with extras and markers; all names are canonical.
     """
     needed: dict[str, str] = {}
-    for name, requirement in _followed(roots, environment):
+    for name, requirement in _follow(roots, environment):
         needed.setdefault(canonicalize_name(requirement.name), name)
     return needed
 
 
-def unmet(
+def find_unmet(
     pins: Mapping[str, RequirementLine], environment: Environment
 ) -> Iterator[tuple[str, Requirement]]:
     """Each requirement that no pin meets, with the name of the distribution that has it.
@@ -78,7 +78,7 @@ def unmet(
     Of a pin that the environment lacks, nothing is known, and it counts as fitting.
     """
     versions = {entry.name: entry.version for entry in environment.installed}
-    for name, requirement in _followed(pins, environment):
+    for name, requirement in _follow(pins, environment):
         other = canonicalize_name(requirement.name)
         version = versions.get(other)
         fits = version is None or requirement.specifier.contains(version, prereleases=True)
@@ -86,7 +86,7 @@ def unmet(
             yield name, requirement
 
 
-def _followed(
+def _follow(
     roots: Mapping[str, RequirementLine], environment: Environment
 ) -> Iterator[tuple[str, Requirement]]:
     """Each requirement that applies, of the roots and of all that these need; and whose it is."""
@@ -118,14 +118,14 @@ def _requirements(
     for text in texts:
         if not extras and "extra" in text.partition(";")[2]:
             continue  # most of what metadata says is about extras that nobody asked for
-        requirement = _parsed(text)
+        requirement = _parse(text)
         contexts = ({**environment.markers, "extra": extra} for extra in ("", *extras))
         if requirement is not None and any(applies(requirement, markers) for markers in contexts):
             yield requirement
 
 
 @cache
-def _parsed(text: str) -> Requirement | None:
+def _parse(text: str) -> Requirement | None:
     try:
         return Requirement(text)
     except InvalidRequirement:  # pip does not follow it either
@@ -164,13 +164,13 @@ def read_pip_report(report: Path, log: Path) -> tuple[Chosen, ...]:
     }
     try:
         return tuple(
-            _chosen(entry, reasons) for entry in json.loads(report.read_bytes())["install"]
+            _read_choice(entry, reasons) for entry in json.loads(report.read_bytes())["install"]
         )
     except (KeyError, TypeError, AttributeError) as unknown:
         raise ValueError(f"{report} is no installation report of pip") from unknown
 
 
-def _chosen(entry: dict[str, object], reasons: Mapping[tuple[str, str], str]) -> Chosen:
+def _read_choice(entry: dict[str, object], reasons: Mapping[tuple[str, str], str]) -> Chosen:
     metadata = entry["metadata"]
     assert isinstance(metadata, dict)
     name, version = canonicalize_name(metadata["name"]), str(metadata["version"])

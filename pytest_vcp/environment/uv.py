@@ -97,7 +97,7 @@ def install_chosen(
     `places` are where distributions come from, in pip's variables, relative ones taken from
     `directory`. Where it did not work, pip can install as if nothing had been tried.
     """
-    chosen = _chosen(json.loads(report.read_bytes()))
+    chosen = _list_pins(json.loads(report.read_bytes()))
     if chosen is None:
         return False
     if not chosen:
@@ -118,7 +118,7 @@ def install_chosen(
     )
 
 
-def _chosen(report: Mapping[str, Any]) -> list[str] | None:
+def _list_pins(report: Mapping[str, Any]) -> list[str] | None:
     """What pip would install, as pins with hashes; None where something is not a wheel."""
     pins = []
     for entry in report["install"]:

@@ -112,7 +112,7 @@ class ArtifactSession:
         """What the model can't do without; the session goes on with what it needs."""
         # A finished artifact is tested under conditions, too.
         is_free = self.payload and self.settings.artifact_only is None
-        return self._loader.settle(self.validate if is_free else None)
+        return self._loader.find_requirements(self.validate if is_free else None)
 
     def changed_files(self) -> tuple[str, ...]:
         """Files of the artifact that have come, gone or changed since its session began."""
@@ -258,10 +258,10 @@ class ArtifactSession:
 
     def figures(self) -> Figures:
         """What the session cost so far; what the scaling costs does not count."""
-        return self._measured() if self._scaled is None else self._scaled
+        return self._measure() if self._scaled is None else self._scaled
 
-    def _measured(self) -> Figures:
-        load, first = self._loader.answered()
+    def _measure(self) -> Figures:
+        load, first = self._loader.known_replies()
         second = self._requests.known(self._repetition)
         peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
         return Figures(
@@ -284,7 +284,7 @@ class ArtifactSession:
         comes to, no rule fails by it.
         """
         if self._scaled is None:
-            measured, first = self._measured(), self.first_pass()
+            measured, first = self._measure(), self.first_pass()
             steps: tuple[ScalingStep, ...] = ()
             problem: str | None = "there is no prediction on the example"
             if first is not None and first.content is not None:
@@ -298,13 +298,13 @@ class ArtifactSession:
 
     def commands_run(self) -> list[dict[str, object]]:
         """The commands of MLflow that were run on the artifact."""
-        return self._commands.told() if self._commands else []
+        return self._commands.describe_runs() if self._commands else []
 
     def first_pass(self) -> Reply | None:
         """The first forward pass, where somebody has waited for it."""
-        return self._loader.answered()[1]
+        return self._loader.known_replies()[1]
 
-    def commanded(self, commands: MlflowCommands) -> MlflowCommands:
+    def own_commands(self, commands: MlflowCommands) -> MlflowCommands:
         """Take over commands that were given this artifact: they end with the session."""
         self._commands = commands
         return commands

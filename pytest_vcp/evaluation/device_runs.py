@@ -76,17 +76,17 @@ class DeviceRunner:
         try:
             loader.warm_up()
             loader.begin(payload)
-            loader.settle(None)
+            loader.find_requirements(None)
             reply = loader.load()
             if reply.failure is None:
                 reply = loader.predict()
             if kept is None or reply.failure is not None:
                 return DeviceRun(reply)
-            return DeviceRun(reply, self._compared(loader, kept, scratch))
+            return DeviceRun(reply, self._compare(loader, kept, scratch))
         finally:
             loader.close()
 
-    def _compared(self, loader: Loader, kept: KeptPrediction, scratch: Path) -> Reply:
+    def _compare(self, loader: Loader, kept: KeptPrediction, scratch: Path) -> Reply:
         path = shutil.move(kept.path, scratch / "first.npz")
         params = {"path": str(path), "tolerance": kept.tolerance}
         comparison = Request("forward.compare_kept", params, "comparing the devices")

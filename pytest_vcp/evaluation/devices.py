@@ -49,9 +49,9 @@ class SessionDevices:
         is_here = seen is None or seen["gpu"] or nvml.visible_with(self._device)
         return None if is_here else failure
 
-    def use(self, device: DeviceUse) -> GpuUse | None:
+    def measure_use(self, device: DeviceUse) -> GpuUse | None:
         """What the first forward pass took on the GPU; None where nobody can tell."""
-        return self._watch.use(device, self._session.pid)
+        return self._watch.measure_use(device, self._session.pid)
 
     def run(self, device: str, name: str, tolerance: Mapping[str, Any] | None = None) -> DeviceRun:
         """The forward pass in a process that sees no device but this one.

@@ -62,12 +62,12 @@ class Recording:
     path: Path
     content: bytes
 
-    def keep(self) -> None:
+    def write(self) -> None:
         """Put it in its place. Raises OSError."""
         write_atomic(self.path, self.content)
 
 
-def place(settings: Settings) -> Path:
+def expected_path(settings: Settings) -> Path:
     """Where the recorded output of this variant lies, or would."""
     return settings.pkg_dir / FOLDER / f"{variant_name(settings)}.npz"
 
@@ -105,7 +105,7 @@ def _arguments(settings: Settings) -> dict[str, Any]:
     }
 
 
-def owner(
+def describe_owner(
     settings: Settings, signature: Signature, request: Payload, digests: FileDigests
 ) -> dict[str, Any]:
     """What a recorded output belongs to: variant, signature, request and its input files.
@@ -116,7 +116,7 @@ def owner(
     return {
         "variant": variant_name(settings),
         "arguments": _arguments(settings),
-        "signature": _digest(_declared(signature)),
+        "signature": _digest(_describe_signature(signature)),
         "request": _digest(request),
         "inputs": {
             uri: _digest_of_input(settings.pkg_dir / uri, settings.policy.input_bytes, digests)
@@ -125,7 +125,7 @@ def owner(
     }
 
 
-def _declared(signature: Signature) -> list[Any]:
+def _describe_signature(signature: Signature) -> list[Any]:
     """What a signature declares; its form in JSON changes from one MLflow to the next."""
     fields = (
         [entry.name, entry.type, entry.required, entry.shape]
@@ -158,7 +158,7 @@ def record(
     reply = _answer(session.ask("expected.record", params, "recording the expected output"))
     written = Path(reply["path"])
     try:
-        return Recording(place(settings), written.read_bytes())
+        return Recording(expected_path(settings), written.read_bytes())
     finally:
         written.unlink(missing_ok=True)
 
@@ -168,7 +168,7 @@ def replay(
 ) -> Expected:
     """Compare the first prediction with the recorded one, where that belongs to it."""
     settings = session.settings
-    path = place(settings)
+    path = expected_path(settings)
     file = path.relative_to(settings.pkg_dir).as_posix()
     try:
         known = _read(path)

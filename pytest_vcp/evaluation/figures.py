@@ -122,14 +122,14 @@ def measure(
         return (), "the observations of the example could not be counted"
     for factor in FACTORS:
         observations = factor * sum(known)
-        reply = _tried(ask, {**request, "factor": factor})
+        reply = _try_pass(ask, {**request, "factor": factor})
         if isinstance(reply, str):
             return tuple(steps), f"×{factor} ({observations} observations): {reply}"
         steps.append(_step(factor, observations, reply))
     return tuple(steps), None
 
 
-def _tried(ask: Ask, params: Mapping[str, Any]) -> Reply | str:
+def _try_pass(ask: Ask, params: Mapping[str, Any]) -> Reply | str:
     """One pass, or what went wrong with it."""
     doing = f"predicting on {params['factor']} times the observations"
     try:

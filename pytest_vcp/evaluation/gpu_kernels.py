@@ -39,7 +39,7 @@ class Kernels:
     named: tuple[Target, ...]
     where: Location | None = None
 
-    def unserved(self) -> Target | None:
+    def find_unserved(self) -> Target | None:
         """A GPU for which there is no kernel, and ought to be."""
         here, named = (
             [each for each in targets if not serves(self.architectures, each.capability)]
@@ -59,7 +59,7 @@ def serves(architectures: Iterable[str], capability: Capability) -> bool:
     return any(_serves(architecture, capability) for architecture in architectures)
 
 
-def written(capability: Capability) -> str:
+def format_capability(capability: Capability) -> str:
     """A capability as NVIDIA writes it."""
     return ".".join(map(str, capability))
 

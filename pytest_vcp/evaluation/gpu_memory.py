@@ -80,9 +80,9 @@ class GpuWatch:
             and nvml.visible_with(self._device)
         )
 
-    def use(self, device: DeviceUse, pid: int) -> GpuUse | None:
+    def measure_use(self, device: DeviceUse, pid: int) -> GpuUse | None:
         """What the forward pass of the process `pid` took; None where nobody can tell."""
-        by_torch, visible = of_torch(device), nvml.visible_with(self._device)
+        by_torch, visible = measure_by_torch(device), nvml.visible_with(self._device)
         # Of a process that has ended the driver knows nothing any more.
         if not visible or not nvml.is_here(pid):
             return by_torch
@@ -90,10 +90,10 @@ class GpuWatch:
             others = _descendants(pid) if device.is_used else {pid, *_descendants(pid)}
             # torch counts in its own process alone, and beside it another library may be at work.
             own = None if by_torch.bytes else nvml.used_by(others)
-            return of_driver(visible[0].name, own, None) if own else by_torch
+            return measure_by_driver(visible[0].name, own, None) if own else by_torch
         now, before = nvml.used_bytes(), self._before
         growth = None if now is None or before is None else now - before
-        return of_driver(visible[0].name, _used_by(pid), growth)
+        return measure_by_driver(visible[0].name, _used_by(pid), growth)
 
 
 def held_over_passes(session: LoadedSession, passes: int, counted: str) -> HeldMemory:
@@ -120,7 +120,7 @@ def held_over_passes(session: LoadedSession, passes: int, counted: str) -> HeldM
     return HeldMemory(tuple(held[1:]), counted, reply)
 
 
-def of_torch(device: DeviceUse) -> GpuUse | None:
+def measure_by_torch(device: DeviceUse) -> GpuUse | None:
     """What torch says; None where it has no GPU, or another library may have used it instead."""
     if not device.gpus or (device.libraries and not device.added_bytes):
         return None
@@ -128,7 +128,7 @@ def of_torch(device: DeviceUse) -> GpuUse | None:
     return GpuUse(device.gpus[0], device.added_bytes, BY_TORCH, before)
 
 
-def of_driver(gpu: str, own: int | None, growth: int | None) -> GpuUse | None:
+def measure_by_driver(gpu: str, own: int | None, growth: int | None) -> GpuUse | None:
     """What the driver says: of the model's own processes, else by what is in use since before it.
 
     None where it says neither, or where others have given back more than the model can have taken.

@@ -12,9 +12,9 @@ from pytest_vcp.evaluation.relaxation import (
     LoadAttempt,
     Requirements,
     Trace,
+    add_unmet,
     explain,
     read_trace,
-    unmet,
 )
 from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
@@ -96,20 +96,20 @@ class Loader:
         assert self._settled is not None
         return self._settled[0].predict or Reply(None)
 
-    def settle(self, free: Callable[[], Reply] | None) -> Requirements:
+    def find_requirements(self, free: Callable[[], Reply] | None) -> Requirements:
         """Wait for loading and predicting, and find out what the model needs where they fail.
 
         `free` tells what became of the same request under no condition at all.
         """
         if self._settled is None:
-            first = self._finished()
+            first = self._finish()
             self._settled = first, Requirements()
             if first.failure is not None:
                 failure = None if free is None else free().failure
-                self._settled = self._explained(first, failure)
+                self._settled = self._explain(first, failure)
         return self._settled[1]
 
-    def answered(self) -> tuple[Reply | None, Reply | None]:
+    def known_replies(self) -> tuple[Reply | None, Reply | None]:
         """Loading and the first forward pass, as far as somebody has waited for them."""
         if self._settled is not None:
             return self._settled[0].load, self._settled[0].predict
@@ -161,7 +161,7 @@ class Loader:
     def _predicting(self) -> Request:
         return Request("forward.predict", {"payload": self._payload}, "predicting")
 
-    def _finished(self) -> LoadAttempt:
+    def _finish(self) -> LoadAttempt:
         """Wait for what was sent, and count it."""
         load = self._sent.finish(self._loading)
         self.loads += 1
@@ -186,24 +186,24 @@ class Loader:
             return None
         return read_trace(reply, self._home)
 
-    def _explained(
+    def _explain(
         self, first: LoadAttempt, free: WorkerFailure | None
     ) -> tuple[LoadAttempt, Requirements]:
         """What came of milder conditions; `free` is the failure of a process under none at all."""
         if free is not None:
             # The conditions are not what it fails by, or nobody has a network here.
-            return first, unmet(first, Requirements(), free)
-        run, requirements = explain(first, self._again)
-        return run, unmet(run, requirements, self._online)
+            return first, add_unmet(first, Requirements(), free)
+        run, requirements = explain(first, self._try_relaxed)
+        return run, add_unmet(run, requirements, self._online)
 
-    def _again(self, relaxed: frozenset[Condition]) -> LoadAttempt:
+    def _try_relaxed(self, relaxed: frozenset[Condition]) -> LoadAttempt:
         """Load and predict in a fresh process; the one before gives its memory back first."""
         if self.worker.peak_rss_bytes:
             self._peaks.append(self.worker.peak_rss_bytes)
         self.worker.close(grace=0)
         self._start(relaxed)
         self._send()
-        run = self._finished()
+        run = self._finish()
         if "network" in relaxed:
             self._online = run.failure
         return run

@@ -90,10 +90,10 @@ class LoadedModel:
         record = dict(row)
         uri = record.get(self._settings.policy.input_column)
         if isinstance(uri, str):
-            record[self._settings.policy.input_column] = self._within_reach(uri)
+            record[self._settings.policy.input_column] = self._make_readable(uri)
         return record
 
-    def _within_reach(self, uri: str) -> str:
+    def _make_readable(self, uri: str) -> str:
         """The input itself, or a copy of it where the source tree hides it."""
         given = resolve_uri(uri, self._settings.pkg_dir)
         real = os.path.realpath(given)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_vcp.settings.devices import shown, variables
+from pytest_vcp.settings.devices import variables, visible_gpus
 
 T = TypeVar("T")
 
@@ -32,19 +32,19 @@ class Gpu:
 
 def gpus() -> tuple[Gpu, ...]:
     """Every GPU of the machine; none without a driver."""
-    return _asked(lambda nvml: tuple(_gpus(nvml))) or ()
+    return _ask(lambda nvml: tuple(_gpus(nvml))) or ()
 
 
 def used_bytes() -> int | None:
     """Memory in use on all GPUs together, whoever uses it; None where the driver can't tell."""
-    return _asked(
+    return _ask(
         lambda nvml: sum(nvml.nvmlDeviceGetMemoryInfo(handle).used for handle in _handles(nvml))
     )
 
 
 def used_by(pids: Collection[int]) -> int | None:
     """Memory that these processes hold on all GPUs; None where the driver can't tell."""
-    listed = _asked(_used_by_process)
+    listed = _ask(_used_by_process)
     return None if listed is None else share_of(pids, listed, _knows_our_numbers())
 
 
@@ -58,7 +58,7 @@ def visible(found: tuple[Gpu, ...], environ: Mapping[str, str]) -> tuple[Gpu, ..
 
     As in CUDA, what comes after an entry that names no GPU is left out, too.
     """
-    names = shown(environ)
+    names = visible_gpus(environ)
     if names is None:
         return found
     left: list[Gpu] = []
@@ -99,7 +99,7 @@ def _knows_our_numbers() -> bool:
         return False
 
 
-def _asked(question: Callable[[Any], T]) -> T | None:
+def _ask(question: Callable[[Any], T]) -> T | None:
     """What the driver's library answers; None where there is no driver, or it refuses."""
     import pynvml
 

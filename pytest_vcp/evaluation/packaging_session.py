@@ -16,7 +16,7 @@ from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.payload import Payload, read_payload, resolved
+from pytest_vcp.source.payload import Payload, read_payload, resolve_inputs
 from pytest_vcp.util.progress import Progress
 
 
@@ -43,14 +43,14 @@ class PackagingSession:
     def import_sources(self) -> Reply:
         """Import model_code's wrapper module and model_spec where the model is packaged."""
         for name in self._modules:
-            reply = self._ask(_importing(name))
+            reply = self._ask(_import_request(name))
             if reply.failure is not None:
                 break
         return reply
 
     def import_seconds(self) -> float | None:
         """What importing both took; None where one of them was not imported here."""
-        took = [seconds_of(self._requests.known(_importing(name))) for name in self._modules]
+        took = [seconds_of(self._requests.known(_import_request(name))) for name in self._modules]
         known = [seconds for seconds in took if seconds is not None]
         return sum(known) if len(known) == len(took) else None
 
@@ -63,7 +63,7 @@ class PackagingSession:
 
         Raises ToolError for an exception that didn't come through the author's code.
         """
-        return described(self._ask(Request("spec.describe", {}, "reading model_spec.py")))
+        return require_description(self._ask(Request("spec.describe", {}, "reading model_spec.py")))
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         """Ask for something that rests on the description of model_spec.py."""
@@ -123,11 +123,11 @@ class PackagingSession:
         return self._requests.ask(self._packager, request)
 
 
-def _importing(module: str) -> Request:
+def _import_request(module: str) -> Request:
     return Request("probe.import_module", {"name": module}, f"importing {module}")
 
 
-def described(reply: Reply) -> Reply:
+def require_description(reply: Reply) -> Reply:
     """A description of a spec; ToolError for a failure that is not the author's."""
     failure = reply.failure
     if failure is not None and failure.kind == "raised" and failure.where is None:
@@ -140,7 +140,7 @@ def described(reply: Reply) -> Reply:
 
 def request_for(settings: Settings, artifact: Path, root: Path) -> Payload:
     """The request for the forward pass: as given, or the example; relative inputs below `root`."""
-    return resolved(request_as_given(settings, artifact), settings.policy.input_column, root)
+    return resolve_inputs(request_as_given(settings, artifact), settings.policy.input_column, root)
 
 
 def request_as_given(settings: Settings, artifact: Path) -> Payload:

@@ -154,7 +154,7 @@ def _one_step(
     while position < len(tried):
         run = retry(requirements.relaxed | tried[position])
         if run.reached > current.reached:
-            return run, _with(requirements, current, tried[position])
+            return run, _add(requirements, current, tried[position])
         # With one obstacle away, the next one may show itself.
         suspects |= suspected(run) - requirements.relaxed - tried[position]
         position += 1
@@ -188,7 +188,7 @@ def _only_looks(command: str) -> bool:
     return " ".join((Path(program).name, argument)).strip().startswith(_LOOKING)
 
 
-def unmet(
+def add_unmet(
     run: LoadAttempt, requirements: Requirements, online: WorkerFailure | None
 ) -> Requirements:
     """The needs, and those that the words of a failure tell although nothing has helped.
@@ -199,7 +199,7 @@ def unmet(
     failure, trace = run.failure, run.trace or Trace()
     if failure is None:
         return requirements
-    told = _told(failure)
+    told = _format_failure(failure)
     refused = _sounds_read_only(failure)
     clear: dict[Condition, bool] = {
         "network": online is not None and _sounds_offline(failure) and _sounds_offline(online),
@@ -211,11 +211,11 @@ def unmet(
 
 def _sounds_offline(failure: WorkerFailure) -> bool:
     """Whether a failure is what a library says where there is no network."""
-    return any(sign in _told(failure) for sign in _OFFLINE)
+    return any(sign in _format_failure(failure) for sign in _OFFLINE)
 
 
 def _sounds_read_only(failure: WorkerFailure) -> bool:
-    return any(sign in _told(failure) for sign in _READ_ONLY)
+    return any(sign in _format_failure(failure) for sign in _READ_ONLY)
 
 
 def _requirement_of(condition: Condition, run: LoadAttempt) -> Requirement:
@@ -227,11 +227,11 @@ def _requirement_of(condition: Condition, run: LoadAttempt) -> Requirement:
         "network": trace.connections,
         "outside": trace.outside,
     }
-    shown = tuple(_plain(name, run.places) for name in wanted[condition])
-    return Requirement(_plain(run.failure.summary, run.places), run.failure.where, shown)
+    shown = tuple(_replace_places(name, run.places) for name in wanted[condition])
+    return Requirement(_replace_places(run.failure.summary, run.places), run.failure.where, shown)
 
 
-def _plain(text: str, places: Mapping[str, str]) -> str:
+def _replace_places(text: str, places: Mapping[str, str]) -> str:
     for directory, name in places.items():
         text = text.replace(directory, name)
     return text
@@ -249,12 +249,12 @@ def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(f"{root}/")
 
 
-def _with(
+def _add(
     requirements: Requirements, run: LoadAttempt, conditions: frozenset[Condition]
 ) -> Requirements:
     added = {condition: _requirement_of(condition, run) for condition in conditions}
     return Requirements({**requirements.by_condition, **added}, requirements.relaxed | conditions)
 
 
-def _told(failure: WorkerFailure) -> str:
+def _format_failure(failure: WorkerFailure) -> str:
     return f"{failure.exception}: {failure.message}\n{failure.traceback}\n{failure.log_tail}"

@@ -53,7 +53,7 @@ class RequestCache:
     def finish(self, request: Request) -> Reply:
         """Wait for a request that was sent. Raises ToolError for a full disk."""
         if request.key not in self._replies:
-            self._replies[request.key] = self._waited(self._calls[request.key])
+            self._replies[request.key] = self._wait(self._calls[request.key])
         return self._replies[request.key]
 
     def ask(self, worker: Worker, request: Request) -> Reply:
@@ -65,7 +65,7 @@ class RequestCache:
         """The reply, where somebody has waited for it."""
         return self._replies.get(request.key)
 
-    def _waited(self, call: Call) -> Reply:
+    def _wait(self, call: Call) -> Reply:
         with self._progress.step(call.doing):
             try:
                 return Reply(call.result())

@@ -168,7 +168,7 @@ def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
     return Enforcement(reply["frame"], reply["params"], tuple(reply["unknown_params"]))
 
 
-def typed(reply: Reply, declared_in: Path) -> Description:
+def read_description(reply: Reply, declared_in: Path) -> Description:
     """Type the answer to the request for a description."""
     if reply.content is None:
         return Description(None, reply.failure, declared_in.name)

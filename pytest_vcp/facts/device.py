@@ -64,7 +64,7 @@ class DeviceFacts(ServingFacts):
         reply = self.gpu_pass.content
         if reply is None:
             raise Blocked("VCP903")
-        use = self._run_on_example().devices.use(read_device(reply))
+        use = self._run_on_example().devices.measure_use(read_device(reply))
         if use is None:
             raise Unverified("GPU memory of the model process can't be measured here")
         return use
@@ -98,11 +98,11 @@ class DeviceFacts(ServingFacts):
             raise Unverified("only of torch it is known which GPU it uses")
         # By the driver's count also where the model's own code hides the others.
         number = max(len(seen), len(nvml.visible_with(self.settings.device)))
-        shown = devices.shown(os.environ)
+        shown = devices.visible_gpus(os.environ)
         if number < 2 or (shown is not None and len(shown) < 2):
             raise Unverified("only one GPU is visible")
         run = self._run_on_example().devices.run("cuda:1", SECOND_GPU)
-        return devices.nth(1), run.reply
+        return devices.name_gpu(1), run.reply
 
     @fact(stage="device")
     def kernels(self) -> Kernels:

@@ -18,7 +18,7 @@ class ExpectedFacts(ForwardFacts):
     """The same, and what was recorded earlier."""
 
     def _want_expected(self) -> None:
-        recorded = expected.place(self.settings)
+        recorded = expected.expected_path(self.settings)
         if not self.settings.record_expected and not os.path.lexists(recorded):
             raise Unverified("no expected output was recorded; --vcp-record-expected records it")
 
@@ -27,7 +27,7 @@ class ExpectedFacts(ForwardFacts):
         """What became of the recorded output; in a run that records, it is made for the next."""
         session, policy = self.evaluated_session, self.settings.policy
         tolerance = policy.in_force(policy.expected_tolerance, self.precision)
-        belongs_to = expected.owner(
+        belongs_to = expected.describe_owner(
             self.settings,
             self.spec.signature,
             request_as_given(self.settings, session.artifact),

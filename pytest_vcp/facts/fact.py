@@ -100,7 +100,7 @@ def fact(
     return lambda work: Fact(work, named)
 
 
-def known(facts: object, name: str) -> Any:
+def known_fact(facts: object, name: str) -> Any:
     """A fact that was worked out already; None where nobody asked for it, or there is none."""
     value, _ = vars(facts).get("_answers", {}).get(name, (None, None))
     return value

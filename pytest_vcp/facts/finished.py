@@ -9,7 +9,7 @@ from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.prediction import Packaging, Reply
-from pytest_vcp.evaluation.spec import Description, ExampleInput, typed
+from pytest_vcp.evaluation.spec import Description, ExampleInput, read_description
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.files import SharedFacts
 from pytest_vcp.facts.variant import Facts
@@ -91,7 +91,7 @@ class ArtifactFacts(Facts):
 
     @fact(after="environment", stage="spec")
     def description(self) -> Description:
-        return typed(self._finished.describe_spec(), self._finished.path / "MLmodel")
+        return read_description(self._finished.describe_spec(), self._finished.path / "MLmodel")
 
     def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
         return self._finished.examine(doing, method, params)
@@ -111,7 +111,7 @@ class ArtifactFacts(Facts):
         session.begin(self._finished.payload)
         return session
 
-    def _tried(self) -> ArtifactSession:
+    def _open_session(self) -> ArtifactSession:
         if self._finished.session is None:
             raise Blocked("VCP302")
         return self._finished.session
@@ -122,7 +122,7 @@ class ArtifactFacts(Facts):
                 "the input of the example is not here; start pytest where it lies, "
                 "or name one with --vcp-json-payload-filepath"
             )
-        return self._tried()
+        return self._open_session()
 
     @property
     def needs_gpu(self) -> bool | None:

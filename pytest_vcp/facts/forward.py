@@ -21,7 +21,7 @@ from pytest_vcp.evaluation.spec import ModelSpec, defaults_of, precision_of
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
-from pytest_vcp.rules.suite import judges
+from pytest_vcp.rules.suite import judging_tests
 from pytest_vcp.settings.policy import FULL
 
 
@@ -30,14 +30,14 @@ class ForwardFacts(PackagingFacts):
 
     @fact(when="_want_inference", stage="forward")
     def session(self) -> ArtifactSession:
-        return self._tried()
+        return self._open_session()
 
-    def _tried(self) -> ArtifactSession:
+    def _open_session(self) -> ArtifactSession:
         return self.packaging_session.session
 
     def _run_on_example(self) -> ArtifactSession:
         """The session, where there is an input for the forward pass."""
-        return self._tried()
+        return self._open_session()
 
     @fact
     def network_requirement(self) -> Requirement | None:
@@ -219,7 +219,7 @@ class ForwardFacts(PackagingFacts):
 
 def unlike_declared(reply: Reply, spec: ModelSpec) -> Violation | None:
     """What the tests on the kind, shape and dtype of the output say of a forward pass."""
-    tests = judges()
+    tests = judging_tests()
     try:
         tests["VCP704"](vcp_first_pass=reply, vcp_spec=spec)
         assert reply.content is not None

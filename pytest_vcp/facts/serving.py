@@ -61,7 +61,7 @@ class ServingFacts(ExpectedFacts):
             side_by_side=not (session.devices.has_gpu() or session.takes_turns)
             and _fits_twice(peak),
         )
-        return session.commanded(commands)
+        return session.own_commands(commands)
 
     @fact
     def predicted(self) -> Predicted:

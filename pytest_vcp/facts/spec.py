@@ -12,10 +12,10 @@ from pytest_vcp.evaluation.spec import (
     ExampleInput,
     ModelSpec,
     Opening,
+    read_description,
     read_enforcement,
     read_inputs,
     read_openings,
-    typed,
 )
 from pytest_vcp.facts.environment import EnvironmentFacts
 from pytest_vcp.facts.fact import fact
@@ -29,7 +29,9 @@ class SpecFacts(EnvironmentFacts):
     @fact
     def description(self) -> Description:
         """The description of model_spec.py, or why there is none."""
-        return typed(self.packaging_session.describe_spec(), self.settings.pkg_dir / FILE)
+        return read_description(
+            self.packaging_session.describe_spec(), self.settings.pkg_dir / FILE
+        )
 
     @fact
     def spec(self) -> ModelSpec:

@@ -45,7 +45,7 @@ class Behind:
         )
 
 
-def behind(
+def find_outdated(
     added: Iterable[tuple[str, str]], options: Iterable[str], environ: Mapping[str, str]
 ) -> tuple[Behind, ...]:
     """Those of the new pins that are more than a year older than the newest of their releases.
@@ -61,13 +61,13 @@ def behind(
     if offline or not index.startswith(("http://", "https://")):
         return ()
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        found = threads.map(lambda pin: _judged(index, *pin), added)
+        found = threads.map(lambda pin: _judge(index, *pin), added)
         return tuple(entry for entry in found if entry is not None)
 
 
-def _judged(index: str, name: str, version: str) -> Behind | None:
+def _judge(index: str, name: str, version: str) -> Behind | None:
     try:
-        days = _days(_asked(index, name))
+        days = _days(_ask_index(index, name))
         here = days[Version(version)]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -77,7 +77,7 @@ def _judged(index: str, name: str, version: str) -> Behind | None:
     return Behind(name, version, here, str(newest), days[newest])
 
 
-def _asked(index: str, name: str) -> Mapping[str, Any]:
+def _ask_index(index: str, name: str) -> Mapping[str, Any]:
     url = f"{index.rstrip('/')}/{name}/"
     request = urllib.request.Request(url, headers={"Accept": _FORMAT})
     with urllib.request.urlopen(request, timeout=_SECONDS) as answer:

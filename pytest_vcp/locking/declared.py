@@ -35,7 +35,7 @@ def read_declared(pkg_dir: Path, policy: Policy) -> tuple[RequirementLine, ...]:
             f"create it{f', beginning with {begin}' if begin else ''}; "
             "or name the package directory with --vcp-pkg-dir",
         )
-    lines = tuple(_followed(path, pkg_dir, set()))
+    lines = tuple(_follow(path, pkg_dir, set()))
     for line in lines:
         _refuse(line)
     return lines
@@ -61,7 +61,7 @@ def markers_of(lines: Iterable[RequirementLine], python: tuple[int, int]) -> dic
     return {name: marker for name, marker in found.items() if marker}
 
 
-def _followed(path: Path, pkg_dir: Path, seen: set[Path]) -> Iterator[RequirementLine]:
+def _follow(path: Path, pkg_dir: Path, seen: set[Path]) -> Iterator[RequirementLine]:
     seen.add(path.resolve())
     name = path.relative_to(pkg_dir) if path.is_relative_to(pkg_dir) else path
     for line in parse_lines(read_text(path), str(name)):
@@ -69,7 +69,7 @@ def _followed(path: Path, pkg_dir: Path, seen: set[Path]) -> Iterator[Requiremen
         nested = _NESTED.match(line.text) if line.kind == "nested" else None
         inner = path.parent / nested["file"] if nested else None
         if inner is not None and inner.is_file() and inner.resolve() not in seen:
-            yield from _followed(inner, pkg_dir, seen)
+            yield from _follow(inner, pkg_dir, seen)
 
 
 def _refuse(line: RequirementLine) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pytest_vcp.environment import uv
 from pytest_vcp.environment.build import prepare_tool
-from pytest_vcp.environment.cache import guarded, keep_log
+from pytest_vcp.environment.cache import explain_cache_errors, keep_log
 from pytest_vcp.environment.installer import pip_environ, surroundings, try_out
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.pip_messages import BuildFailure
 from pytest_vcp.environment.watched import Progress
-from pytest_vcp.locking.ages import Behind, behind
+from pytest_vcp.locking.ages import Behind, find_outdated
 from pytest_vcp.locking.companions import Companions, companions_of, without_notes
 from pytest_vcp.locking.compilers import Compilation, pip_compile, uv_compile
 from pytest_vcp.locking.declared import Unlockable, markers_of, options_to_carry, read_declared
@@ -59,7 +59,7 @@ class Locked:
     is_written: bool
     dropped: tuple[str, ...]
     companions: Companions
-    behind: tuple[Behind, ...]
+    outdated: tuple[Behind, ...]
 
 
 def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progress) -> Locked:
@@ -91,13 +91,13 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
             limits.write_text(companions.text(), encoding="utf-8")
             job = replace(job, constraints=limits)
         try:
-            text, by, note = _resolved(job, seed, options, settings, markers, progress)
+            text, by, note = _resolve(job, seed, options, settings, markers, progress)
         except (Unlockable, ToolError):
             if not companions.taken:
                 raise
             # Something else that is asked for may need other releases.
             job = replace(job, constraints=None)
-            text, by, note = _resolved(job, seed, options, settings, markers, progress)
+            text, by, note = _resolve(job, seed, options, settings, markers, progress)
             forbidden = companions.contradicted + companions.taken
             companions = replace(companions, taken=(), contradicted=forbidden)
     if not job.hashes and not _serves_local_versions(options):
@@ -112,10 +112,10 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         changes=changed,
         is_new=PINNED in old.missing,
         is_written=write_lock(settings.pkg_dir / PINNED, text),
-        dropped=_dropped(old.pinned, options),
+        dropped=_list_dropped(old.pinned, options),
         companions=companions,
         # Without a pin to keep, nothing but requirements.in holds anything back.
-        behind=behind(changed.added, options, job.environ) if seed else (),
+        outdated=find_outdated(changed.added, options, job.environ) if seed else (),
     )
 
 
@@ -137,7 +137,7 @@ def write_lock(path: Path, text: str) -> bool:
     return True
 
 
-def _resolved(
+def _resolve(
     job: Compilation,
     seed: str,
     options: Sequence[str],
@@ -156,7 +156,7 @@ def _resolved(
             return render(told, options, settings.target_python, markers), "uv", None
     job.output.write_text(seed, encoding="utf-8")
     if not pip_compile(job, progress):
-        raise _why_not(job, settings, progress)
+        raise _explain(job, settings, progress)
     compiled = without_notes(job.output.read_text(encoding="utf-8"))
     return render(compiled, options, settings.target_python), "pip-tools", note
 
@@ -183,14 +183,14 @@ def _unhashed(line: RequirementLine) -> str:
     return str(line.requirement) if line.requirement is not None else line.text
 
 
-def _why_not(
+def _explain(
     job: Compilation, settings: LockSettings, progress: Progress
 ) -> Unlockable | ToolError:
     """Ask pip itself, whose words are known, why requirements.in can't be resolved."""
     progress("asking pip what is wrong")
     log = job.log.with_name("pip.log")
     failure = try_out(job.python, settings.pkg_dir / DECLARED, log, progress)
-    with guarded(settings.cache_dir):
+    with explain_cache_errors(settings.cache_dir):
         kept = keep_log(settings.cache_dir, log if failure is not None else job.log)
     if failure is None:
         return ToolError(
@@ -233,7 +233,7 @@ def _has_hashes(old: Lock) -> bool:
     return any(line.hashes for line in old.pinned) or "--require-hashes" in names
 
 
-def _dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[str, ...]:
+def _list_dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[str, ...]:
     """The index and other options that only the old lock has: nothing asks for them."""
     kept = {
         option for line in parse_lines("\n".join(options), DECLARED) for option in options_of(line)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from pytest_vcp.requirements.lock import DECLARED, RequirementLine
-from pytest_vcp.util.urls import masked
+from pytest_vcp.util.urls import mask_secrets
 
 _HEADER = """\
 #
@@ -41,12 +41,12 @@ def render(
     header = _HEADER.format(
         declared=DECLARED, python=f"{python[0]}.{python[1]}", command=command_for(python)
     )
-    lines = [_marked(line, markers or {}) for line in compiled.splitlines()]
+    lines = [_add_marker(line, markers or {}) for line in compiled.splitlines()]
     above = "".join(f"{option}\n" for option in options)
     return header + (f"\n{above}\n" if above else "") + "\n".join(lines).strip() + "\n"
 
 
-def _marked(line: str, markers: Mapping[str, str]) -> str:
+def _add_marker(line: str, markers: Mapping[str, str]) -> str:
     match = _PIN.match(line)
     marker = markers.get(canonicalize_name(match["name"])) if match else None
     return f"{match['pin']} ; {marker}{match['rest'] or ''}" if match and marker else line
@@ -103,7 +103,7 @@ def _pins(lines: Iterable[RequirementLine]) -> dict[str, str]:
     for line in lines:
         if line.name is not None:
             versions = found.setdefault(line.name, [])
-            versions.append(masked(line.url) if line.url else _version(line))
+            versions.append(mask_secrets(line.url) if line.url else _version(line))
     return {name: " and ".join(sorted(set(found[name]))) for name in sorted(found)}
 
 

@@ -59,7 +59,7 @@ class MlflowCommands:
                 self._visit = self._visited(self._started_server())
         return self._visit
 
-    def told(self) -> list[dict[str, object]]:
+    def describe_runs(self) -> list[dict[str, object]]:
         """The commands that were run, for the report: seconds, and how their environment came."""
         found: list[dict[str, object]] = []
         if self._predicted is not None:
@@ -89,18 +89,18 @@ class MlflowCommands:
         )
         down = server.wait_until_up()
         if down is not None:
-            return visitor.found(
+            return visitor.answers(
                 command=server.shown,
                 seconds=server.seconds,
                 down=down,
                 left=server.shut_down(),
             )
-        first = visitor.first()
+        first = visitor.send_example()
         bad = () if first.hung else visitor.bad()
         hangs = first.hung or any(request.answer.hung for request in bad)
         if CONCURRENT_RULE in self._wanted and not hangs:
-            visitor.at_once()
-        return visitor.found(
+            visitor.send_concurrently()
+        return visitor.answers(
             command=server.shown,
             first=first,
             bad=bad,

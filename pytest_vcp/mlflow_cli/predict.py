@@ -79,7 +79,7 @@ class PredictCommand:
         """Raise Unverified where the command could not even begin."""
         if manager == "local":
             raise Unverified("no environment is built with --vcp-env-manager local")
-        if manager == "conda" and not pyenv.on_path("conda", self._place.environ()):
+        if manager == "conda" and not pyenv.is_on_path("conda", self._place.environ()):
             raise Unverified(f"{self._shown} asks conda for the Python, and finds no conda")
 
     def start(self) -> None:
@@ -115,30 +115,30 @@ class PredictCommand:
 
     def finish(self) -> Predicted:
         """Wait for the command. Raises ToolError where not the artifact is at fault."""
-        running, status = self._ended()
-        if status and not self.anew and not _made(running.output):
+        running, status = self._wait()
+        if status and not self.anew and not _has_predicted(running.output):
             # Whatever was wrong with what was kept: it is no fault of the artifact.
             self._record.unlink(missing_ok=True)
             self.anew, self._running = True, None
-            running, status = self._ended()
+            running, status = self._wait()
         seconds = time.monotonic() - running.started
         problem = None
         if status is None:
             problem = f"no answer within {self._limit:g} s"
         elif status != 0 or not self._answer.is_file():
-            problem = self._why(running.output, status)
+            problem = self._find_cause(running.output, status)
         elif self.anew:
             self._note_built(seconds)
         where = None
         if problem is not None:
-            where = process.place(running.output, self._place.artifact / "code")
+            where = process.find_frame(running.output, self._place.artifact / "code")
         return Predicted(self._shown, seconds, self.anew, self._answer, problem, where)
 
     @property
     def _limit(self) -> float:
         return self._place.settings.timeout + (_BUILD_SECONDS if self.anew else 0.0)
 
-    def _ended(self) -> tuple[Running, int | None]:
+    def _wait(self) -> tuple[Running, int | None]:
         """The command, and its exit status; None where it took too long and was ended."""
         self.start()
         assert self._running is not None
@@ -151,14 +151,17 @@ class PredictCommand:
         if self._running is not None:
             self._running.close()
 
-    def _why(self, output: str, status: int) -> str:
+    def _find_cause(self, output: str, status: int) -> str:
         """What went wrong in the model. Raises ToolError where it was the surroundings."""
-        if _made(output):
-            return process.raised(output) or f"exit status {status}: {process.last_line(output)}"
+        if _has_predicted(output):
+            return (
+                process.find_exception(output)
+                or f"exit status {status}: {process.last_line(output)}"
+            )
         log = self._place.log("predict")
         pip = pip_messages.explain(output, log) if "ERROR: " in output else None
         if pip is None or pip.kind in ("network", "machine"):
-            said = pip.headline if pip is not None else process.raised(output)
+            said = pip.headline if pip is not None else process.find_exception(output)
             raise ToolError(
                 f"{said or 'something failed'} while {self._shown} made its environment",
                 "check the connection, the proxy and pip's index settings"
@@ -173,7 +176,7 @@ class PredictCommand:
         """All variables of the command."""
         place = self._place
         sources = _pip_variables(place.environment.python)
-        packages = self._downloaded(sources) if self.anew else self._installed()
+        packages = self._find_downloads(sources) if self.anew else self._list_installed()
         own = {
             **sources,
             **packages,
@@ -192,7 +195,7 @@ class PredictCommand:
         """Where pip, setuptools and wheel are kept in the form in which they are installed."""
         return self._place.environment.directory / "build-dependencies"
 
-    def _installed(self) -> dict[str, str]:
+    def _list_installed(self) -> dict[str, str]:
         """The packages that were installed from the same lock."""
         place = self._place
         folders = [str(Path(entry.location).parent) for entry in place.environment.installed]
@@ -204,7 +207,7 @@ class PredictCommand:
         )
         return {"PYTHONPATH": str(at_start), **_only_from(self._beginnings)}
 
-    def _downloaded(self, sources: Mapping[str, str]) -> dict[str, str]:
+    def _find_downloads(self, sources: Mapping[str, str]) -> dict[str, str]:
         """Folders with all that has to be installed, out of pip's cache."""
         distributions = self._place.scratch / "distributions"
         all_there = self._download(
@@ -270,7 +273,7 @@ class PredictCommand:
         write_atomic(self._record, json.dumps(record, indent=1))
 
 
-def _made(output: str) -> bool:
+def _has_predicted(output: str) -> bool:
     """Whether the command got as far as to predict."""
     return "_mlflow_pyfunc_backend_predict" in output
 

@@ -78,7 +78,7 @@ class Running:
         """What it has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def ended(self) -> int | None:
+    def exit_status(self) -> int | None:
         """Its exit status, as Popen has it; None while it runs."""
         return self._process.poll()
 
@@ -95,7 +95,7 @@ class Running:
         """
         self._known = processes.descendants(self._process.pid)
         begun = time.monotonic()
-        if self.ended() is None:
+        if self.exit_status() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGTERM)
             self.wait(patience)
@@ -108,7 +108,7 @@ class Running:
     def close(self) -> None:
         """End whatever runs of it, and reap it."""
         with self._ends:
-            processes.end(self._all, 0 if self.ended() is not None else _TERMINATE_SECONDS)
+            processes.end(self._all, 0 if self.exit_status() is not None else _TERMINATE_SECONDS)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_TERMINATE_SECONDS)
 
@@ -127,7 +127,7 @@ _RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(: (?P<message>.*))?$", re.MULT
 _MOST = 300
 
 
-def raised(text: str) -> str | None:
+def find_exception(text: str) -> str | None:
     """The exception at the end of the first traceback in `text`; None where there is none.
 
     The first is the innermost process's: MLflow's own, about that process, follows it.
@@ -145,7 +145,7 @@ def last_line(text: str) -> str:
     return truncate(lines[-1], _MOST) if lines else ""
 
 
-def place(text: str, code: Path) -> Location | None:
+def find_frame(text: str, code: Path) -> Location | None:
     """The innermost frame below `code`, the artifact's, of the first traceback that has one."""
     roots = {code, code.resolve()}
     for part in text.split(HEAD)[1:]:

@@ -47,8 +47,8 @@ def variables(
     `environ` are the others that the command is to have; `folder` is for files that it needs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if on_path(PROGRAM, environ):
-        return _defined(folder, version, interpreter)
+    if is_on_path(PROGRAM, environ):
+        return _write_definition(folder, version, interpreter)
     stand_in = folder / PROGRAM
     stand_in.write_text(
         _STAND_IN.format(version=version, interpreter=shlex.quote(str(interpreter))),
@@ -59,7 +59,7 @@ def variables(
     return {"PATH": os.pathsep.join([str(folder), path])}
 
 
-def _defined(folder: Path, version: str, interpreter: Path) -> dict[str, str]:
+def _write_definition(folder: Path, version: str, interpreter: Path) -> dict[str, str]:
     """A python-build definition, which says that the interpreter at hand is this version."""
     (folder / version).write_text(
         'mkdir -p "$PREFIX_PATH/bin"\n'
@@ -70,7 +70,7 @@ def _defined(folder: Path, version: str, interpreter: Path) -> dict[str, str]:
     return {"PYTHON_BUILD_DEFINITIONS": os.pathsep.join(filter(None, [str(folder), known]))}
 
 
-def on_path(program: str, environ: Mapping[str, str]) -> bool:
+def is_on_path(program: str, environ: Mapping[str, str]) -> bool:
     """Whether a program is found by name."""
     folders = environ.get("PATH", os.defpath).split(os.pathsep)
     return any(os.access(Path(folder, program), os.X_OK) for folder in folders if folder)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_vcp.mlflow_cli.serve import Answer, Server
 from pytest_vcp.rules.outcomes import Location
-from pytest_vcp.source.payload import Payload, with_input
+from pytest_vcp.source.payload import Payload, replace_inputs
 
 CONCURRENT = 8
 _ABSENT = "no-such-folder/no-such-input"
@@ -69,7 +69,7 @@ class Visitor:
         self._failed: tuple[str, Answer] | None = None
         self._where: Location | None = None
 
-    def first(self) -> Answer:
+    def send_example(self) -> Answer:
         """The example, as the first request of all."""
         answer = self._server.invoke(self._body(self._request))
         self._keep("the first request", answer)
@@ -81,14 +81,14 @@ class Visitor:
         for what, must_refuse, body in self._bad_bodies():
             answer = self._server.invoke(body)
             # Whatever is asked of a server that hangs would be waited for in vain as well.
-            alive = not answer.hung and self._server.goes_on()
+            alive = not answer.hung and self._server.is_alive()
             found.append(BadRequest(what, must_refuse, answer, alive))
             if not alive:
                 return tuple(found)
         self._keep("after bad requests", self._server.invoke(self._body(self._request)))
         return tuple(found)
 
-    def at_once(self) -> None:
+    def send_concurrently(self) -> None:
         """The example several times at once, other requests around it where there can be any.
 
         The last of those comes when the examples are on their way: what a model keeps of a request
@@ -114,7 +114,7 @@ class Visitor:
         for number, answer in enumerate(asked, 1):
             self._keep(f"request {number} of {CONCURRENT} at once", answer.result())
 
-    def found(self, **more: Any) -> ServerAnswers:
+    def answers(self, **more: Any) -> ServerAnswers:
         """All that was found."""
         where = self._where or (self._server.where() if more.get("down") else None)
         return ServerAnswers(failed=self._failed, where=where, answers=tuple(self._answers), **more)
@@ -138,14 +138,18 @@ class Visitor:
             False,
             self._body({**self._request, "params": params}),
         )
-        yield "a number for an input", False, self._body(with_input(self._request, self._column, 5))
-        absent = with_input(self._request, self._column, _ABSENT)
+        yield (
+            "a number for an input",
+            False,
+            self._body(replace_inputs(self._request, self._column, 5)),
+        )
+        absent = replace_inputs(self._request, self._column, _ABSENT)
         yield "an input that is not there", False, self._body(absent)
 
     def _other(self) -> Iterator[Payload]:
         """A request like the example with other params; what it comes to does not matter."""
         params = self._request.get("params") or {}
-        turned = {name: _turned(value) for name, value in params.items()}
+        turned = {name: _reverse(value) for name, value in params.items()}
         if turned != params:
             yield {**self._request, "params": turned}
 
@@ -153,7 +157,7 @@ class Visitor:
         return json.dumps(request).encode()
 
 
-def _turned(value: object) -> object:
+def _reverse(value: object) -> object:
     if isinstance(value, bool):
         return not value
     return value + 1 if isinstance(value, (int, float)) else value

@@ -53,14 +53,14 @@ class Answer:
         found = self.document
         return self.status == 200 and isinstance(found, Mapping) and "predictions" in found
 
-    def told(self) -> str:
+    def format(self) -> str:
         """The answer in one line."""
         if self.status is None:
             return self.problem or "no answer"
         said = ""
         if isinstance(self.document, Mapping):
             trace = str(self.document.get("stack_trace", ""))
-            said = process.raised(trace) or str(self.document.get("message", ""))
+            said = process.find_exception(trace) or str(self.document.get("message", ""))
         elif self.document is None:
             said = f"a body that is no JSON: {self.body[:60].decode('utf-8', 'replace')!r}"
         return f"HTTP {self.status}" + (f", {said}" if said else "")
@@ -78,9 +78,9 @@ class Server:
     def start(self) -> None:
         """Start the command, once; it is up when `ping` says so."""
         if self._running is None:
-            self._running = self._started()
+            self._running = self._start_command()
 
-    def _started(self) -> Running:
+    def _start_command(self) -> Running:
         self.port = free_port()
         arguments = ["--model-uri", str(self._place.artifact), "--env-manager", "local"]
         return Running(
@@ -108,7 +108,7 @@ class Server:
         assert self._running is not None
         limit = self._place.settings.timeout
         for _ in range(_PORTS_TRIED):
-            while self._running.ended() is None:
+            while self._running.exit_status() is None:
                 if self.ping():
                     return None
                 if self.seconds > limit:
@@ -118,19 +118,19 @@ class Server:
                 break
             # Somebody was quicker: no fault of the package.
             self._running.close()
-            self._running = self._started()
+            self._running = self._start_command()
         output = self._running.output
-        said = process.raised(output) or process.last_line(output)
-        return f"it ended with exit status {self._running.ended()}: {said}"
+        said = process.find_exception(output) or process.last_line(output)
+        return f"it ended with exit status {self._running.exit_status()}: {said}"
 
     def ping(self) -> bool:
         """Whether /ping answers with status 200."""
         return self._ask("GET", "/ping", None, "", _PING_SECONDS).status == 200
 
-    def goes_on(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether it still answers /ping: a busy server may take its time, an ended one never."""
         begun = time.monotonic()
-        while self._running is not None and self._running.ended() is None:
+        while self._running is not None and self._running.exit_status() is None:
             if self.ping():
                 return True
             if time.monotonic() - begun > self._place.settings.timeout:
@@ -147,15 +147,18 @@ class Server:
         """The line of the artifact's code in which a request failed; without one, the start."""
         code = self._place.artifact / "code"
         if answer is not None and isinstance(answer.document, Mapping):
-            return process.place(str(answer.document.get("stack_trace", "")), code)
-        return process.place(self._running.output, code) if self._running else None
+            return process.find_frame(str(answer.document.get("stack_trace", "")), code)
+        return process.find_frame(self._running.output, code) if self._running else None
 
     def shut_down(self) -> tuple[str, ...]:
         """End it as a supervisor does; returns what it leaves behind."""
         if self._running is None:
             return ()
         left = self._running.interrupt(_SHUT_DOWN_SECONDS)
-        return (*left, *((f"port {self.port} is still taken",) if _taken(self.port) else ()))
+        return (
+            *left,
+            *((f"port {self.port} is still taken",) if _is_port_taken(self.port) else ()),
+        )
 
     def close(self) -> None:
         """End it, whatever it is doing."""
@@ -218,7 +221,7 @@ def free_port() -> int:
         return port
 
 
-def _taken(port: int) -> bool:
+def _is_port_taken(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((HOST, port)) == 0

@@ -26,7 +26,7 @@ from pytest_vcp.report.result import (
     RecordedOutput,
     VariantResult,
 )
-from pytest_vcp.report.upcoming import foreseen
+from pytest_vcp.report.upcoming import list_upcoming
 from pytest_vcp.settings.resolved import REPORT_DIR
 from pytest_vcp.util import files, locks
 from pytest_vcp.util.files import write_atomic
@@ -110,7 +110,10 @@ def write_reports(recorder: Recorded) -> str | None:
     )
     write_report(report, directory)
     more = {
-        name: {**portable.document(_besides(recorder, name)), "pictures": _pictures(recorder, name)}
+        name: {
+            **portable.document(_page_facts(recorder, name)),
+            "pictures": _pictures(recorder, name),
+        }
         for name in recorder.run.names
     }
     page = result_in_time(lambda: html.render(report, more), PAGE_SECONDS)
@@ -122,11 +125,11 @@ def write_reports(recorder: Recorded) -> str | None:
     return None
 
 
-def _besides(recorder: Recorded, variant: str) -> dict[str, Any]:
+def _page_facts(recorder: Recorded, variant: str) -> dict[str, Any]:
     """What the page says of a variant, and report.json does not."""
     verdict, result = recorder.verdicts[variant], recorder.results[variant]
     settings = recorder.run.variants[variant].settings
-    to_come = foreseen(settings, recorder.outcomes(variant)) if verdict.broken else ()
+    to_come = list_upcoming(settings, recorder.outcomes(variant)) if verdict.broken else ()
     return {
         "model": _model(settings),
         "is_finished": settings.artifact_only is not None,
@@ -195,7 +198,7 @@ def keep_recording(recorder: Recorded, variant: str) -> VariantResult:
     if recording is None or not is_published or set(recorder.verdicts[variant].gaps) - {RULE}:
         return VariantResult()
     try:
-        recording.keep()
+        recording.write()
     except OSError as problem:
         return VariantResult(recording_problem=problem.strerror or str(problem))
     return VariantResult(recorded=RecordedOutput(str(recording.path), len(recording.content)))
@@ -221,7 +224,7 @@ def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
         with suppress(OSError):
             files.make_ignored(cache_dir)
             lock = locks.lock_of(cache_dir / "publishing", destination)
-            turn.enter_context(locks.held(lock, patience=_PATIENCE_SECONDS))
+            turn.enter_context(locks.hold(lock, patience=_PATIENCE_SECONDS))
         yield
 
 

@@ -18,7 +18,7 @@ from pytest_vcp.report.json import count_outcomes
 from pytest_vcp.report.outcomes import Outcome, Verdict, overall
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.terminal import figure_lines
-from pytest_vcp.report.upcoming import foreseen
+from pytest_vcp.report.upcoming import list_upcoming
 from pytest_vcp.rules.registry import BY_ID, RULES
 
 _ACTIONS = "GITHUB_ACTIONS"
@@ -71,7 +71,7 @@ def _annotations(recorder: Recorder) -> Iterator[str]:
             if outcome not in told:
                 told.add(outcome)
                 title = f"{outcome.rule} ({name})" if several and outcome.variant else outcome.rule
-                place = _place(outcome.where, recorder)
+                place = _annotation_place(outcome.where, recorder)
                 text = recorder.portable.text(_text(outcome))
                 level = "error" if outcome in broken else "warning"
                 yield _command(level, {**place, "title": title}, text)
@@ -87,7 +87,7 @@ def _text(outcome: Outcome) -> str:
     return f"{title}\nexpected {outcome.expected}\nfound {outcome.found}{fix}"
 
 
-def _place(where: str, recorder: Recorder) -> dict[str, str]:
+def _annotation_place(where: str, recorder: Recorder) -> dict[str, str]:
     """File, as the repository has it, and line; nothing where it is no file of the repository."""
     settings = recorder.run.settings
     name, colon, line = where.rpartition(":")
@@ -103,11 +103,11 @@ def _place(where: str, recorder: Recorder) -> dict[str, str]:
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:
     """A workflow command, with what would end a part of it escaped."""
-    told = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in properties.items())
-    return f"::{name} {told}::{_escaped(text)}" if told else f"::{name}::{_escaped(text)}"
+    told = ",".join(f"{key}={_escape(value, ':,')}" for key, value in properties.items())
+    return f"::{name} {told}::{_escape(text)}" if told else f"::{name}::{_escape(text)}"
 
 
-def _escaped(text: str, more: str = "") -> str:
+def _escape(text: str, more: str = "") -> str:
     for character in f"%\r\n{more}":
         text = text.replace(character, f"%{ord(character):02X}")
     return text
@@ -136,10 +136,17 @@ class Summary:
         yield from (f"## Model package: {overall(verdicts)}", "")
         for name, verdict in verdicts.items():
             yield from self._variant(name, verdict)
-        yield from _section("Waivers", (f"- {self._plain(text)}" for text in recorder.remarks))
-        yield from _section("Errors", (f"- {self._plain(text)}" for text in recorder.troubles))
+        yield from _section(
+            "Waivers", (f"- {self._escape_markdown(text)}" for text in recorder.remarks)
+        )
+        yield from _section(
+            "Errors", (f"- {self._escape_markdown(text)}" for text in recorder.troubles)
+        )
         if recorder.report_problem is not None:
-            yield from (f"The report was not written: {self._plain(recorder.report_problem)}", "")
+            yield from (
+                f"The report was not written: {self._escape_markdown(recorder.report_problem)}",
+                "",
+            )
         first = next((verdict.first for verdict in verdicts.values() if verdict.first), None)
         if first is not None:
             yield from (f"The page of a rule: `pytest --vcp-rules {first.rule}`", "")
@@ -149,7 +156,7 @@ class Summary:
         result = self._recorder.results[name]
         tally = count_outcomes(tuple(outcomes.values()))
         counts = ", ".join(f"{number} {kind}" for kind, number in tally.items())
-        yield from (f"### {self._plain(name)}: {verdict.word}", "")
+        yield from (f"### {self._escape_markdown(name)}: {verdict.word}", "")
         yield from (f"{len(RULES)} rules: {counts}", "")
         yield from _section("To do", _numbered(self._to_do(verdict, outcomes)))
         others = (entry for entry in outcomes.values() if entry not in verdict.broken)
@@ -167,14 +174,14 @@ class Summary:
         """What is broken, in the order of the work, and what is certain to come after it."""
         yield from map(self._finding, verdict.broken)
         if verdict.broken:
-            for line in foreseen(self._recorder.run.settings, outcomes):
-                yield self._plain(line.removeprefix("then").strip())
+            for line in list_upcoming(self._recorder.run.settings, outcomes):
+                yield self._escape_markdown(line.removeprefix("then").strip())
         elif verdict.gaps:
             yield f"{', '.join(verdict.gaps)}: they have to be verified"
 
     def _finding(self, outcome: Outcome) -> str:
         """One broken rule: what was expected, what was found, what to do."""
-        title = f"**{outcome.rule}** {self._plain(BY_ID[outcome.rule].title)}"
+        title = f"**{outcome.rule}** {self._escape_markdown(BY_ID[outcome.rule].title)}"
         told = [outcome.message, outcome.remedy]
         if outcome.found:
             place = f" ({self._portable.path(outcome.where)})" if outcome.where else ""
@@ -183,22 +190,22 @@ class Summary:
                 f"found: {outcome.found}{place}",
                 f"fix: {outcome.remedy}" if outcome.remedy else "",
             ]
-        return "<br>".join([title, *(self._plain(text) for text in told if text)])
+        return "<br>".join([title, *(self._escape_markdown(text) for text in told if text)])
 
     def _waived(self, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
         for outcome in outcomes.values():
             if outcome.kind == "waived":
-                yield f"- **{outcome.rule}** {self._plain(outcome.message)}"
+                yield f"- **{outcome.rule}** {self._escape_markdown(outcome.message)}"
 
     def _unverified(self, verdict: Verdict) -> Iterator[str]:
         for reason, rules in verdict.open_by_reason.items():
-            yield f"- {', '.join(rules)}: {self._plain(reason)}"
+            yield f"- {', '.join(rules)}: {self._escape_markdown(reason)}"
 
     def _figures(self, figures: Figures) -> Iterator[str]:
         for line in figure_lines(figures):
-            yield f"- {self._plain(line.removeprefix('figures').strip())}"
+            yield f"- {self._escape_markdown(line.removeprefix('figures').strip())}"
 
-    def _plain(self, text: str) -> str:
+    def _escape_markdown(self, text: str) -> str:
         """Words of others: without places of the machine, and without markup of their own."""
         return _MARKUP.sub(r"\\\1", self._portable.text(text))
 

@@ -69,7 +69,7 @@ class Section:
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        return _counted([rule.kind for rule in self.rules])
+        return _count([rule.kind for rule in self.rules])
 
     @property
     def is_open(self) -> bool:
@@ -87,8 +87,8 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     told = {
         "report": report,
         "variants": _variants(report["variants"], more),
-        "lock": _first(more, "lock"),
-        "environment": _first(more, "environment"),
+        "lock": _shared_fact(more, "lock"),
+        "environment": _shared_fact(more, "environment"),
     }
     return template().render(
         **told,
@@ -172,7 +172,7 @@ def _variant(name: str, told: Mapping[str, Any], more: Mapping[str, Any]) -> dic
         **more,
         "name": name,
         "has_to_do": bool(more["broken"] or more["gaps"]),
-        "counts": _counted([entry["outcome"] for entry in rules.values()]),
+        "counts": _count([entry["outcome"] for entry in rules.values()]),
         "to_do": [named[rule] for rule in more["broken"]],
         "advice": [entry for entry in others if entry["outcome"] == "advice"],
         "waived": [entry for entry in others if entry["outcome"] == "waived"],
@@ -216,12 +216,12 @@ def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleTold:
     )
 
 
-def _counted(kinds: Sequence[str]) -> list[tuple[str, int]]:
+def _count(kinds: Sequence[str]) -> list[tuple[str, int]]:
     """How many there are of each, the worst first."""
     return [(kind, kinds.count(kind)) for kind in WORST if kind in kinds]
 
 
-def _first(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:
+def _shared_fact(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:
     """What holds for all variants, as the first that knows it has it."""
     found: Iterator[Any] = (entry[key] for entry in more.values() if key in entry)
     return next(found, None)
@@ -266,8 +266,8 @@ def figure_groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, An
     """Time, memory, scaling and commands; what was not measured is left out."""
     steps = figures["scaling"]
     found = (
-        Group("Time", _bars_of(_named(_SECONDS, figures), format_seconds)),
-        Group("Memory and size", _bars_of(_named(_BYTES, figures), format_bytes)),
+        Group("Time", _bars_of(_name_figures(_SECONDS, figures), format_seconds)),
+        Group("Memory and size", _bars_of(_name_figures(_BYTES, figures), format_bytes)),
         Group("Scaling: time of a pass", _bars_of(_of_steps(steps, "seconds"), format_seconds)),
         Group(
             "Scaling: most memory until then",
@@ -307,7 +307,7 @@ def format_bytes(figure: float) -> str:
     return f"{figure:.0f} B"
 
 
-def _named(names: Mapping[str, str], figures: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _name_figures(names: Mapping[str, str], figures: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(label, figures[key]) for key, label in names.items() if figures[key] is not None]
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vcp.environment.cache import normalised
+from pytest_vcp.environment.cache import normalize_lock
 from pytest_vcp.report.outcomes import Outcome, Verdict, overall
 from pytest_vcp.report.result import VariantResult
 from pytest_vcp.rules.registry import RULES, Level
@@ -121,7 +121,9 @@ def summarize_python(run: Run) -> dict[str, Any]:
     content = lock.read_bytes() if lock.is_file() else None
     return {
         "version": version,
-        "lock": hashlib.sha256(normalised(content)).hexdigest() if content is not None else None,
+        "lock": hashlib.sha256(normalize_lock(content)).hexdigest()
+        if content is not None
+        else None,
         **summarize_installation(run.environment),
     }
 

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from pytest_vcp.rules.registry import BY_ID, Stage
-from pytest_vcp.rules.suite import judges, rule_of
+from pytest_vcp.rules.suite import judging_tests, rule_of
 
 _PREFIX = "vcp_"
 
@@ -50,10 +50,10 @@ class TestOrder:
 @cache
 def _first_beside(rule: str) -> str:
     """The first rule of the same stage and module: a module's tests stay together."""
-    place = judges()[rule].__module__
+    place = judging_tests()[rule].__module__
     return min(
         other
-        for other, test in judges().items()
+        for other, test in judging_tests().items()
         if test.__module__ == place and BY_ID[other].stage == BY_ID[rule].stage
     )
 

@@ -100,7 +100,7 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Le
     )
 
 
-def waived(outcome: Outcome, waiver: Waiver) -> Outcome:
+def waive(outcome: Outcome, waiver: Waiver) -> Outcome:
     """The outcome of a rule that failed, and may."""
     until = f" until {waiver.until}" if waiver.until else ""
     return replace(
@@ -110,12 +110,12 @@ def waived(outcome: Outcome, waiver: Waiver) -> Outcome:
     )
 
 
-def not_judged(rule: str, variant: str, why: str) -> Outcome:
+def build_not_judged(rule: str, variant: str, why: str) -> Outcome:
     """The outcome of a rule whose test did not run."""
     return Outcome(rule, variant, "unverified", message=why)
 
 
-def unpublished(variant: str, destination: Path, problem: str) -> Outcome:
+def build_unpublished(variant: str, destination: Path, problem: str) -> Outcome:
     """The outcome of packaging when the artifact was made and can't be put in its place."""
     return Outcome(
         "VCP601",
@@ -126,7 +126,7 @@ def unpublished(variant: str, destination: Path, problem: str) -> Outcome:
     )
 
 
-def unrecorded(variant: str, problem: str) -> Outcome:
+def build_unrecorded(variant: str, problem: str) -> Outcome:
     """The outcome of the rule on the recorded output when that can't be put in its place."""
     return Outcome(
         "VCP714",
@@ -203,12 +203,12 @@ def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
     wanted = dict.fromkeys((*settings.policy.must_verify, *settings.must_verify, *cut))
     gaps = tuple(rule for rule in wanted if rule not in judged)
     failing = ("failed", "advice") if settings.strict else ("failed",)
-    errors = _of_kinds(in_order, ("error",))
+    errors = _select_kinds(in_order, ("error",))
     # What is skipped has a broken rule before it, which the gate judged if it was deselected. Where
     # that one is advice, nothing has to be fixed.
-    advised = {f"fix {entry.rule} first" for entry in _of_kinds(in_order, ("advice",))}
+    advised = {f"fix {entry.rule} first" for entry in _select_kinds(in_order, ("advice",))}
     skipped = [entry for entry in in_order if entry.message not in advised]
-    broken = _of_kinds(in_order, failing) or _of_kinds(skipped, ("skipped",))[:1]
+    broken = _select_kinds(in_order, failing) or _select_kinds(skipped, ("skipped",))[:1]
     word: Word = "conformant"
     if errors:
         word = "error"
@@ -236,5 +236,5 @@ def exit_code(verdicts: Mapping[str, Verdict], settings: Settings) -> int:
     return UNVERIFIED_EXIT if gaps & set(settings.must_verify) else 0
 
 
-def _of_kinds(outcomes: Iterable[Outcome], kinds: tuple[str, ...]) -> tuple[Outcome, ...]:
+def _select_kinds(outcomes: Iterable[Outcome], kinds: tuple[str, ...]) -> tuple[Outcome, ...]:
     return tuple(outcome for outcome in outcomes if outcome.kind in kinds)

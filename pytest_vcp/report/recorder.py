@@ -27,14 +27,14 @@ from pytest_vcp.report.outcomes import (
     ERROR_EXIT,
     Outcome,
     Verdict,
+    build_not_judged,
+    build_unpublished,
+    build_unrecorded,
     exit_code,
     judge,
-    not_judged,
     outcome_of,
     read_outcome,
-    unpublished,
-    unrecorded,
-    waived,
+    waive,
 )
 from pytest_vcp.report.pictures import draw_pictures
 from pytest_vcp.report.redaction import Portable
@@ -118,7 +118,7 @@ class Recorder:
         yield
         places = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
         items.sort(key=places.of)
-        xdist.tell(self.config, items, places.group)
+        xdist.write_groups(self.config, items, places.group)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the facts which rules are to be judged: what costs time is done for those alone."""
@@ -164,7 +164,7 @@ class Recorder:
     ) -> None:
         if isinstance(problem, (KeyboardInterrupt, pytest.exit.Exception)):
             return
-        outcome = self._outcome(rule, variant_of(item), self._once(rule, problem))
+        outcome = self._outcome(rule, variant_of(item), self._deduplicate(rule, problem))
         report.vcp = outcome.as_json()  # type: ignore[attr-defined]
         properties = junit_properties(outcome, self.run.settings.policy.level_of(rule))
         report.user_properties += properties
@@ -181,10 +181,10 @@ class Recorder:
         if found.kind in ("failed", "advice"):
             # What holds for the package as a whole is waived by any waiver of its rule.
             waiver = self.run.settings.waivers.of(rule, owner or self.run.primary_variant)
-            return found if waiver is None else waived(found, waiver)
+            return found if waiver is None else waive(found, waiver)
         return found
 
-    def _once(self, rule: str, problem: BaseException | None) -> BaseException | None:
+    def _deduplicate(self, rule: str, problem: BaseException | None) -> BaseException | None:
         """One failure of the surroundings meets every rule that needs them; it is told once."""
         for known, first in self._tool_errors:
             if problem is known:
@@ -279,12 +279,12 @@ class Recorder:
                 self._learn(name, VariantResult(python=summarize_python(self.run)))
             for entry in RULES:
                 if entry.id not in known:
-                    self._add(not_judged(entry.id, name, why))
+                    self._add(build_not_judged(entry.id, name, why))
             if problem := self.results[name].publishing_problem:
                 destination = self.run.variants[name].settings.artifact_dir
-                self._add(unpublished(name, destination, problem))
+                self._add(build_unpublished(name, destination, problem))
             if problem := self.results[name].recording_problem:
-                self._add(unrecorded(name, problem))
+                self._add(build_unrecorded(name, problem))
         try:
             self.page_problem = write_reports(self)
         except OSError as failure:

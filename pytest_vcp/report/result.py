@@ -11,7 +11,7 @@ from pytest_vcp.artifact.artifact import ModelArtifact
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.evaluation.figures import Figures, read_figures
 from pytest_vcp.evaluation.spec import Field, ModelSpec, Signature
-from pytest_vcp.facts.fact import known
+from pytest_vcp.facts.fact import known_fact
 from pytest_vcp.requirements.lock import Lock, RequirementLine
 
 if TYPE_CHECKING:
@@ -129,9 +129,9 @@ _FILES = 1000
 def describe_variant(run: Run, variant: str) -> VariantResult:
     """Describe signature, files of the artifact, lock and environment, as far as known."""
     facts = run.facts[variant]
-    spec: ModelSpec | None = known(facts, "spec")
-    artifact: ModelArtifact | None = known(facts, "artifact")
-    lock: Lock | None = known(facts, "lock")
+    spec: ModelSpec | None = known_fact(facts, "spec")
+    artifact: ModelArtifact | None = known_fact(facts, "artifact")
+    lock: Lock | None = known_fact(facts, "lock")
     return VariantResult(
         signature=_signature(spec.signature) if spec else None,
         tree=_tree(artifact) if artifact else None,
@@ -165,14 +165,14 @@ def _tree(artifact: ModelArtifact) -> dict[str, Any]:
     """The files by name, and how many there are besides."""
     return {
         "files": [
-            {"name": _printable(file.path), "bytes": file.bytes, "sha256": file.sha256}
+            {"name": _format_name(file.path), "bytes": file.bytes, "sha256": file.sha256}
             for file in artifact.files[:_FILES]
         ],
         "more": max(len(artifact.files) - _FILES, 0),
     }
 
 
-def _printable(name: str) -> str:
+def _format_name(name: str) -> str:
     """A name as text: that of a file need not be UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 

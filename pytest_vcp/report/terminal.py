@@ -20,7 +20,7 @@ from pytest_vcp.report.json import count_outcomes
 from pytest_vcp.report.outcomes import Outcome, Verdict
 from pytest_vcp.report.recorder import Recorder
 from pytest_vcp.report.result import VariantResult
-from pytest_vcp.report.upcoming import foreseen
+from pytest_vcp.report.upcoming import list_upcoming
 from pytest_vcp.rules.registry import RULES
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.util.text import truncate
@@ -95,7 +95,7 @@ class TerminalReport:
             yield f"as above    {', '.join(repeated)}"
         told.update(verdict.broken)
         if verdict.broken:
-            yield from foreseen(recorder.run.settings, recorder.outcomes(name))
+            yield from list_upcoming(recorder.run.settings, recorder.outcomes(name))
         outcomes = recorder.outcomes(name).values()
         yield from _advice([entry for entry in outcomes if entry.kind == "advice"], told)
         yield from _waived([entry for entry in outcomes if entry.kind == "waived"])
@@ -106,7 +106,7 @@ class TerminalReport:
             yield f"artifact    {_artifact(result, recorder.run.variants[name].settings)}"
         yield from _attestation(result)
         if recorder.run.settings.record_expected:
-            yield f"expected    {_recorded(result)}"
+            yield f"expected    {_format_recorded(result)}"
         if result.figures is not None:
             yield from figure_lines(result.figures)
             if verdict.broken:
@@ -168,7 +168,7 @@ def _to_do(broken: list[Outcome]) -> Iterator[str]:
     yield f"fix first   {first}"
     yield from (f"          {line}" for line in rest)
     for outcome in broken[1:_LISTED]:
-        yield f"then        {_brief(outcome)}"
+        yield f"then        {_format_outcome(outcome)}"
     if len(broken) > _LISTED:
         yield f"then        {len(broken) - _LISTED} more: they are in the report"
 
@@ -176,7 +176,7 @@ def _to_do(broken: list[Outcome]) -> Iterator[str]:
 def _advice(outcomes: list[Outcome], told: set[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         if outcome not in told:
-            yield f"advice      {_brief(outcome)}"
+            yield f"advice      {_format_outcome(outcome)}"
             told.add(outcome)
 
 
@@ -185,7 +185,7 @@ def _waived(outcomes: list[Outcome]) -> Iterator[str]:
         yield f"waived      {outcome.rule}: {outcome.message}"
 
 
-def _brief(outcome: Outcome) -> str:
+def _format_outcome(outcome: Outcome) -> str:
     """One broken rule on one line: where, what, and what to do."""
     place = f"{outcome.where}: " if outcome.where else ""
     if outcome.kind == "error":
@@ -209,12 +209,12 @@ def _artifact(result: VariantResult, settings: Settings) -> str:
 
 def _attestation(result: VariantResult) -> Iterator[str]:
     if result.attestation_problem:
-        yield f"attestation  {_unwritten(result.attestation_problem)}"
+        yield f"attestation  {_format_unwritten(result.attestation_problem)}"
     elif result.attestation:
         yield f"attestation  {near(Path(result.attestation))}"
 
 
-def _recorded(result: VariantResult) -> str:
+def _format_recorded(result: VariantResult) -> str:
     if (recorded := result.recorded) is not None:
         size = f"{recorded.bytes / 1e3:.1f} kB"
         return f"recorded at {near(Path(recorded.path))} ({size}); add it to the package"
@@ -231,14 +231,14 @@ def _commands(commands: Sequence[Mapping[str, Any]]) -> str:
 
 def _report(recorder: Recorder, settings: Settings) -> str:
     if recorder.report_problem is not None:
-        return _unwritten(recorder.report_problem)
+        return _format_unwritten(recorder.report_problem)
     report, page = (near(settings.report_dir / name) for name in REPORT_FILES)
     if recorder.page_problem is not None:
         return f"{report} ({page}: {recorder.page_problem})"
     return f"{report}, {page}"
 
 
-def _unwritten(problem: str) -> str:
+def _format_unwritten(problem: str) -> str:
     return f"not written: {problem}; choose another place with --vcp-report-dir"
 
 

@@ -35,17 +35,17 @@ class Remains:
     what: str
 
 
-def foreseen(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+def list_upcoming(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     """A line for each thing to come, as long as its own rule has not been judged."""
     if settings.artifact_only is not None:
         return
-    for entry in remains(settings):
+    for entry in list_remaining(settings):
         judged = outcomes.get(entry.rule)
         if judged is None or judged.kind == "skipped" or entry.rule == _OF_ARTIFACTS:
             yield f"then        {entry.rule}: {entry.place}: {entry.what}"
 
 
-def remains(settings: Settings) -> list[Remains]:
+def list_remaining(settings: Settings) -> list[Remains]:
     """What is still to be done, as far as the files tell it, in the order of the rules."""
     found = [*_of_the_data(settings), *_of_the_imports(settings)]
     with contextlib.suppress(OSError, SyntaxError, ValueError):
@@ -90,7 +90,9 @@ def _of_the_spec(settings: Settings, tree: ast.AST) -> Iterator[Remains]:
             yield Remains("VCP504", f"{FILE}:{node.lineno}", what)
         if isinstance(node, ast.Dict):
             for uri in _inputs(node, policy.input_column):
-                if uri.value != policy.placeholders.input and (wrong := _wrong(settings, uri)):
+                if uri.value != policy.placeholders.input and (
+                    wrong := _describe_wrong_input(settings, uri)
+                ):
                     yield Remains("VCP504", f"{FILE}:{uri.lineno}", wrong)
 
 
@@ -104,7 +106,7 @@ def _inputs(node: ast.Dict, column: str) -> Iterator[ast.Constant]:
                     yield entry
 
 
-def _wrong(settings: Settings, uri: ast.Constant) -> str | None:
+def _describe_wrong_input(settings: Settings, uri: ast.Constant) -> str | None:
     """Why an input can't be right, and what to do; None where that can't be told."""
     path = str(uri.value)
     if _ABSOLUTE.match(path):

@@ -62,7 +62,7 @@ class Distribution:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def tell(
+def write_groups(
     config: pytest.Config,
     items: Sequence[pytest.Item],
     group_of: Callable[[pytest.Item], str | None],

@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.util.text import truncate
-from pytest_vcp.util.urls import masked
+from pytest_vcp.util.urls import mask_secrets
 
 DECLARED = "requirements.in"
 PINNED = "requirements.txt"
@@ -56,7 +56,7 @@ class RequirementLine:
     def short(self) -> str:
         """The line without its options and secrets, short enough for a message."""
         text = re.split(r"\s+--", self.text, maxsplit=1)[0] if self.requirement else self.text
-        return truncate(masked(text), 60)
+        return truncate(mask_secrets(text), 60)
 
     @cached_property
     def name(self) -> str | None:
@@ -129,7 +129,7 @@ def read_lock(pkg_dir: Path) -> Lock:
     return Lock(
         declared=parse_lines(declared, DECLARED),
         pinned=parse_lines(read_text(pkg_dir / PINNED), PINNED),
-        commented_out=tuple(_commented_out(declared, DECLARED)),
+        commented_out=tuple(_read_commented_out(declared, DECLARED)),
         missing=frozenset(name for name in (DECLARED, PINNED) if not (pkg_dir / name).is_file()),
     )
 
@@ -159,11 +159,11 @@ def read_text(path: Path) -> str:
 @lru_cache(maxsize=32)
 def parse_lines(text: str, file: str) -> tuple[RequirementLine, ...]:
     """The logical lines of a requirements file; `file` is its name in messages."""
-    lines = ((number, _COMMENT.sub("", joined).strip()) for number, joined in _joined(text))
+    lines = ((number, _COMMENT.sub("", joined).strip()) for number, joined in _join_lines(text))
     return tuple(_parse(line, Location(file, number)) for number, line in lines if line)
 
 
-def _joined(text: str) -> Iterator[tuple[int, str]]:
+def _join_lines(text: str) -> Iterator[tuple[int, str]]:
     """Join lines that end in a backslash, as pip does; a comment line is never continued."""
     start = 0
     parts: list[str] = []
@@ -179,7 +179,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
         yield start, "".join(parts)
 
 
-def _commented_out(text: str, file: str) -> Iterator[RequirementLine]:
+def _read_commented_out(text: str, file: str) -> Iterator[RequirementLine]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#"):
             parsed = _parse(line.strip().lstrip("# "), Location(file, number))

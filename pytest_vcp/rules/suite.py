@@ -23,7 +23,7 @@ def directory() -> Path:
 
 
 @cache
-def judges() -> dict[str, Judge]:
+def judging_tests() -> dict[str, Judge]:
     """The conformance test of each rule, by id."""
     found: dict[str, Judge] = {}
     for module in pkgutil.iter_modules([str(directory())]):

@@ -10,7 +10,7 @@ def and_others(count: int) -> str:
     return "" if count < 2 else f" (and {count - 1} more)"
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
+def list_names(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many there are besides."""
     more = len(names) - most
     return f"{', '.join(names[:most])}" + (f" and {more} more" if more > 0 else "")

@@ -19,7 +19,7 @@ def read_device(given: Given) -> str:
     """Read ``auto``, ``cpu``, ``cuda``, or ``cuda:N`` for one GPU of those that are visible."""
     if not _INDEXED.fullmatch(given.text):
         return choice(given, (*_KNOWN, "cuda:0"))
-    there = shown(os.environ)
+    there = visible_gpus(os.environ)
     if there is not None and _index(given.text) >= len(there):
         known = ", ".join(f"cuda:{index}" for index in range(len(there)))
         remedy = f"choose from {known}" if known else f"unset {VARIABLE}, which hides every GPU"
@@ -38,17 +38,17 @@ def variables(device: str, caller: Mapping[str, str] = os.environ) -> dict[str, 
         return {VARIABLE: ""}
     if _INDEXED.fullmatch(device):
         # The number of a GPU is then the one that the driver's tools show.
-        return {VARIABLE: nth(_index(device), caller), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        return {VARIABLE: name_gpu(_index(device), caller), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return {}
 
 
-def nth(index: int, caller: Mapping[str, str] = os.environ) -> str:
+def name_gpu(index: int, caller: Mapping[str, str] = os.environ) -> str:
     """The name of the GPU that has this index among those that `caller` shows."""
-    there = shown(caller)
+    there = visible_gpus(caller)
     return str(index) if there is None else there[index]
 
 
-def shown(caller: Mapping[str, str]) -> tuple[str, ...] | None:
+def visible_gpus(caller: Mapping[str, str]) -> tuple[str, ...] | None:
     """The GPUs that the variable names, in its order; None where it is not set, and hides none.
 
     As in CUDA, what comes after an entry that names none, such as -1, is left out.

@@ -148,10 +148,12 @@ def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy
     given = source.mapping()
     base = given.pop(_EXTENDS, "shipped")
     if base not in ("shipped", "nothing"):
-        raise source.wrong(_EXTENDS, base, "shipped, or nothing for a policy that stands alone")
+        raise source.build_error(
+            _EXTENDS, base, "shipped, or nothing for a policy that stands alone"
+        )
     if base == "nothing":
         source.require(values, given)
-    return source.policy(source.extended(values, given))
+    return source.policy(source.extend(values, given))
 
 
 class _Source:
@@ -185,7 +187,7 @@ class _Source:
             if isinstance(value, dict) and isinstance(given[key], dict) and key not in _FREE:
                 self.require(value, given[key], f"{within}{key}.")
 
-    def extended(
+    def extend(
         self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = ""
     ) -> dict[str, Any]:
         """`known` with the values that are given; a mapping inside is extended, not replaced."""
@@ -196,9 +198,9 @@ class _Source:
                 hint = nearest(str(key), list(known)) or f"known are {', '.join(known)}"
                 raise self._refusal(f"has the unknown key {full!r}; {hint}")
             if isinstance(known.get(key), dict) and isinstance(value, dict):
-                merged[key] = self.extended(known[key], value, f"{full}.")
+                merged[key] = self.extend(known[key], value, f"{full}.")
             elif isinstance(known.get(key), dict):
-                raise self.wrong(full, value, f"a mapping of {', '.join(known[key])}")
+                raise self.build_error(full, value, f"a mapping of {', '.join(known[key])}")
             else:
                 merged[key] = value
         return merged
@@ -262,17 +264,17 @@ class _Source:
 
     def _text(self, key: str, value: object) -> str:
         if not isinstance(value, str) or not value:
-            raise self.wrong(key, value, "a text")
+            raise self.build_error(key, value, "a text")
         return value
 
     def _one_of(self, key: str, value: object, known: tuple[str, ...]) -> str:
         if value not in known:
-            raise self.wrong(key, value, f"one of {', '.join(known)}")
+            raise self.build_error(key, value, f"one of {', '.join(known)}")
         return str(value)
 
     def _texts(self, key: str, value: object) -> tuple[str, ...]:
         if not isinstance(value, list):
-            raise self.wrong(key, value, "a list of texts")
+            raise self.build_error(key, value, "a list of texts")
         return tuple(self._text(key, entry) for entry in value)
 
     def _rules(self, key: str, value: object) -> tuple[str, ...]:
@@ -285,13 +287,17 @@ class _Source:
 
     def _companions(self, key: str, value: object) -> dict[str, str]:
         if not isinstance(value, dict):
-            raise self.wrong(key, value, "a mapping of requirements to what fails without them")
+            raise self.build_error(
+                key, value, "a mapping of requirements to what fails without them"
+            )
         for requirement, part in value.items():
             self._text(f"{key}.{requirement}", part)
             try:
                 Requirement(str(requirement))
             except InvalidRequirement:
-                raise self.wrong(key, requirement, "requirements such as starlette<1") from None
+                raise self.build_error(
+                    key, requirement, "requirements such as starlette<1"
+                ) from None
         return {str(requirement): str(part) for requirement, part in value.items()}
 
     def _levels(self, key: str, value: Mapping[str, object]) -> dict[str, Level]:
@@ -303,7 +309,7 @@ class _Source:
     def _version(self, key: str, value: object) -> tuple[int, int]:
         # Without quotes YAML reads 3.10 as the number 3.1.
         if not isinstance(value, str) or not re.fullmatch(r"3\.\d+", value):
-            raise self.wrong(key, value, 'a version in quotes, such as "3.10"')
+            raise self.build_error(key, value, 'a version in quotes, such as "3.10"')
         major, minor = value.split(".")
         return int(major), int(minor)
 
@@ -311,29 +317,31 @@ class _Source:
         self, key: str, value: object, least: tuple[int, int]
     ) -> tuple[tuple[int, int], ...]:
         if not isinstance(value, list):
-            raise self.wrong(key, value, 'a list of versions in quotes, such as ["3.12", "3.13"]')
+            raise self.build_error(
+                key, value, 'a list of versions in quotes, such as ["3.12", "3.13"]'
+            )
         versions = tuple(dict.fromkeys(self._version(key, entry) for entry in value))
         for major, minor in versions:
             if (major, minor) < least:
                 needed = ".".join(map(str, least))
-                raise self.wrong(key, f"{major}.{minor}", f"{needed} (least_python) or newer")
+                raise self.build_error(key, f"{major}.{minor}", f"{needed} (least_python) or newer")
         return versions
 
     def _capabilities(self, key: str, value: object) -> tuple[tuple[int, int], ...]:
         wanted = 'a list of compute capabilities in quotes, such as ["8.0", "9.0"]'
         if not isinstance(value, list):
-            raise self.wrong(key, value, wanted)
+            raise self.build_error(key, value, wanted)
         for entry in value:
             # Without quotes YAML reads a number, and what stands for 12.0 may be 12.
             if not isinstance(entry, str) or not re.fullmatch(r"\d{1,2}\.\d", entry):
-                raise self.wrong(key, entry, wanted)
+                raise self.build_error(key, entry, wanted)
         numbers = (entry.split(".") for entry in value)
         return tuple((int(major), int(minor)) for major, minor in numbers)
 
     def _passes(self, key: str, value: object) -> int:
         number = self._number(key, value)
         if number < 2 or number != int(number):
-            raise self.wrong(key, value, "a whole number of 2 or more")
+            raise self.build_error(key, value, "a whole number of 2 or more")
         return int(number)
 
     def _number(self, key: str, value: object) -> float:
@@ -343,17 +351,17 @@ class _Source:
         except ValueError:
             number = -1.0
         if isinstance(value, bool) or not 0 <= number < float("inf"):
-            raise self.wrong(key, value, "a number of 0 or more")
+            raise self.build_error(key, value, "a number of 0 or more")
         return number
 
     def _tolerance(self, key: str, value: Mapping[str, Any]) -> Tolerance:
         ppm = self._number(f"{key}.mismatch_ppm", value["mismatch_ppm"])
         if ppm > _MILLION:
-            raise self.wrong(f"{key}.mismatch_ppm", value["mismatch_ppm"], "1000000 or less")
+            raise self.build_error(f"{key}.mismatch_ppm", value["mismatch_ppm"], "1000000 or less")
         absolute = self._number(f"{key}.absolute", value["absolute"])
         return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]), ppm)
 
-    def wrong(self, key: str, value: object, wanted: str) -> pytest.UsageError:
+    def build_error(self, key: str, value: object, wanted: str) -> pytest.UsageError:
         """The error for a value that a key can't have."""
         return self._refusal(f"has {value!r} under {key}; write {wanted}")
 

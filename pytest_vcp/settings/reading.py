@@ -58,7 +58,7 @@ class Reader:
     def switch(self, name: str) -> bool:
         return bool(self.raw(name))
 
-    def asked(self, option: Option) -> bool:
+    def is_set(self, option: Option) -> bool:
         """Whether a switch is set that the ini file does not have."""
         found = bool(self._config.getoption(option.key))
         self.sources[option.name] = "option" if found else "default"

@@ -106,14 +106,14 @@ def resolve(config: pytest.Config) -> Settings:
         pkg_dir=pkg_dir,
         model_class=wrapper,
         artifacts=read.many(
-            "artifact", once(lambda given: artifact(given, pkg_dir / "model_data"))
+            "artifact", refuse_duplicates(lambda given: artifact(given, pkg_dir / "model_data"))
         ),
         model_config=read.one("model-config-json", json_value, _NO_CONFIG),
-        model_tags=read.many("model-tag", once(pair)),
+        model_tags=read.many("model-tag", refuse_duplicates(pair)),
         payload=read.file("json-payload-filepath", _payload),
         artifact_dir=read.path("artifact-dir-path", pkg_dir / "mlflow_model_artifact", absolute),
         skip_inference=read.switch("skip-inference"),
-        record_expected=read.asked(RECORD),
+        record_expected=read.is_set(RECORD),
         env_manager=read.one("env-manager", _env_manager, "virtualenv"),
         python=python,
         target_python=minor_of(python) if python else sys.version_info[:2],
@@ -167,7 +167,7 @@ def _refuse_without_forward(settings: Settings) -> None:
 
 def finished_artifact(read: Reader) -> Path | None:
     """The artifact that is to be judged without a source package, where one is named."""
-    return read.file("verify-artifact", _finished)
+    return read.file("verify-artifact", _read_finished)
 
 
 def policy(read: Reader) -> Policy:
@@ -185,7 +185,7 @@ def _waivers_file(read: Reader) -> tuple[Waiver, ...]:
     return () if path is None else read_file(path, read.origin("waivers"))
 
 
-def _finished(path: Path, given: Given) -> Path:
+def _read_finished(path: Path, given: Given) -> Path:
     if not path.is_dir():
         raise refusal(given, "it is no directory; name an artifact, such as mlflow_model_artifact")
     return path.resolve()
@@ -221,7 +221,9 @@ def _real(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def once(convert: Callable[[Given], tuple[str, str]]) -> Callable[[Given], tuple[str, str]]:
+def refuse_duplicates(
+    convert: Callable[[Given], tuple[str, str]],
+) -> Callable[[Given], tuple[str, str]]:
     """A conversion of pairs that refuses a name that it has met before: one would be lost."""
     names: set[str] = set()
 

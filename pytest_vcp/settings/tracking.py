@@ -43,7 +43,7 @@ def read_tracking(read: Reader) -> Tracking | None:
     if uri is not None:
         # This is what people are told.
         read.texts["tracking-uri"] = redacted_uri(read.texts["tracking-uri"])
-    registered = read.one("register-model", _registered, None)
+    registered = read.one("register-model", _read_model_name, None)
     experiment = read.one("tracking-experiment", _name, None)
     if off and not _is_outdone(read):
         return None
@@ -87,7 +87,7 @@ def _name(given: Given) -> str:
     return name
 
 
-def _registered(given: Given) -> str:
+def _read_model_name(given: Given) -> str:
     if set(given.text) & set("/:"):
         raise refusal(given, "MLflow takes no / and no : in the name of a registered model")
     return _name(given)

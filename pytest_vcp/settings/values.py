@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, NoReturn
 import pytest
 
 from pytest_vcp.options import Option
-from pytest_vcp.rules.wording import listed
+from pytest_vcp.rules.wording import list_names
 from pytest_vcp.util.text import truncate
 
 Source = Literal["option", "ini", "metadata", "default"]
@@ -85,7 +85,7 @@ def artifact(given: Given, data: Path) -> tuple[str, str]:
     if data.is_dir() and not (data / pure).exists() and not (data / pure).is_symlink():
         there = _siblings(data, pure)
         near = difflib.get_close_matches(str(pure), there, n=1)
-        hint = f"there is: {listed(there) or 'nothing'}"
+        hint = f"there is: {list_names(there) or 'nothing'}"
         if near:
             hint = f"did you mean {name}={near[0]}?"
         raise refusal(given, f"model_data/{pure} does not exist; {hint}")
@@ -140,7 +140,7 @@ def choice(given: Given, known: Sequence[str]) -> str:
     """Read one of `known`, naming the nearest when it is none of them."""
     if given.text in known:
         return given.text
-    raise refusal(given, f"{nearest(given.text, known) or f'choose from {listed(known, 5)}'}")
+    raise refusal(given, f"{nearest(given.text, known) or f'choose from {list_names(known, 5)}'}")
 
 
 def nearest(text: str, known: Sequence[str]) -> str:

@@ -150,6 +150,6 @@ def _date(rule: str, value: object) -> datetime.date | None:
         raise ValueError(f"has {value!r} as expiry of {rule}; write YYYY-MM-DD") from None
 
 
-def joined(lines: Iterable[Waiver], file: Iterable[Waiver]) -> Waivers:
+def join_waivers(lines: Iterable[Waiver], file: Iterable[Waiver]) -> Waivers:
     """Waivers from the options and from a file; where both are in force, the first counts."""
     return Waivers((*lines, *file))

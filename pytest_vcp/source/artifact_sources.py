@@ -141,10 +141,10 @@ def _stray_links(pkg_dir: Path, path: Path) -> Iterator[StrayLink]:
     on_the_way = [path, *path.parents]
     on_the_way = on_the_way[: on_the_way.index(pkg_dir / DATA)]
     links = [step for step in reversed(on_the_way) if step.is_symlink()]
-    if path.is_dir() and _inside(path, data):
+    if path.is_dir() and _is_inside(path, data):
         links += [Path(entry.path) for entry in _entries(path, follow=False) if entry.is_symlink()]
     for link in links:
-        broken, target, inside = not link.exists(), os.readlink(link), _inside(link, data)
+        broken, target, inside = not link.exists(), os.readlink(link), _is_inside(link, data)
         if broken or not inside or os.path.isabs(target):
             if inside and not broken:
                 target = f"{DATA}/{link.resolve().relative_to(data).as_posix()}"
@@ -152,7 +152,7 @@ def _stray_links(pkg_dir: Path, path: Path) -> Iterator[StrayLink]:
             yield StrayLink(where, target, broken, inside and not broken)
 
 
-def _inside(path: Path, folder: Path) -> bool:
+def _is_inside(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder)
 
 

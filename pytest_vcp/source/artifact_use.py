@@ -68,7 +68,7 @@ def artifact_reads(wrapper: WrapperFacts | NotFound) -> tuple[ArtifactRead, ...]
     )
 
 
-def swapped(
+def find_swapped(
     reads: Sequence[ArtifactRead], given: Mapping[str, str]
 ) -> tuple[ArtifactRead, ArtifactRead] | None:
     """Two keys that were given each other's paths, as each of their names or readers says."""

@@ -76,7 +76,7 @@ class Names:
             return None
         seen |= {(module_name, name)}
         module = self.modules.get(module_name)
-        found = self._bound(module, name, seen) if module else None
+        found = self._find_bound(module, name, seen) if module else None
         if found is None and self._is_known(f"{module_name}.{name}"):
             return InnerModule(f"{module_name}.{name}")
         return found
@@ -100,7 +100,7 @@ class Names:
             return NoClass("a constant", module.at(node))
         return UNDECIDED
 
-    def _bound(self, module: SourceModule, name: str, seen: _Seen) -> Target | None:
+    def _find_bound(self, module: SourceModule, name: str, seen: _Seen) -> Target | None:
         if module.name not in self._scopes:
             body = module.tree.body if module.tree else []
             self._scopes[module.name] = read_scope(body, module)

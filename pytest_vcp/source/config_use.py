@@ -38,18 +38,18 @@ class ConfigUse:
     keys: frozenset[str]
     whole: frozenset[Path]
 
-    def unread(self, config: Mapping[str, object]) -> tuple[Path, ...]:
+    def list_unread(self, config: Mapping[str, object]) -> tuple[Path, ...]:
         """The keys of a config, by their path, that nothing reads."""
-        return tuple(self._unread(config, ()))
+        return tuple(self._list_unread(config, ()))
 
-    def _unread(self, config: Mapping[str, object], parent: Path) -> Iterator[Path]:
+    def _list_unread(self, config: Mapping[str, object], parent: Path) -> Iterator[Path]:
         if any(parent[:length] in self.whole for length in range(len(parent) + 1)):
             return
         for key, value in config.items():
             if key not in self.words:
                 yield (*parent, key)
             elif isinstance(value, dict):
-                yield from self._unread(value, (*parent, key))
+                yield from self._list_unread(value, (*parent, key))
 
 
 def read_config_use(modules: Iterable[SourceModule]) -> ConfigUse:
@@ -59,8 +59,8 @@ def read_config_use(modules: Iterable[SourceModule]) -> ConfigUse:
         words.update(text for text, _ in texts(tree))
         for node in ast.walk(tree):
             words.update(_names(node))
-            keys.update(_looked_up(node))
-        whole.update(_out_of_sight(tree))
+            keys.update(_find_lookups(node))
+        whole.update(_find_hidden_uses(tree))
     return ConfigUse(frozenset(words), frozenset(keys), frozenset(whole))
 
 
@@ -72,7 +72,7 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield name
 
 
-def _looked_up(node: ast.AST) -> Iterator[str]:
+def _find_lookups(node: ast.AST) -> Iterator[str]:
     """The key of a look-up, and the parameters of a constructor, which are looked up as such."""
     step = _step(node)
     if step is not None:
@@ -127,14 +127,14 @@ def _name(node: ast.AST) -> str:
     return str(getattr(node, "attr", None) or getattr(node, "id", None) or "")
 
 
-def _out_of_sight(node: ast.AST) -> Iterator[Path]:
+def _find_hidden_uses(node: ast.AST) -> Iterator[Path]:
     """The parts of the config that the code below `node` uses other than by looking one key up."""
     part = _part(node)
     if part is not None:
         yield part
         return
     for child in _watched(node):
-        yield from _out_of_sight(child)
+        yield from _find_hidden_uses(child)
 
 
 def _watched(node: ast.AST) -> Iterator[ast.AST]:

@@ -101,7 +101,7 @@ def _secrets(path: Path, module: SourceModule | None, is_data: bool) -> Iterator
         for found in (match for pattern in _PAIRS for match in pattern.finditer(text)):
             if is_secret(found["name"], found["value"]):
                 line = text.count("\n", 0, found.start("name")) + 1
-                yield line, _given_to(found["name"], found["value"])
+                yield line, _find_given(found["name"], found["value"])
 
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -109,7 +109,7 @@ def _assigned(tree: ast.Module) -> Iterator[tuple[int, str]]:
         for name, value in _named_values(node):
             text = _text(value)
             if value is not None and is_secret(name, text):
-                yield value.lineno, _given_to(name, text)
+                yield value.lineno, _find_given(name, text)
 
 
 def _named_values(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
@@ -149,7 +149,7 @@ def _text(node: ast.expr | None) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _given_to(name: str, value: str) -> str:
+def _find_given(name: str, value: str) -> str:
     return f"a value for {name[:40]}, {mask(value)}"
 
 

@@ -53,9 +53,9 @@ def fixed_devices(modules: Sequence[SourceModule]) -> tuple[FixedDevice, ...]:
         return ()
     safe = _called_when_checked([tree for _, tree in trees], answers)
     return tuple(
-        FixedDevice(_shown(node), module.at(node))
+        FixedDevice(_format_code(node), module.at(node))
         for module, tree in trees
-        for node in _unchecked(tree, answers, safe)
+        for node in _find_unchecked(tree, answers, safe)
     )
 
 
@@ -100,7 +100,7 @@ def _called_when_checked(trees: Sequence[ast.Module], answers: frozenset[str]) -
     return frozenset(name for name, checked in calls.items() if all(checked)) | {"cuda"}
 
 
-def _unchecked(
+def _find_unchecked(
     tree: ast.Module, answers: frozenset[str], safe: frozenset[str]
 ) -> Iterator[ast.AST]:
     """The fixed devices of a module; what stands outside of functions has the module's checks."""
@@ -195,5 +195,5 @@ def _is_text(node: ast.AST, pattern: re.Pattern[str]) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _shown(node: ast.AST) -> str:
+def _format_code(node: ast.AST) -> str:
     return truncate(" ".join(ast.unparse(node).split()), _WIDEST)

@@ -50,7 +50,7 @@ def imported_by(package: ModelPackage) -> tuple[Imported, ...]:
         Imported(name, attributes, module.at(node), siblings.get(name.partition(".")[0]))
         for module in modules
         for node in _certain(module)
-        for name, attributes in _named(node)
+        for name, attributes in _list_names(node)
         if name.partition(".")[0] not in own
     ]
     if any(entry.sibling for entry in found) and any(map(_changes_the_path, modules)):
@@ -82,7 +82,7 @@ def _changes_the_path(module: SourceModule) -> bool:
     )
 
 
-def _named(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _list_names(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[str, ...]]]:
     if isinstance(node, ast.Import):
         yield from ((alias.name, ()) for alias in node.names)
     elif node.level == 0 and node.module:

@@ -129,7 +129,7 @@ class Methods:
         binding = bindings[0]
         if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
             method = Method(name, owner, binding, owner.module.at(binding))
-            return _decorated(method, binding.decorator_list)
+            return _apply_decorators(method, binding.decorator_list)
         # `predict = None` takes an inherited method away; anything else may be a method.
         return None if isinstance(binding, ast.Constant) else UNDECIDED
 
@@ -148,7 +148,7 @@ def _is_changed_later(owner: InnerClass) -> bool:
     )
 
 
-def _decorated(method: Method, decorators: list[ast.expr]) -> Method:
+def _apply_decorators(method: Method, decorators: list[ast.expr]) -> Method:
     """The method with what its decorators say about how it is bound and called."""
     kind, opaque, abstract = method.kind, False, False
     for decorator in decorators:

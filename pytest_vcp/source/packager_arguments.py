@@ -53,18 +53,18 @@ def read_arguments(text: str) -> VariantArguments:
     for word in left:
         flag, separator, value = word.text.partition("=")
         if not flag.startswith("--"):
-            raise _unexpected(word.text, given.last)
+            raise _build_unexpected(word.text, given.last)
         if flag not in FLAGS:
             hint = nearest(flag, FLAGS) or f"the packager knows {', '.join(FLAGS[:3])} and others"
-            raise NotArguments(f"the unknown argument {short(flag)}", hint)
+            raise NotArguments(f"the unknown argument {shorten(flag)}", hint)
         if flag == _SWITCH:
             if separator:
                 raise NotArguments(f"{_SWITCH} with a value", f"write {_SWITCH} alone")
             given.skip_inference = True
         else:
-            following = Word(value, word.json_fault) if separator else _following(flag, left)
+            following = Word(value, word.json_fault) if separator else _take_value(flag, left)
             given.take(flag, following)
-    return given.frozen()
+    return given.freeze()
 
 
 @dataclass
@@ -87,7 +87,7 @@ class _Given:
         else:
             self.single[flag] = value.text
 
-    def frozen(self) -> VariantArguments:
+    def freeze(self) -> VariantArguments:
         return VariantArguments(
             model_class=self.single.get("--model-class"),
             artifacts=tuple(self.repeated["--artifact"]),
@@ -99,7 +99,7 @@ class _Given:
         )
 
 
-def _following(flag: str, left: Iterator[Word]) -> Word:
+def _take_value(flag: str, left: Iterator[Word]) -> Word:
     value = next(left, None)
     if value is None or value.text.startswith("--"):
         raise NotArguments(f"{flag} without a value", f"write its value after {flag}, or delete it")
@@ -119,10 +119,10 @@ def _require_whole(value: Word) -> None:
         ) from None
 
 
-def _unexpected(word: str, last: str) -> NotArguments:
+def _build_unexpected(word: str, last: str) -> NotArguments:
     if not word.strip() or word.lstrip() != word:
-        return _backslash()
-    found = f"{short(word)!r} where an option was expected"
+        return _build_backslash()
+    found = f"{shorten(word)!r} where an option was expected"
     if word.rpartition("/")[2] == _SCRIPT or word.startswith("python"):
         remedy = f"keep only what follows {_SCRIPT} on the command line"
     elif last in _REPEATABLE:
@@ -134,7 +134,7 @@ def _unexpected(word: str, last: str) -> NotArguments:
     return NotArguments(found, remedy)
 
 
-def _backslash() -> NotArguments:
+def _build_backslash() -> NotArguments:
     return NotArguments(
         "a backslash before a space", "delete the backslashes at the ends of the lines"
     )
@@ -173,7 +173,7 @@ def split(text: str) -> list[Word]:
     return words
 
 
-def short(text: str) -> str:
+def shorten(text: str) -> str:
     """The text in one line, as much of it as a message has room for."""
     return truncate(" ".join(text.split()), _WIDEST)
 
@@ -190,8 +190,8 @@ def _word(lexer: shlex.shlex, stream: io.StringIO) -> Word | None:
         word = lexer.get_token()
     except ValueError:
         if text.rstrip(" ").endswith("\\"):
-            raise _backslash() from None
-        quoted = short(text[begin:])
+            raise _build_backslash() from None
+        quoted = shorten(text[begin:])
         raise NotArguments(f"a quote that is not closed: {quoted}", "close it") from None
     return None if word is None else Word(word, fault)
 
@@ -201,7 +201,7 @@ def _json_end(text: str, begin: int) -> tuple[int, str | None]:
     try:
         _, end = json.JSONDecoder().raw_decode(text, begin)
     except json.JSONDecodeError as problem:
-        near = short(text[problem.pos :][:_NEAR])
+        near = shorten(text[problem.pos :][:_NEAR])
         return begin, f"{problem.msg} at {near or 'its end'}"
     except RecursionError:
         return begin, "it is nested too deeply"
@@ -209,5 +209,5 @@ def _json_end(text: str, begin: int) -> tuple[int, str | None]:
         return begin, str(problem)
     behind = text[end : end + _WIDEST]
     if behind and not behind[0].isspace():
-        return begin, f"{short(behind.split()[0])} right behind it"
+        return begin, f"{shorten(behind.split()[0])} right behind it"
     return end, None

@@ -42,7 +42,7 @@ def refusal(path: Path, problem: str) -> pytest.UsageError:
     )
 
 
-def resolved(payload: Payload, column: str, root: Path) -> Payload:
+def resolve_inputs(payload: Payload, column: str, root: Path) -> Payload:
     """A copy in which every relative path in `column` is resolved against `root`."""
     return _map_inputs(payload, column, lambda uri: resolve_uri(uri, root))
 
@@ -59,7 +59,7 @@ def inputs(payload: Payload, column: str) -> list[str]:
     return found
 
 
-def with_input(payload: Payload, column: str, value: object) -> Payload:
+def replace_inputs(payload: Payload, column: str, value: object) -> Payload:
     """A copy in which `value` stands in place of every input."""
     return _map_inputs(payload, column, lambda uri: value)
 

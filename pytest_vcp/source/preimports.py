@@ -83,7 +83,7 @@ def preimports(package: ModelPackage) -> tuple[str, ...]:
     trees = [module.tree for module in package.modules if module.tree is not None]
     if any(_sets_variables(tree) for tree in trees):
         return ()
-    found = {name.split(".")[0] for tree in trees for name in _imported(tree)}
+    found = {name.split(".")[0] for tree in trees for name in _list_imported(tree)}
     return tuple(sorted(found - {"model_code", "model_spec", "__future__"}))
 
 
@@ -105,7 +105,7 @@ def _sets_variables(tree: ast.Module) -> bool:
     return False
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _list_imported(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

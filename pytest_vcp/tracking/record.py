@@ -55,7 +55,7 @@ def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
     verdict = recorder.verdicts[variant]
     digest = result.digests.digest if result.digests else None
     tags = {
-        **_keyed({_of_the_model(name): value for name, value in settings.model_tags}),
+        **_make_keys({_of_the_model(name): value for name, value in settings.model_tags}),
         "vcp.verdict": verdict.word,
         "vcp.version": __version__,
         "vcp.variant": variant,
@@ -73,7 +73,7 @@ def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
         "metrics": [*_metrics(recorder, variant)],
         "files": [str(path) for path in _files(recorder, variant) if path.is_file()],
         "model": _model(settings, result, name, tags),
-        "register": _registered(settings, verdict.word),
+        "register": _registered_model(settings, verdict.word),
     }
 
 
@@ -96,7 +96,7 @@ def _params(settings: Settings, result: VariantResult) -> dict[str, str]:
     }
     if settings.artifact_only is not None:
         del told["model_class"]
-    return {name: truncate(value, _WIDEST) for name, value in _keyed(told).items() if value}
+    return {name: truncate(value, _WIDEST) for name, value in _make_keys(told).items() if value}
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -148,7 +148,7 @@ def _model(
     }
 
 
-def _registered(settings: Settings, word: str) -> str | None:
+def _registered_model(settings: Settings, word: str) -> str | None:
     """The registered model that gets a version: only a conformant run does that."""
     assert settings.tracking is not None
     return settings.tracking.registered if word == "conformant" else None
@@ -159,7 +159,7 @@ def _of_the_model(name: str) -> str:
     return f"model.{name}" if name.startswith("mlflow.") else name
 
 
-def _keyed(told: Mapping[str, str]) -> dict[str, str]:
+def _make_keys(told: Mapping[str, str]) -> dict[str, str]:
     """The same under keys that MLflow takes, each its own."""
     keyed: dict[str, str] = {}
     for name, value in told.items():

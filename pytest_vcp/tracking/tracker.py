@@ -98,7 +98,7 @@ class Tracker:
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if self._kept is not None:
-            for line in told(self._kept, self._recorder.run.settings):
+            for line in format_tracked(self._kept, self._recorder.run.settings):
                 terminalreporter.line(f"  {line}")
 
 
@@ -198,7 +198,7 @@ class Keeper:
             with self._turn():
                 self._connect(experiment)
                 for variant, record in records.items():
-                    tracked.runs[variant] = self._one(experiment, record)
+                    tracked.runs[variant] = self._keep_one(experiment, record)
         except WorkerFailure as failure:
             tracked.problem = self._store.problem(failure)
             self._printed += failure.traceback
@@ -225,7 +225,7 @@ class Keeper:
                 with suppress(OSError):
                     empty.rmdir()
 
-    def _one(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _keep_one(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep one variant, or nothing of it."""
         begun = self._ask("tracking.start", record)
         try:
@@ -282,7 +282,7 @@ class Keeper:
             return
         # Beside the store, whose folder goes again where nothing was kept.
         lock = self._folder.with_name(f".{_FOLDER}.lock")
-        with locks.held(lock, patience=self._settings.timeout):
+        with locks.hold(lock, patience=self._settings.timeout):
             yield
 
 
@@ -299,7 +299,7 @@ def _home(instead: Path) -> Path:
 # What people are told of the runs that MLflow keeps.
 
 
-def told(tracked: TrackedRun, settings: Settings) -> Iterator[str]:
+def format_tracked(tracked: TrackedRun, settings: Settings) -> Iterator[str]:
     """A line each: which runs are where, what was registered, what went wrong."""
     assert settings.tracking is not None
     if tracked.runs:
@@ -314,7 +314,7 @@ def told(tracked: TrackedRun, settings: Settings) -> Iterator[str]:
         yield f"tracking    not kept: {tracked.left_out}"
     if (name := settings.tracking.registered) is not None:
         versions = [str(run["version"]) for run in tracked.runs.values() if run["version"]]
-        yield f"registered  {_registered(name, versions)}"
+        yield f"registered  {_format_versions(name, versions)}"
     if tracked.problem is not None:
         log = log_of(settings)
         where = f", and the log is {_near(log)}" if log.is_file() else ""
@@ -330,7 +330,7 @@ def _store(tracked: TrackedRun, settings: Settings) -> str:
     return tracked.store or _near(folder_of(settings))
 
 
-def _registered(name: str, versions: list[str]) -> str:
+def _format_versions(name: str, versions: list[str]) -> str:
     if not versions:
         return f"no version of {name}: a conformant run without a failed test makes one"
     return f"{name}, version {', '.join(versions)}"

@@ -49,7 +49,7 @@ def attempt(path: Path, *, shared: bool = False) -> Lock | None:
 
 
 @contextmanager
-def held(
+def hold(
     path: Path, waiting: Callable[[], None] = lambda: None, patience: float = float("inf")
 ) -> Iterator[None]:
     """Hold a lock, after waiting for it; `waiting` is called every few seconds meanwhile.

@@ -126,15 +126,15 @@ class Guard:
             start_new_session=True,
             text=True,
         )
-        self._tell(marker)
+        self._write(marker)
 
     def watch(self, leader: int) -> None:
         """Name the worker to end."""
-        self._tell(str(leader))
+        self._write(str(leader))
 
     def dismiss(self) -> None:
         """All is over: let the guard go, and reap it."""
-        self._tell("done")
+        self._write("done")
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -144,7 +144,7 @@ class Guard:
             self._process.kill()
             self._process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._process.stdin.write(line + "\n")

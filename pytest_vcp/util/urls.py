@@ -14,7 +14,7 @@ def has_secret_url(text: str) -> bool:
     return any(_is_secret(match["scheme"], match["user"]) for match in _USER.finditer(text))
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """The text with stars in place of passwords and tokens."""
     return _USER.sub(_mask, text)
 

@@ -64,7 +64,7 @@ def write_byte_code(
     works without, and so whatever goes wrong is no matter either, but for an interruption.
     """
     record = directory / _RECORD
-    known = _known(record)
+    known = _read_known(record)
     missing = sorted(set(modules) - known)
     if not missing:
         return
@@ -89,13 +89,13 @@ def _import(
     )
     with Worker(python, "compiler", conditions, _LIMIT_SECONDS, scratch / "log") as worker:
         call = worker.submit("probe.compile", {"names": modules})
-        while not call.done():
+        while not call.is_done():
             with suppress(TimeoutError):
                 call.result(_HEARTBEAT_SECONDS)
             progress("compiling what the model and MLflow import")
 
 
-def _known(record: Path) -> frozenset[str]:
+def _read_known(record: Path) -> frozenset[str]:
     """The modules that were imported before."""
     try:
         return frozenset(json.loads(record.read_bytes()))

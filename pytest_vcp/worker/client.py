@@ -189,13 +189,13 @@ class Worker:
     # What follows runs in the attending thread.
 
     def _attend(self) -> None:
-        process = self._started()
+        process = self._start_process()
         failure: WorkerFailure | None = None
         try:
             while failure is None and not process.has_ended() and not self._unwanted:
                 self._send_next()
                 self._take_answers(self._patience())
-                failure = self._overdue() or self._fallen_silent()
+                failure = self._check_time_out() or self._check_silence()
             if failure is None:
                 # What was sent just before the end is an answer; what comes too late is none.
                 self._take_answers(0)
@@ -210,7 +210,7 @@ class Worker:
         call.sent = time.monotonic()
         # Nobody reads any more: that the process has ended is noticed next.
         with contextlib.suppress(OSError):
-            protocol.write(self._started().requests, call.request)
+            protocol.write(self._start_process().requests, call.request)
 
     def _patience(self) -> float:
         if self._silent_since is not None:
@@ -223,7 +223,7 @@ class Worker:
         ready = {key.fd for key, _ in self._selector.select(patience)}
         if self._bell.fileno() in ready:
             self._bell.recv(_CHUNK)
-        answers = self._started().answers
+        answers = self._start_process().answers
         while answers in ready:
             data = os.read(answers, _CHUNK)
             if not data:
@@ -242,27 +242,27 @@ class Worker:
             return
         call.seconds = answer["seconds"]
         if "raised" in answer:
-            call.fail(self._reporter.raised(call, answer["raised"]))
+            call.fail(self._reporter.report_exception(call, answer["raised"]))
         else:
             call.succeed(answer["result"])
 
-    def _overdue(self) -> WorkerFailure | None:
+    def _check_time_out(self) -> WorkerFailure | None:
         call = self._current
         if call is None or time.monotonic() < call.deadline:
             return None
-        return self._reporter.overdue(call)
+        return self._reporter.report_time_out(call)
 
-    def _fallen_silent(self) -> WorkerFailure | None:
+    def _check_silence(self) -> WorkerFailure | None:
         call = self._current
         if self._silent_since is None or self._stopping or call is None:
             return None
         if time.monotonic() - self._silent_since < _SILENT_SECONDS:
             return None
-        return self._reporter.silent(call)
+        return self._reporter.report_silence(call)
 
     def _finish(self, failure: WorkerFailure | None) -> None:
         """Leave nothing running, and tell every call that still waits."""
-        process = self._started()
+        process = self._start_process()
         with self._lock:
             self._over = True
             call, self._current = self._current, None
@@ -270,11 +270,11 @@ class Worker:
             self._queue.clear()
         try:
             if self._stopping:
-                self._leftovers = process.settle()
+                self._leftovers = process.list_leftovers()
             process.end(gently=failure is not None or bool(self._leftovers))
         finally:
             wanted = self._unwanted or self._stopping
-            told = self._reporter.closed if wanted else self._reporter.ended
+            told = self._reporter.report_close if wanted else self._reporter.report_end
             self._cause = failure or told(call or Call.none())
             if call is not None:
                 call.fail(self._cause)
@@ -286,7 +286,7 @@ class Worker:
             self._bell.close()
             self._bell_rope.close()
 
-    def _started(self) -> WorkerProcess:
+    def _start_process(self) -> WorkerProcess:
         if self._process is None:
             raise RuntimeError("the worker has not been started")
         return self._process
@@ -294,7 +294,7 @@ class Worker:
     def _not_reached(self, call: Call) -> WorkerFailure:
         """For a call that the worker never got to: what ended the worker before."""
         if self._cause is not None:
-            return self._cause.instead_of(call.method)
+            return self._cause.for_method(call.method)
         return WorkerFailure(kind="exited", method=call.method, summary="the worker is not running")
 
 
@@ -344,7 +344,7 @@ class Call:
         """Seconds since the request was sent; 0 before."""
         return 0.0 if self.sent is None else time.monotonic() - self.sent
 
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether there is a result or a failure."""
         return self._finished.is_set()
 
@@ -395,46 +395,46 @@ class Reporter:
         with contextlib.suppress(OSError):
             self._process.output.write(self._log_file, more=self._process.stack())
 
-    def raised(self, call: Call, raised: dict[str, Any]) -> WorkerFailure:
+    def report_exception(self, call: Call, raised: dict[str, Any]) -> WorkerFailure:
         """The method raised an exception."""
         return self._failure(
             call,
             kind="raised",
             summary=worker_failure.describe_raised(raised),
-            where=worker_failure.place_of_exception(raised, self._roots),
+            where=worker_failure.locate_exception(raised, self._roots),
             traceback=raised["traceback"],
             exception=raised["type"],
             message=raised["message"],
             causes=tuple(f"{each['type']}: {each['message']}" for each in raised["causes"]),
         )
 
-    def overdue(self, call: Call) -> WorkerFailure:
+    def report_time_out(self, call: Call) -> WorkerFailure:
         """The method took too long; the process still runs."""
         self._process.dump_stack()
         summary = worker_failure.describe_timeout(call.timeout, call.doing)
         return self._failure(call, kind="timeout", summary=summary)
 
-    def silent(self, call: Call) -> WorkerFailure:
+    def report_silence(self, call: Call) -> WorkerFailure:
         """The process closed its end and runs on."""
         summary = f"the process closed the connection to pytest while {call.doing}"
         return self._failure(call, kind="exited", summary=summary)
 
-    def ended(self, call: Call) -> WorkerFailure:
+    def report_end(self, call: Call) -> WorkerFailure:
         """The process ended by itself, in the middle of the method."""
         status = self._process.status
         kind, summary = worker_failure.describe_end(status or 0, call.elapsed(), call.doing)
         return self._failure(call, kind=kind, summary=summary)
 
-    def closed(self, call: Call) -> WorkerFailure:
+    def report_close(self, call: Call) -> WorkerFailure:
         """The process was ended on request, in the middle of the method."""
         summary = f"the process was ended on request while {call.doing}"
         return self._failure(call, kind="exited", summary=summary)
 
     def _failure(self, call: Call, **told: Any) -> WorkerFailure:
-        self._process.output.settle()
+        self._process.output.drain()
         self.write_log()
         stack = self._process.stack()
-        told.setdefault("where", worker_failure.place_of_stack(stack, self._roots))
+        told.setdefault("where", worker_failure.locate_stack(stack, self._roots))
         told.setdefault("traceback", stack)
         log_tail = self._process.output.tail(_TAIL_LINES)
         # Any other exception speaks for itself.

@@ -84,7 +84,7 @@ class WorkerFailure(Exception):
                 return os.strerror(number)
         return None
 
-    def instead_of(self, method: str) -> WorkerFailure:
+    def for_method(self, method: str) -> WorkerFailure:
         """The same failure for a method that was never reached because of it."""
         return WorkerFailure(
             kind=self.kind,
@@ -151,7 +151,7 @@ def describe_timeout(seconds: float, doing: str) -> str:
     return f"no answer within {seconds:g} s while {doing}"
 
 
-def place_of_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Location | None:
+def locate_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Location | None:
     """The innermost frame inside `roots`; of the causes where the exception itself has none."""
     for entry in (raised, *raised.get("causes", ())):
         frames = [(file, line) for file, line, _ in entry["frames"]]
@@ -161,7 +161,7 @@ def place_of_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Loca
     return None
 
 
-def place_of_stack(stack: str, roots: Sequence[Path]) -> Location | None:
+def locate_stack(stack: str, roots: Sequence[Path]) -> Location | None:
     """The innermost frame inside `roots` of the last thread dump that faulthandler wrote.
 
     The thread that serves the request is looked at first: another one may only be waiting.

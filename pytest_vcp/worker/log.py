@@ -61,7 +61,7 @@ class OutputReader:
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
         self._thread.start()
 
-    def settle(self, seconds: float = 0.5) -> None:
+    def drain(self, seconds: float = 0.5) -> None:
         """Wait until everything written so far has been read, at most `seconds`."""
         deadline = time.monotonic() + seconds
         while self._thread.is_alive() and time.monotonic() < deadline:
@@ -85,7 +85,7 @@ class OutputReader:
 
     def stop(self) -> None:
         """Stop reading, also when a process that got away still holds the other end."""
-        self.settle()
+        self.drain()
         self._closing.set()
         self._thread.join()
 

@@ -100,7 +100,7 @@ class WorkerProcess:
         """Note what the process has started, to know it again after its end."""
         self._known = processes.descendants(self.pid)
 
-    def settle(self) -> list[str]:
+    def list_leftovers(self) -> list[str]:
         """Descriptions of what still runs although the process should have ended by now."""
         patience = _SETTLE_SECONDS
         if not self.has_ended():

@@ -41,7 +41,7 @@ def test_one_that_does_not_end_is_ended(start: Start) -> None:
     running = start(SLEEP)
     assert running.wait(0.2) is None
     running.close()
-    assert running.ended() is not None
+    assert running.exit_status() is not None
 
 
 def test_what_it_leaves_running_is_told_and_ended(start: Start) -> None:
@@ -60,7 +60,7 @@ def test_one_that_will_not_hear_is_told_and_ended(start: Start) -> None:
         time.sleep(0.05)
     (left,) = running.interrupt(0.5)
     assert "signal" in left
-    assert running.ended() is not None
+    assert running.exit_status() is not None
 
 
 def test_a_command_that_is_not_there_is_no_fault_of_the_package(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ mlflow.exceptions.MlflowException: Non-zero exit code: 1
 
 
 def test_the_first_exception_is_the_models() -> None:
-    assert process.raised(LOG) == "KeyError: 'genes'"
+    assert process.find_exception(LOG) == "KeyError: 'genes'"
 
 
 def test_its_place_is_in_the_code_of_the_artifact() -> None:
-    assert str(process.place(LOG, CODE)) == "model_code/model.py:7"
-    assert process.place(LOG, Path("/another/code")) is None
+    assert str(process.find_frame(LOG, CODE)) == "model_code/model.py:7"
+    assert process.find_frame(LOG, Path("/another/code")) is None
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_its_place_is_in_the_code_of_the_artifact() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_exception_is_none(text: str, told: str | None) -> None:
-    assert process.raised(text) == told
+    assert process.find_exception(text) == told
 
 
 def test_a_long_message_is_cut() -> None:
     text = f"{process.HEAD}\nValueError: {'x' * 1000}\n"
-    assert len(process.raised(text) or "") == 300
+    assert len(process.find_exception(text) or "") == 300
     assert process.last_line("a\n b \n\n") == "b"

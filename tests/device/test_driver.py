@@ -13,13 +13,13 @@ from pytest_vcp.evaluation.gpu_memory import (
     BY_TORCH,
     GpuUse,
     HeldMemory,
-    of_driver,
-    of_torch,
+    measure_by_driver,
+    measure_by_torch,
 )
 from pytest_vcp.evaluation.nvml import Gpu, share_of, visible
 from pytest_vcp.evaluation.prediction import DeviceUse, Reply
 from pytest_vcp.rules.outcomes import Violation
-from pytest_vcp.rules.suite import judges
+from pytest_vcp.rules.suite import judging_tests
 
 GPUS = tuple(
     Gpu(index, f"GPU number {index}", (9, 0), uuid)
@@ -73,18 +73,18 @@ def test_in_a_container_what_is_not_listed_is_not_known() -> None:
 
 
 def test_torch_counts_what_it_allocated() -> None:
-    use = of_torch(DeviceUse(("A GPU",), 900, 600))
+    use = measure_by_torch(DeviceUse(("A GPU",), 900, 600))
     assert use is not None
     assert (use.gpu, use.bytes, use.held_bytes, use.counted) == ("A GPU", 600, 300, BY_TORCH)
-    unused = of_torch(DeviceUse(("A GPU",), 300, 0))
+    unused = measure_by_torch(DeviceUse(("A GPU",), 300, 0))
     assert unused is not None
     assert (unused.bytes, unused.held_bytes) == (0, 300)
 
 
 def test_torch_does_not_count_what_another_library_uses() -> None:
-    assert of_torch(DeviceUse(("A GPU",), 0, 0, ("onnxruntime",))) is None
-    assert of_torch(DeviceUse((), 0, 0, ("onnxruntime",))) is None
-    assert of_torch(DeviceUse(("A GPU",), 600, 600, ("onnxruntime",))) is not None
+    assert measure_by_torch(DeviceUse(("A GPU",), 0, 0, ("onnxruntime",))) is None
+    assert measure_by_torch(DeviceUse((), 0, 0, ("onnxruntime",))) is None
+    assert measure_by_torch(DeviceUse(("A GPU",), 600, 600, ("onnxruntime",))) is not None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_torch_does_not_count_what_another_library_uses() -> None:
 def test_the_driver_counts_processes_or_all(
     own: int | None, growth: int | None, told: tuple[int, str] | None
 ) -> None:
-    use = of_driver("A GPU", own, growth)
+    use = measure_by_driver("A GPU", own, growth)
     assert (use and (use.bytes, use.counted)) == told
 
 
@@ -120,7 +120,7 @@ def test_memory_grows_where_it_grows_with_each_pass(held: tuple[int, ...], growt
 
 
 def test_who_counted_is_told_where_it_was_not_torch() -> None:
-    judge = judges()["VCP902"]
+    judge = judging_tests()["VCP902"]
     judge(vcp_gpu_use=GpuUse("A GPU", 1, BY_MACHINE))
     with pytest.raises(Violation) as told:
         judge(vcp_gpu_use=GpuUse("A GPU", 0, BY_MACHINE))

@@ -46,27 +46,27 @@ def test_architectures_serve_gpus(architectures: str, capability: Capability, se
 
 
 def test_the_gpu_here_and_those_named_are_to_be_served() -> None:
-    assert read_kernels(CUDA, (H100,), (), None).unserved() is None
-    assert read_kernels(CUDA, (H100,), (NAMED,), None).unserved() == NAMED
-    assert read_kernels(CUDA, (), (NAMED,), None).unserved() == NAMED
+    assert read_kernels(CUDA, (H100,), (), None).find_unserved() is None
+    assert read_kernels(CUDA, (H100,), (NAMED,), None).find_unserved() == NAMED
+    assert read_kernels(CUDA, (), (NAMED,), None).find_unserved() == NAMED
 
 
 def test_one_of_the_gpus_here_is_to_be_served() -> None:
     old = Target((5, 0), "an old card for the display")
-    assert read_kernels(CUDA, (old, H100), (), None).unserved() is None
-    assert read_kernels(CUDA, (old,), (), None).unserved() == old
+    assert read_kernels(CUDA, (old, H100), (), None).find_unserved() is None
+    assert read_kernels(CUDA, (old,), (), None).find_unserved() == old
 
 
 def test_torch_knows_the_gpu_in_use_better_than_the_driver() -> None:
     in_use = {**CUDA, "gpus": [{"name": "a T4", "capability": [7, 5]}]}
-    found = read_kernels(in_use, (H100,), (), None).unserved()
+    found = read_kernels(in_use, (H100,), (), None).find_unserved()
     assert found == Target((7, 5), "a T4")
 
 
 def test_a_build_for_the_cpu_serves_no_gpu_that_is_here() -> None:
     found = read_kernels(CPU, (H100,), (NAMED,), None)
     assert (found.here, found.named) == ((H100,), ())
-    assert read_kernels(CPU, (H100,), (), None).unserved() == H100
+    assert read_kernels(CPU, (H100,), (), None).find_unserved() == H100
 
 
 @pytest.mark.parametrize(

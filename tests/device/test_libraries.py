@@ -58,7 +58,7 @@ def test_libraries_are_known_by_their_build(
     loaded: ModuleType, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, loaded.__name__, loaded)
-    assert device.loaded() == found
+    assert device.list_loaded() == found
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_jax_is_known_by_its_plugin(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sys.modules, "jax", module("jax"))
-    assert device.loaded() == found
+    assert device.list_loaded() == found
 
 
 def test_a_model_with_such_a_library_is_judged_by_the_driver(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pytest_vcp.environment import cache as environment_cache
 from pytest_vcp.environment import pruning
 from pytest_vcp.environment.build import EnvironmentRequest, prepare
-from pytest_vcp.environment.interpreters import running
+from pytest_vcp.environment.interpreters import find_running
 from pytest_vcp.environment.pruning import clear
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.policy import CacheLimits
@@ -271,7 +271,7 @@ def _is_another(spec: str) -> bool:
 
 def test_local_is_the_running_interpreter(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.txt"
-    request = EnvironmentRequest("local", running(), lock, b"", tmp_path / "cache")
+    request = EnvironmentRequest("local", find_running(), lock, b"", tmp_path / "cache")
     found = prepare(request, lambda text: None)
     assert found.python == Path(sys.executable)
     assert found.failure is None
@@ -281,7 +281,7 @@ def test_local_is_the_running_interpreter(tmp_path: Path) -> None:
 def test_local_needs_no_cache(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the cache should be")
     lock = tmp_path / "requirements.txt"
-    request = EnvironmentRequest("local", running(), lock, b"", tmp_path / "cache")
+    request = EnvironmentRequest("local", find_running(), lock, b"", tmp_path / "cache")
     assert prepare(request, lambda text: None).installed
 
 

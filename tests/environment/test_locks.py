@@ -52,11 +52,11 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         holder.stdout.readline()
         assert locks.attempt(lock) is None
         told: list[str] = []
-        with pytest.raises(TimeoutError), locks.held(lock, patience=0.1):
+        with pytest.raises(TimeoutError), locks.hold(lock, patience=0.1):
             told.append("held")
         assert told == []
         holder.send_signal(signal.SIGKILL)
-    with locks.held(lock):
+    with locks.hold(lock):
         told.append("held")
     assert told == ["held"]
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.environment.other_pythons import OtherPython, judge_other_python
 from pytest_vcp.environment.pip_messages import Refused
-from pytest_vcp.environment.resolution import pins_by_name, unmet
+from pytest_vcp.environment.resolution import find_unmet, pins_by_name
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules.outcomes import ToolError
 
@@ -51,7 +51,7 @@ def elsewhere(build: Builder) -> DeviceRunner:
 
 def lacking(other: OtherPython, lock: Lock) -> list[tuple[str, str]]:
     """Who needs what on the other Python, and no pin is there for it."""
-    found = unmet(pins_by_name(lock, other.environment), other.environment)
+    found = find_unmet(pins_by_name(lock, other.environment), other.environment)
     return [(name, str(requirement)) for name, requirement in found]
 
 

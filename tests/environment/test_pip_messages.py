@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.environment.installer import source_settings
-from pytest_vcp.environment.pip_messages import explain, not_answering, progress_of, refused
+from pytest_vcp.environment.pip_messages import build_no_answer, explain, progress_of, was_refused
 
 LOG = Path("pip.log")
 
@@ -194,12 +194,12 @@ def test_a_wheel_that_does_not_build_was_resolved() -> None:
     ],
 )
 def test_not_found_is_an_answer(told: str, answer: bool) -> None:
-    assert refused(f"2026-01-01T00:00:00,000 {told}\n") is answer
+    assert was_refused(f"2026-01-01T00:00:00,000 {told}\n") is answer
 
 
 def test_credentials_of_an_index_are_not_repeated() -> None:
     output = "Looking in indexes: https://me:secret@index.example.org/simple\n"
-    failure = not_answering(output, LOG)
+    failure = build_no_answer(output, LOG)
     assert "index.example.org" in failure.headline
     assert "secret" not in failure.headline
 

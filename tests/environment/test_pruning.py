@@ -57,7 +57,7 @@ def test_the_one_that_was_just_built_stays(cache: Path) -> None:
 
 def test_what_is_in_use_or_locked_stays(cache: Path) -> None:
     used, looked_up = put(cache, "used", days=90), put(cache, "looked-up", days=90)
-    with used.use(), looked_up.locked(lambda text: None):
+    with used.mark_in_use(), looked_up.hold_lock(lambda text: None):
         assert clear(cache) == Removed()
         assert {"used", "looked-up"} <= names(cache)
     assert clear(cache).environments == 2
@@ -94,8 +94,8 @@ def test_leftovers_go(cache: Path) -> None:
 
 def test_what_is_being_built_is_no_leftover(cache: Path) -> None:
     slot = place(cache, "new")
-    with slot.locked(lambda text: None):
-        slot.fresh().mkdir()
+    with slot.hold_lock(lambda text: None):
+        slot.make_folder().mkdir()
         assert leftovers(cache) == 0
         prune(cache, ROOMY)
         assert slot.folder.exists()
@@ -103,12 +103,12 @@ def test_what_is_being_built_is_no_leftover(cache: Path) -> None:
 
 def test_what_is_replaced_while_it_is_used_stays_until_it_is_not(cache: Path) -> None:
     slot = put(cache, "damaged")
-    with slot.use():
-        fresh = slot.fresh()
+    with slot.mark_in_use():
+        fresh = slot.make_folder()
         assert (slot.folder / "build" / "bin" / "python").exists()
-        assert slot.ready() is None
+        assert slot.find_build() is None
         fresh.mkdir()
-    slot.fresh()
+    slot.make_folder()
     assert list(slot.folder.iterdir()) == []
 
 

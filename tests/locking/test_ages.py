@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 import pytest
 from packaging.version import Version
 
-from pytest_vcp.locking.ages import behind
+from pytest_vcp.locking.ages import find_outdated
 from tests.environment.conftest import Shelf
 
 from .conftest import Package
@@ -114,11 +114,11 @@ def test_an_index_that_does_not_tell_or_has_nothing_newer(
 
 def test_an_index_out_of_reach_tells_nothing() -> None:
     environ = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
-    assert behind([("lower", "1.0")], [], environ) == ()
-    assert behind([("lower", "1.0")], ["--index-url file:///shelf"], {}) == ()
+    assert find_outdated([("lower", "1.0")], [], environ) == ()
+    assert find_outdated([("lower", "1.0")], ["--index-url file:///shelf"], {}) == ()
 
 
 def test_the_index_of_the_file_is_asked(held_back: Index) -> None:
-    (found,) = behind([("lower", "1.0")], [f"--index-url {held_back.url}"], {})
+    (found,) = find_outdated([("lower", "1.0")], [f"--index-url {held_back.url}"], {})
     assert Version(found.newest) == Version("2.0")
     assert found.released == datetime(2019, 12, 1, tzinfo=timezone.utc)

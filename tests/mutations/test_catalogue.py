@@ -48,7 +48,9 @@ def test_a_section_has_no_gap(number: str) -> None:
 @pytest.mark.parametrize(("number", "section"), SECTIONS.items())
 def test_a_section_has_one_name(number: str, section: str) -> None:
     """The modules in which its rules are judged and broken are called as it is."""
-    judged = {rule for rule in BY_ID if suite.judges()[rule].__module__.endswith(f"test_{section}")}
+    judged = {
+        rule for rule in BY_ID if suite.judging_tests()[rule].__module__.endswith(f"test_{section}")
+    }
     mutants = importlib.import_module(f"fixtures.mutants.{section}").MUTATIONS
     assert {rule[3] for rule in judged} == {mutation.rule[3] for mutation in mutants} == {number}
 
@@ -56,7 +58,7 @@ def test_a_section_has_one_name(number: str, section: str) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_is_worded_once(rule: Rule) -> None:
     """The docstring of its test begins with its title."""
-    docstring = inspect.getdoc(suite.judges()[rule.id]) or ""
+    docstring = inspect.getdoc(suite.judging_tests()[rule.id]) or ""
     sentence = " ".join(docstring.split("\n\n")[0].split())
     assert sentence.casefold() == f"{rule.title}.".casefold()
 

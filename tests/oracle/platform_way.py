@@ -202,4 +202,4 @@ def _run(command: list[str], package: Path, variables: Mapping[str, str]) -> str
 
 
 def _told(printed: str, status: int) -> str:
-    return process.raised(printed) or process.last_line(printed) or f"exit status {status}"
+    return process.find_exception(printed) or process.last_line(printed) or f"exit status {status}"

@@ -68,7 +68,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def once(folder: Path) -> Iterator[Path | None]:
     """Let one process fill the folder, in a place that becomes it at the end; others get None."""
-    with locks.held(folder.with_suffix(".lock")):
+    with locks.hold(folder.with_suffix(".lock")):
         if folder.exists():
             yield None
             return

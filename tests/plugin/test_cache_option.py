@@ -45,7 +45,7 @@ def test_show(cache: Path) -> None:
 def test_show_tells_what_is_in_use_and_what_is_left_over(cache: Path) -> None:
     slot = put(cache, "torn")
     (slot.folder / "ready.json").unlink()
-    with put(cache, "used").use():
+    with put(cache, "used").mark_in_use():
         told = ask(cache, "show").output
     assert told.count("in use now") == 1
     assert "1 leftover of runs that were killed: --vcp-cache prune" in told

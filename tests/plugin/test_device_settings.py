@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vcp.settings.devices import nth, shown, variables, wants_gpu
+from pytest_vcp.settings.devices import name_gpu, variables, visible_gpus, wants_gpu
 from tests.plugin.conftest import CLASS, Configure
 from tests.plugin.test_wrong_settings import refusal
 
@@ -35,10 +35,10 @@ def test_a_process_sees_the_device_that_was_asked_for(
 
 
 def test_what_is_shown() -> None:
-    assert shown({}) is None
-    assert shown({NAME: ""}) == ()
-    assert shown({NAME: "0,1"}) == ("0", "1")
-    assert nth(1, {NAME: "4,7"}) == "7"
+    assert visible_gpus({}) is None
+    assert visible_gpus({NAME: ""}) == ()
+    assert visible_gpus({NAME: "0,1"}) == ("0", "1")
+    assert name_gpu(1, {NAME: "4,7"}) == "7"
 
 
 def test_a_gpu_is_asked_for_with_and_without_an_index() -> None:

@@ -15,7 +15,7 @@ from fixtures.mutants.forward.outputs import both, declared, returning
 from fixtures.references import PCA_50
 from pytest_vcp.evaluation.expected import FOLDER, Recording
 from pytest_vcp.options import RECORD
-from pytest_vcp.worker.server.expected import sampling, spread
+from pytest_vcp.worker.server.expected import sampling, spread_rows
 from tests.plugin.conftest import Configure
 from tests.runs import Run, run_vcp
 
@@ -203,7 +203,7 @@ def test_how_much_is_kept(shape: tuple[int, ...], share: int, wanted: tuple[int,
 
 @pytest.mark.parametrize(("total", "rows"), [(1, 1), (2, 2), (10, 4), (48, 47), (1000, 20)])
 def test_rows_are_spread_from_the_first_to_the_last(total: int, rows: int) -> None:
-    kept = spread(total, rows)
+    kept = spread_rows(total, rows)
     assert len(set(kept)) == rows
     assert (kept[0], kept[-1]) == (0, total - 1)
     steps = {after - before for before, after in itertools.pairwise(kept)}
@@ -214,14 +214,14 @@ def test_a_file_is_put_in_place_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / FOLDER / "a.npz"
-    Recording(place, b"old").keep()
+    Recording(place, b"old").write()
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="No space"):
-        Recording(place, b"new").keep()
+        Recording(place, b"new").write()
     assert place.read_bytes() == b"old"
     assert [path.name for path in place.parent.iterdir()] == ["a.npz"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vcp.source.payload import inputs, resolve_uri, resolved
+from pytest_vcp.source.payload import inputs, resolve_inputs, resolve_uri
 
 COLUMN = "input_uri"
 ROOT = Path("/srv/mlflow_pkg")
@@ -24,7 +24,7 @@ RECORDS = {"dataframe_records": [{"input_uri": "data/a.h5ad"}, {"gene": "TP53"}]
 
 def test_split() -> None:
     before = copy.deepcopy(SPLIT)
-    found = resolved(SPLIT, COLUMN, ROOT)
+    found = resolve_inputs(SPLIT, COLUMN, ROOT)
     assert found["dataframe_split"]["data"] == [
         ["TP53", "/srv/mlflow_pkg/data/a.h5ad"],
         ["MYC", "/abs/b.h5ad"],
@@ -35,7 +35,7 @@ def test_split() -> None:
 
 
 def test_records() -> None:
-    found = resolved(RECORDS, COLUMN, ROOT)
+    found = resolve_inputs(RECORDS, COLUMN, ROOT)
     assert found["dataframe_records"][0]["input_uri"] == "/srv/mlflow_pkg/data/a.h5ad"
     assert inputs(RECORDS, COLUMN) == ["data/a.h5ad"]
 
@@ -45,8 +45,8 @@ def test_tensor_forms(name: str) -> None:
     by_rows = {name: [{"input_uri": "a.h5ad"}, {"input_uri": "b.h5ad"}]}
     by_columns = {name: {"input_uri": ["a.h5ad", "b.h5ad"]}}
     absolute = ["/srv/mlflow_pkg/a.h5ad", "/srv/mlflow_pkg/b.h5ad"]
-    assert [row["input_uri"] for row in resolved(by_rows, COLUMN, ROOT)[name]] == absolute
-    assert resolved(by_columns, COLUMN, ROOT)[name]["input_uri"] == absolute
+    assert [row["input_uri"] for row in resolve_inputs(by_rows, COLUMN, ROOT)[name]] == absolute
+    assert resolve_inputs(by_columns, COLUMN, ROOT)[name]["input_uri"] == absolute
     assert inputs(by_rows, COLUMN) == inputs(by_columns, COLUMN) == ["a.h5ad", "b.h5ad"]
 
 
@@ -77,5 +77,5 @@ def test_what_is_relative_is_taken_from_the_root(uri: str) -> None:
     ],
 )
 def test_other_forms_are_left_to_mlflow(payload: dict[str, Any]) -> None:
-    assert resolved(payload, COLUMN, ROOT) == payload
+    assert resolve_inputs(payload, COLUMN, ROOT) == payload
     assert inputs(payload, COLUMN) == []

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
 from pytest_vcp.rules.registry import RULES
-from pytest_vcp.rules.suite import judges
+from pytest_vcp.rules.suite import judging_tests
 from pytest_vcp.settings.policy import Policy, load_policy
 from pytest_vcp.settings.reading import BY_NAME
 from pytest_vcp.settings.values import Given, ModelClass
@@ -78,7 +78,7 @@ def facts(settings: StaticSettings) -> dict[str, Any]:
 def rules() -> dict[str, Callable[..., None]]:
     """The static rules of sections 1 and 2, by id."""
     static = {rule.id for rule in RULES if rule.stage == "static" and rule.id[3] in "12"}
-    return {rule: function for rule, function in judges().items() if rule in static}
+    return {rule: function for rule, function in judging_tests().items() if rule in static}
 
 
 def judge(settings: StaticSettings) -> dict[str, Violation | Unverified | Blocked | None]:

@@ -115,7 +115,7 @@ UNREAD: dict[str, tuple[Config, str, list[str]]] = {
 
 def _unread(folder: Path, config: Config) -> list[str]:
     use = read_config_use(modules(folder))
-    return [".".join(path) for path in use.unread(config)]
+    return [".".join(path) for path in use.list_unread(config)]
 
 
 def _load(body: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from pytest_vcp.facts.fact import Fact
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.rules.registry import BY_ID, STAGES
-from pytest_vcp.rules.suite import judges
+from pytest_vcp.rules.suite import judging_tests
 
 _PREFIX = "vcp_"
 
@@ -61,7 +61,7 @@ def _stages(name: str) -> Iterator[str]:
 
 
 def _entered(rule: str) -> Iterator[str]:
-    for parameter in inspect.signature(judges()[rule]).parameters:
+    for parameter in inspect.signature(judging_tests()[rule]).parameters:
         yield from _stages(parameter.removeprefix(_PREFIX))
 
 

@@ -15,7 +15,7 @@ from pytest_vcp.artifact.pickles import read_pickle
 from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.settings.values import ModelClass
 from pytest_vcp.source.package import read_package
-from pytest_vcp.source.payload import inputs, resolved
+from pytest_vcp.source.payload import inputs, resolve_inputs
 from pytest_vcp.source.preimports import preimports
 from pytest_vcp.worker.server.inputs import count
 from pytest_vcp.worker.server.packaging import construct
@@ -113,7 +113,7 @@ def test_every_form_of_a_request_is_understood(
     request_of: Callable[[list[str]], dict[str, Any]],
 ) -> None:
     request = request_of(["a.zarr", "s3://bucket/b.zarr"])
-    changed = resolved(request, "input_uri", Path("/pkg"))
+    changed = resolve_inputs(request, "input_uri", Path("/pkg"))
     assert inputs(changed, "input_uri") == ["/pkg/a.zarr", "s3://bucket/b.zarr"]
     assert inputs(request, "input_uri") == ["a.zarr", "s3://bucket/b.zarr"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vcp.environment.build import create_virtualenv
-from pytest_vcp.environment.interpreters import running
+from pytest_vcp.environment.interpreters import find_running
 from pytest_vcp.worker.byte_code import write_byte_code
 
 _MODULES = {
@@ -27,7 +27,7 @@ _MODULES = {
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """The site-packages of an environment that has these modules."""
-    create_virtualenv(tmp_path / "env", running(), lambda text: None)
+    create_virtualenv(tmp_path / "env", find_running(), lambda text: None)
     (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
     for name, text in _MODULES.items():
         (site / name).parent.mkdir(exist_ok=True)

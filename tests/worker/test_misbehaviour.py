@@ -172,7 +172,7 @@ def test_a_time_out_needs_nobody_who_waits(
     worker = make_worker(timeout=0.5)
     call = worker.submit("probe.import_module", {"name": "model"})
     time.sleep(2)
-    assert call.done()
+    assert call.is_done()
 
 
 def test_fifty_megabytes_of_output_do_not_hinder_the_answer(

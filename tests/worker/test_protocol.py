@@ -50,7 +50,7 @@ def test_waiting_for_a_moment_leaves_the_call_running(worker: Worker) -> None:
     with pytest.raises(TimeoutError):
         call.result(timeout=0)
     assert call.result()["failed"] == {}
-    assert call.done()
+    assert call.is_done()
     assert call.seconds is not None
 
 

@@ -95,7 +95,7 @@ class Monitor:
             "socket.gethostbyname": self._on_resolve,
         }
         for event in (*_CHANGES, *_READS):
-            self._handlers[event] = self._on_path
+            self._handlers[event] = self._check_path
         for event in _STARTING:
             self._handlers[event] = self._on_start
 
@@ -142,7 +142,7 @@ class Monitor:
         if path is None:
             return None
         if self._is_hidden(path):
-            return self._absent(event, path)
+            return self._build_absent(event, path)
         if not arguments[2] & _WRITING:
             return None
         refusal = self._on_change(event, path)
@@ -150,7 +150,7 @@ class Monitor:
             _record(self._written, path)
         return refusal
 
-    def _on_path(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
+    def _check_path(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
         for position, descriptor in _CHANGES.get(event, ()):
             path = _argument(arguments, position, descriptor)
             refusal = None if path is None else self._on_change(event, path)
@@ -159,7 +159,7 @@ class Monitor:
         for position, descriptor in (*_READS.get(event, ()), *_CHANGES.get(event, ())):
             path = _argument(arguments, position, descriptor)
             if path is not None and self._is_hidden(path):
-                return self._absent(event, path)
+                return self._build_absent(event, path)
         return None
 
     def _on_change(self, event: str, path: str) -> OSError | None:
@@ -215,7 +215,7 @@ class Monitor:
         limits = self._limits
         return _is_any_within(path, limits.hidden) and not _is_any_within(path, limits.visible)
 
-    def _absent(self, event: str, path: str) -> OSError:
+    def _build_absent(self, event: str, path: str) -> OSError:
         _record(self._refused, (event, path))
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 

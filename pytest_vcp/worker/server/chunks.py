@@ -19,25 +19,25 @@ _MOST_BYTES = 1 << 28
 _COMPRESSION = ("is not registered", "filter plugin", "codec")
 
 
-def in_hdf5(path: str, library: Any) -> str | None:
+def check_hdf5(path: str, library: Any) -> str | None:
     """What is wrong with the first array of an HDF5 file that can't be read; None without one."""
     with library.File(path, "r") as file:
-        return _in_datasets(file, library)
+        return _check_datasets(file, library)
 
 
-def _in_datasets(file: Any, library: Any) -> str | None:
+def _check_datasets(file: Any, library: Any) -> str | None:
     def look(name: str, item: Any) -> str | None:
         if not isinstance(item, library.Dataset) or not item.size:
             return None
         if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > _MOST_BYTES:
             return None
-        return _unreadable(name, lambda: _first_of(item))
+        return _check_read(name, lambda: _first_of(item))
 
     found: str | None = file.visititems(look)
     return found
 
 
-def in_zarr(root: Any, name: str) -> str | None:
+def check_zarr(root: Any, name: str) -> str | None:
     """What is wrong with the first chunk of an array of a zarr store; None where it is read."""
 
     def read() -> None:
@@ -45,26 +45,26 @@ def in_zarr(root: Any, name: str) -> str | None:
         if math.prod(array.chunks) * array.dtype.itemsize <= _MOST_BYTES:
             _first_of(array)
 
-    return _unreadable(name or "the array", read)
+    return _check_read(name or "the array", read)
 
 
-def in_parquet(file: Any) -> str | None:
+def check_parquet(file: Any) -> str | None:
     """What is wrong with the first rows of the first row group; None where they are read."""
     if not file.metadata.num_row_groups:
         return None
     if file.metadata.row_group(0).total_byte_size > _MOST_BYTES:
         return None
-    return _unreadable("the first rows", lambda: next(file.iter_batches(batch_size=1), None))
+    return _check_read("the first rows", lambda: next(file.iter_batches(batch_size=1), None))
 
 
-def in_archive(archive: Any) -> str | None:
+def check_archive(archive: Any) -> str | None:
     """What is wrong with the first bytes of the first member that can't be read."""
 
     def begin(name: str) -> None:
         with archive.zip.open(name) as member:
             member.read(1 << 16)
 
-    problems = (_unreadable(name, partial(begin, name)) for name in archive.zip.namelist())
+    problems = (_check_read(name, partial(begin, name)) for name in archive.zip.namelist())
     return next(filter(None, problems), None)
 
 
@@ -78,7 +78,7 @@ def _first_of(array: Any) -> Any:
     return array[(0,) * len(array.shape)]
 
 
-def _unreadable(name: str, read: Callable[[], object]) -> str | None:
+def _check_read(name: str, read: Callable[[], object]) -> str | None:
     try:
         read()
     except Exception as problem:  # noqa: BLE001 - readers raise what they like

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .plain import dtype_name, plain, same
+from .plain import dtype_name, is_same, to_python
 
 Reply = dict[str, Any]
 
@@ -33,7 +33,9 @@ class Mismatch:
     is_float: bool
     values: str
 
-    def told(self, among: str = "", place: list[int] | None = None, *, share: bool = False) -> str:
+    def format(
+        self, among: str = "", place: list[int] | None = None, *, share: bool = False
+    ) -> str:
         """One line; `place` replaces the index, `share` has the ppm told where none is allowed."""
         ppm = f"{round(self.wrong / self.size * 1e6)} ppm"
         shares = f" ({ppm})" if share else ""
@@ -66,11 +68,11 @@ def difference(wanted: Any, found: Any, tolerance: Reply) -> str | None:
         return f"shape {found.shape} instead of {wanted.shape}"
     if not _of_one_kind(wanted.dtype, found.dtype):
         return f"dtype {dtype_name(found.dtype)} instead of {dtype_name(wanted.dtype)}"
-    mismatch = differing(wanted, found, tolerance)
-    return None if mismatch is None else mismatch.told()
+    mismatch = compare_arrays(wanted, found, tolerance)
+    return None if mismatch is None else mismatch.format()
 
 
-def differing(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None:
+def compare_arrays(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None:
     """How two arrays of one shape and kind differ; None where they agree.
 
     Floats agree where ``|found - wanted| <= absolute + relative * |wanted|``; NaN equals NaN, and
@@ -88,7 +90,7 @@ def differing(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None:
         apart = (
             _distances(before[part], after[part], limits)
             if is_float
-            else _unequal(before[part], after[part])
+            else _mark_unequal(before[part], after[part])
         )
         wrong += int(numpy.count_nonzero(apart >= 0))
         place = int(numpy.argmax(apart))
@@ -98,7 +100,7 @@ def differing(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None:
     if wrong * 1e6 <= allowed * size:
         return None
     index = tuple(int(place) for place in numpy.unravel_index(worst, shape))
-    values = f"{_shown(after[worst])} instead of {_shown(before[worst])}"
+    values = f"{_format_value(after[worst])} instead of {_format_value(before[worst])}"
     if is_float and numpy.isfinite(most):
         room = limits["absolute"] + limits["relative"] * float(abs(before[worst]))
         values += f" ({most:.3g} apart; {room:.3g} allowed)"
@@ -138,7 +140,7 @@ def _distances(wanted: Any, found: Any, limits: Reply) -> Any:
     return apart
 
 
-def _unequal(wanted: Any, found: Any) -> Any:
+def _mark_unequal(wanted: Any, found: Any) -> Any:
     """0 where the values differ, -1 where they are the same."""
     import numpy
 
@@ -155,12 +157,13 @@ def _unequal(wanted: Any, found: Any) -> Any:
 def _alike(wanted: Any, found: Any) -> bool:
     """Whether two Python objects are equal; those that can't tell, by how they are written."""
     try:
-        return same(plain(wanted), plain(found))
+        return is_same(to_python(wanted), to_python(found))
     except Exception:  # noqa: BLE001 - objects of any type are compared
         return repr(wanted) == repr(found)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value of an array on one line: texts in quotes, and what is long cut."""
-    text = repr(plain(value)) if isinstance(value, (str, bytes)) else " ".join(str(value).split())
+    is_text = isinstance(value, (str, bytes))
+    text = repr(to_python(value)) if is_text else " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -60,7 +60,7 @@ class Memory:
     def report(self) -> dict[str, Any]:
         """The names of the GPUs, the peak, what of it was not there before; other libraries."""
         # Asked again: a model may import torch only when it predicts.
-        cuda, others = _cuda(), loaded()
+        cuda, others = _cuda(), list_loaded()
         if cuda is None:
             return {
                 "gpus": [],
@@ -68,7 +68,7 @@ class Memory:
                 "added_bytes": 0,
                 "is_used": False,
                 "libraries": others,
-                "shown": _shown(),
+                "shown": _visible_gpus(),
                 "tf32": False,
             }
         peak = _each(cuda.max_memory_allocated)
@@ -78,7 +78,7 @@ class Memory:
             "added_bytes": peak - self._before,
             "is_used": cuda.is_initialized(),
             "libraries": others,
-            "shown": _shown(),
+            "shown": _visible_gpus(),
             "tf32": _tf32(),
         }
 
@@ -89,7 +89,7 @@ def _cuda() -> Any:
     return cuda if cuda is not None and cuda.is_available() else None
 
 
-def _shown() -> str | None:
+def _visible_gpus() -> str | None:
     """The GPUs that the process is shown, which the model's code may have changed."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
@@ -124,7 +124,7 @@ def _each(measure: Any) -> int:
 # Libraries besides torch that the model has loaded, and that were built to use a GPU.
 
 
-def loaded() -> list[str]:
+def list_loaded() -> list[str]:
     """Their names. None is initialised for it, and none says that there is a GPU."""
     return [name for name, uses_gpus in _KNOWN.items() if _holds(name, uses_gpus)]
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import outputs
-from .comparing import differing
+from .comparing import compare_arrays
 from .plain import dtype_name, first_line
 
 Reply = dict[str, Any]
@@ -39,7 +39,7 @@ def record(state: Reply, params: Reply) -> Reply:
     share = params["bytes"] // max(len(found), 1)
     told, members = [], []
     for name in sorted(found):
-        entry, kept = _described(found[name], share)
+        entry, kept = _describe(found[name], share)
         told.append({"name": name, **entry})
         members.append(kept)
     document = {**params["record"], "outputs": told}
@@ -73,7 +73,7 @@ def replay(state: Reply, params: Reply) -> Reply:
     return {"unreadable": None, "difference": _difference(kept, now, params["tolerance"])}
 
 
-def _described(array: Any, share: int) -> tuple[Reply, Any]:
+def _describe(array: Any, share: int) -> tuple[Reply, Any]:
     """What is said of an output, and the rows of it that are kept."""
     depth, rows = sampling(array.shape, array.itemsize, share)
     entry = {
@@ -106,10 +106,10 @@ def _rows(array: Any, depth: int, rows: int) -> Any:
 
     total = math.prod(array.shape[:depth])
     flat = numpy.ascontiguousarray(array).reshape((total, *array.shape[depth:]))
-    return flat[spread(total, rows)]
+    return flat[spread_rows(total, rows)]
 
 
-def spread(total: int, rows: int) -> list[int]:
+def spread_rows(total: int, rows: int) -> list[int]:
     """Numbers of the rows that are kept: the first, the last, and evenly in between."""
     return [place * (total - 1) // max(rows - 1, 1) for place in range(rows)]
 
@@ -175,12 +175,12 @@ def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | N
     if outputs.digest(now) == entry["sha256"]:
         return None
     here = _rows(now, depth, rows)
-    mismatch = differing(values, here, tolerance)
+    mismatch = compare_arrays(values, here, tolerance)
     if mismatch is not None:
         row, *within = mismatch.index
         among = f" of the {rows} rows that were kept" if depth else ""
         place = [*_row_place(shape, depth, rows, row), *within]
-        return mismatch.told(among, place, share=True)
+        return mismatch.format(among, place, share=True)
     # Floats may differ in their last digits. What is compared exactly has the same digest, unless
     # texts of the same content stand in fields of another length.
     if depth and now.dtype.kind not in "fc" and now.dtype == values.dtype:
@@ -193,5 +193,5 @@ def _row_place(shape: tuple[int, ...], depth: int, rows: int, row: int) -> list[
     import numpy
 
     total = math.prod(shape[:depth])
-    number = spread(total, rows)[row]
+    number = spread_rows(total, rows)[row]
     return [int(place) for place in numpy.unravel_index(number, shape[:depth])] if depth else []

@@ -15,7 +15,7 @@ from typing import Any
 from . import device, outputs, platform_packager, process_state
 from .comparing import compare
 from .inputs import count
-from .packaging import not_compared
+from .packaging import skip_comparison
 from .plain import first_line, strict_json
 
 Reply = dict[str, Any]
@@ -28,16 +28,16 @@ def load(state: Reply, params: Reply) -> Reply:
     """
     import mlflow.pyfunc
 
-    state["process"] = process_state.taken()
+    state["process"] = process_state.read_state()
     started = time.perf_counter()
-    with not_compared():
+    with skip_comparison():
         state["model"] = mlflow.pyfunc.load_model(params["artifact"])
     state["as_loaded"] = platform_packager.as_loaded(_python_model(state["model"]))
     return {
         "seconds": time.perf_counter() - started,
         "gpu": device.visible(),
-        "libraries": device.loaded(),
-        "changes": process_state.changes(state["process"], process_state.taken()),
+        "libraries": device.list_loaded(),
+        "changes": process_state.changes(state["process"], process_state.read_state()),
     }
 
 
@@ -45,14 +45,14 @@ def predict(state: Reply, params: Reply) -> Reply:
     """Predict on a serving payload and keep the result, under `slot`, for what is asked next."""
     slot = params.get("slot", "prediction")
     state.pop(slot, None)  # After a failure there is no result, rather than the one before.
-    frame, arguments = parsed(state["model"], params["payload"])
+    frame, arguments = parse_payload(state["model"], params["payload"])
     memory = device.Memory()
     started = time.perf_counter()
     prediction = state["model"].predict(frame, params=arguments)
     seconds = time.perf_counter() - started
-    state[slot] = outputs.detached(prediction)
+    state[slot] = outputs.detach(prediction)
     return {
-        "changes": process_state.changes(state["process"], process_state.taken()),
+        "changes": process_state.changes(state["process"], process_state.read_state()),
         "seconds": seconds,
         "summary": outputs.summarise(prediction),
         "device": memory.report(),
@@ -65,17 +65,17 @@ def repeat(state: Reply, params: Reply) -> Reply:
     `seconds` are those of the second of the two, `printed` the first lines on standard output
     meanwhile. A model may refuse the other values; only what it does afterwards counts.
     """
-    frame, arguments = parsed(state["model"], params["payload"])
+    frame, arguments = parse_payload(state["model"], params["payload"])
     changed = _other_params(state["model"], arguments)
     passes = 0
-    with listening() as printed:
+    with capture_output() as printed:
         if changed is not None:
             try:
                 state["model"].predict(frame, params=changed)
             except Exception:  # noqa: BLE001 - a model may refuse values in any way
                 changed = None
             passes += 1
-        frame, _ = parsed(state["model"], params["payload"])
+        frame, _ = parse_payload(state["model"], params["payload"])
         started = time.perf_counter()
         again = state["model"].predict(frame, params=arguments)
         seconds = time.perf_counter() - started
@@ -94,7 +94,7 @@ def keep(state: Reply, params: Reply) -> Reply:
     """Write the arrays of the first result to a temporary file, for another process."""
     handle, path = tempfile.mkstemp(suffix=".npz")
     os.close(handle)
-    outputs.keep(state["prediction"], path)
+    outputs.write_arrays(state["prediction"], path)
     return {"path": path}
 
 
@@ -144,7 +144,7 @@ def values(state: Reply, params: Reply) -> Reply:
     return {"size": size, "values": {name: array.tolist() for name, array in found.items()}}
 
 
-def parsed(model: Any, payload: Reply) -> tuple[Any, Any]:
+def parse_payload(model: Any, payload: Reply) -> tuple[Any, Any]:
     """The payload as MLflow's server would hand it over: data and params."""
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
@@ -157,7 +157,7 @@ def parsed_rows(model: Any, payload: Reply) -> tuple[Any, Any]:
     """The same with the data as rows, where the request gives each column by itself."""
     import pandas
 
-    data, arguments = parsed(model, payload)
+    data, arguments = parse_payload(model, payload)
     if isinstance(data, dict):
         data = pandas.DataFrame({name: list(values) for name, values in data.items()})
     return data, arguments
@@ -203,7 +203,7 @@ class Heard:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[Heard]:
+def capture_output() -> Iterator[Heard]:
     """Note what is written meanwhile; it is passed on to where it was going afterwards."""
     heard = Heard()
     _flush()
@@ -248,7 +248,7 @@ def after_a_pass(state: Reply, params: Reply) -> Reply:
 
     `held_bytes` is None where torch has no GPU.
     """
-    frame, arguments = parsed(state["model"], params["payload"])
+    frame, arguments = parse_payload(state["model"], params["payload"])
     state["model"].predict(frame, params=arguments)
     gc.collect()
     return {"held_bytes": device.held_bytes(), "passes": 1}

@@ -43,10 +43,10 @@ def open_all(state: Reply, params: Reply) -> Reply:
 
     `too_old` is the library, with its version, that does not know what is in the file.
     """
-    return {"openings": [_opened(path) for path in params["paths"]]}
+    return {"openings": [_open(path) for path in params["paths"]]}
 
 
-def _opened(path: str) -> Reply:
+def _open(path: str) -> Reply:
     found: Reply = {"problem": None, "lacking": None, "too_old": None}
     try:
         found["problem"] = _problem(path)
@@ -91,7 +91,7 @@ def _library(name: str) -> Any:
 def _h5ad(path: str) -> str | None:
     anndata = sys.modules.get("anndata")
     shape = _shape(path) if anndata is None else _shape_by_anndata(path, anndata)
-    return _nothing_in(*shape) or chunks.in_hdf5(path, _library("h5py"))
+    return _nothing_in(*shape) or chunks.check_hdf5(path, _library("h5py"))
 
 
 def _shape(path: str) -> tuple[int, int]:
@@ -128,11 +128,11 @@ def _hdf5(path: str) -> str | None:
     try:
         library = _library("h5py")
     except Lacking:
-        return _begins(_HDF5)(path)
+        return _match_beginning(_HDF5)(path)
     with library.File(path, "r") as file:
         if not len(file):
             return "it holds no dataset"
-    return chunks.in_hdf5(path, library)
+    return chunks.check_hdf5(path, library)
 
 
 def _zarr(path: str) -> str | None:
@@ -154,7 +154,7 @@ def _zarr(path: str) -> str | None:
         nothing = _nothing_in(_length(root["obs"]), _length(root["var"]))
         if nothing:
             return nothing
-    problems = (chunks.in_zarr(root, name) for name in arrays)
+    problems = (chunks.check_zarr(root, name) for name in arrays)
     return next(filter(None, problems), None)
 
 
@@ -195,7 +195,7 @@ def _npz(path: str) -> str | None:
     import numpy
 
     with numpy.load(path, allow_pickle=False) as archive:
-        return chunks.in_archive(archive) if archive.files else "it holds no array"
+        return chunks.check_archive(archive) if archive.files else "it holds no array"
 
 
 def _table(separator: str) -> Callable[[str], str | None]:
@@ -213,10 +213,10 @@ def _parquet(path: str) -> str | None:
     if os.path.isdir(path):
         return None
     file = _library("pyarrow.parquet").ParquetFile(path)
-    return chunks.in_parquet(file) if file.metadata.num_rows else "it has no row"
+    return chunks.check_parquet(file) if file.metadata.num_rows else "it has no row"
 
 
-def _begins(*beginnings: bytes) -> Callable[[str], str | None]:
+def _match_beginning(*beginnings: bytes) -> Callable[[str], str | None]:
     """A reader that knows its files by their first bytes."""
 
     def look(path: str) -> str | None:
@@ -239,10 +239,10 @@ _READERS: tuple[tuple[tuple[str, ...], Callable[[str], str | None]], ...] = (
     ((".csv", ".csv.gz"), _table(",")),
     ((".tsv", ".tsv.gz"), _table("\t")),
     ((".parquet",), _parquet),
-    ((".tif", ".tiff"), _begins(*_TIFF)),
-    ((".png",), _begins(*_PNG)),
-    ((".jpg", ".jpeg"), _begins(*_JPEG)),
-    ((".nii", ".nii.gz"), _begins(*_NIFTI)),
+    ((".tif", ".tiff"), _match_beginning(*_TIFF)),
+    ((".png",), _match_beginning(*_PNG)),
+    ((".jpg", ".jpeg"), _match_beginning(*_JPEG)),
+    ((".nii", ".nii.gz"), _match_beginning(*_NIFTI)),
 )
 
 

@@ -64,7 +64,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
         "network": _network_in_force(off, entered.network),
         "hidden": _files_in_force(hidden, entered.files),
         "read_only": _files_in_force(read_only, entered.files),
-        "writable": "all" if writable is None else _by(entered.files),
+        "writable": "all" if writable is None else _name_means(entered.files),
         "private": list(entered.private),
         "user_namespace": entered.user,
     }
@@ -84,10 +84,10 @@ def _network_in_force(off: bool, by_namespace: bool) -> str:
 def _files_in_force(roots: Iterable[str], by_namespace: bool) -> str:
     if not roots:
         return "none"
-    return _by(by_namespace)
+    return _name_means(by_namespace)
 
 
-def _by(namespace: bool) -> str:
+def _name_means(namespace: bool) -> str:
     return "mount namespace" if namespace else "audit hook"
 
 

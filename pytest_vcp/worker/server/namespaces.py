@@ -252,7 +252,7 @@ def _protect_all_but(writable: tuple[str, ...]) -> None:
     Of the others than the root, one may be out of reach, or kept as it is by its driver.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        places = [_unescaped(line.split()[4]) for line in table]
+        places = [_unescape(line.split()[4]) for line in table]
     for place in dict.fromkeys(places):
         if any(is_within(place, root) for root in (*writable, *_OF_THE_KERNEL)):
             continue
@@ -265,7 +265,7 @@ def _make_read_only(place: str) -> None:
     _mount(None, place, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
 
 
-def _unescaped(place: str) -> str:
+def _unescape(place: str) -> str:
     """A path from the table of mounts, which writes blanks and backslashes in octal."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
 

@@ -111,7 +111,7 @@ def _numbers(value: Any) -> Reply:
     return reply
 
 
-def detached(prediction: Any) -> Any:
+def detach(prediction: Any) -> Any:
     """The prediction with arrays of its own: a model may return a buffer that it fills again."""
     import numpy
 
@@ -123,7 +123,7 @@ def detached(prediction: Any) -> Any:
     return copied(prediction)
 
 
-def keep(prediction: Any, path: str) -> bool:
+def write_arrays(prediction: Any, path: str) -> bool:
     """Write the arrays of a prediction to `path`; False where there are none to write."""
     import numpy
 

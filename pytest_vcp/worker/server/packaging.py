@@ -59,7 +59,7 @@ def save_model(
 
     wrapper = getattr(importlib.import_module(params["module"]), params["name"])
     model = construct(wrapper, params["config"])
-    with not_compared(), _without_loading(type(model)), _clean_code() as code:
+    with skip_comparison(), _without_loading(type(model)), _clean_code() as code:
         mlflow.pyfunc.save_model(
             destination,
             python_model=model,
@@ -178,11 +178,11 @@ def validate(state: Reply, params: Reply) -> Reply:
     from mlflow.models import validate_serving_input
 
     started = time.perf_counter()
-    with not_compared():
+    with skip_comparison():
         prediction = validate_serving_input(params["artifact"], json.dumps(params["payload"]))
     seconds = time.perf_counter() - started
     summary = outputs.summarise(prediction)
-    kept = outputs.keep(prediction, params["keep"])
+    kept = outputs.write_arrays(prediction, params["keep"])
     return {"seconds": seconds, "summary": summary, "kept": kept, "model_loads": 1, "passes": 1}
 
 
@@ -355,7 +355,7 @@ _NAME = "warn_dependency_requirement_mismatches"
 
 
 @contextlib.contextmanager
-def not_compared() -> Iterator[None]:
+def skip_comparison() -> Iterator[None]:
     """Save or load without that comparison.
 
     It reads the metadata of every distribution, which takes longer than saving itself. That what

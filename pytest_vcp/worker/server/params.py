@@ -8,7 +8,7 @@ from typing import Any
 
 from . import outputs
 from .comparing import compare
-from .forward import parsed
+from .forward import parse_payload
 from .plain import first_line
 
 Reply = dict[str, Any]
@@ -40,10 +40,12 @@ def examine(state: Reply, params: Reply) -> Reply:
     }
     if declared:
         defaults = {name: entry.default for name, entry in declared.items()}
-        reply["refused"] = trial.refused(defaults)
+        reply["refused"] = trial.find_refused(defaults)
         if reply["refused"] is None:
-            reply["difference"] = trial.without(defaults, params["tolerance"])
-        reply["mistaken"] = [name for name, entry in declared.items() if trial.mistakes(entry)]
+            reply["difference"] = trial.compare_without(defaults, params["tolerance"])
+        reply["mistaken"] = [
+            name for name, entry in declared.items() if trial.takes_wrong_type(entry)
+        ]
     return {**reply, "passes": trial.passes}
 
 
@@ -57,14 +59,14 @@ def other_batches(state: Reply, params: Reply) -> Reply:
     entry = declared.get(_BATCH_SIZE)
     if entry is None or entry.dtype.name not in ("integer", "long"):
         return {"size": None, "problem": None, "difference": None, "passes": 0}
-    frame, given = parsed(model, params["payload"])
+    frame, given = parse_payload(model, params["payload"])
     used = (given or {}).get(_BATCH_SIZE, entry.default)
     size = next(size for size in _BATCHES if size != used)
     reply = {"size": size, "problem": None, "difference": None, "passes": 1}
     try:
         again = model.predict(frame, params={**(given or {}), _BATCH_SIZE: size})
     except Exception as problem:  # noqa: BLE001 - a model fails in any way
-        return {**reply, "problem": _told(problem)}
+        return {**reply, "problem": _format_problem(problem)}
     first = outputs.arrays(state["prediction"])
     return {
         **reply,
@@ -81,27 +83,27 @@ class _Trial:
         self._first = first
         self.passes = 0
 
-    def refused(self, defaults: Mapping[str, Any]) -> Reply | None:
+    def find_refused(self, defaults: Mapping[str, Any]) -> Reply | None:
         """The param that is not taken at its default; several at once where none is it alone."""
         try:
-            self._with(defaults)
+            self._predict_with(defaults)
             return None
         except Exception as problem:  # noqa: BLE001 - a model refuses values in any way
             together = problem
         for name, value in defaults.items():
             try:
-                self._with({name: value})
+                self._predict_with({name: value})
             except Exception as problem:  # noqa: BLE001 - as above
-                return {"name": name, "problem": _told(problem)}
-        return {"name": ", ".join(defaults), "problem": _told(together)}
+                return {"name": name, "problem": _format_problem(problem)}
+        return {"name": ", ".join(defaults), "problem": _format_problem(together)}
 
-    def without(self, defaults: Mapping[str, Any], tolerance: Reply) -> Reply | None:
+    def compare_without(self, defaults: Mapping[str, Any], tolerance: Reply) -> Reply | None:
         """How the model alone, given no params, differs from itself with all defaults given.
 
         MLflow fills the defaults in before the model sees a request, so that one which can't do
         without them is none the worse for it.
         """
-        frame, _ = parsed(self._model, self._payload)
+        frame, _ = parse_payload(self._model, self._payload)
         alone = getattr(self._model, "_model_impl", self._model)
         self.passes += 1
         try:
@@ -109,12 +111,12 @@ class _Trial:
         except Exception:  # noqa: BLE001 - see above
             return None
         found = outputs.arrays(bare)
-        return compare(outputs.arrays(self._with(defaults)), found, tolerance)
+        return compare(outputs.arrays(self._predict_with(defaults)), found, tolerance)
 
-    def mistakes(self, entry: Any) -> bool:
+    def takes_wrong_type(self, entry: Any) -> bool:
         """Whether a value of another type is taken for the param."""
         wrong = _WRONG.get(entry.dtype.name, "many")
-        frame, given = parsed(self._model, self._payload)
+        frame, given = parse_payload(self._model, self._payload)
         try:
             self._model.predict(frame, params={**(given or {}), entry.name: wrong})
         except Exception:  # noqa: BLE001 - it is refused, by MLflow or by the model
@@ -122,9 +124,9 @@ class _Trial:
         self.passes += 1
         return True
 
-    def _with(self, params: Mapping[str, Any]) -> Any:
+    def _predict_with(self, params: Mapping[str, Any]) -> Any:
         """The prediction with these params; the first one where it was made with the same."""
-        frame, given = parsed(self._model, self._payload)
+        frame, given = parse_payload(self._model, self._payload)
         if given == params:
             return self._first
         self.passes += 1
@@ -137,5 +139,5 @@ def _takes_params(model: Any) -> bool:
     return "params" in inspect.signature(predict).parameters
 
 
-def _told(problem: Exception) -> str:
+def _format_problem(problem: Exception) -> str:
     return f"{type(problem).__name__}: {first_line(problem)}"

@@ -16,18 +16,18 @@ def strict_json(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def plain(value: Any) -> Any:
+def to_python(value: Any) -> Any:
     """A numpy scalar or array as the Python value that it stands for."""
     convert = getattr(value, "tolist", None)
     return convert() if convert is not None else value
 
 
-def same(before: Any, after: Any) -> bool:
+def is_same(before: Any, after: Any) -> bool:
     """Equality for which NaN equals NaN, and 1 equals neither True nor 1.0."""
     if isinstance(before, float) and isinstance(after, float) and math.isnan(before):
         return math.isnan(after)
     if isinstance(before, (list, tuple)) and isinstance(after, list):
-        return len(before) == len(after) and all(map(same, before, after))
+        return len(before) == len(after) and all(map(is_same, before, after))
     return type(before) is type(after) and bool(before == after)
 
 

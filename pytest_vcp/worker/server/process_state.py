@@ -26,7 +26,7 @@ _OTHERS_SET = (
 )
 
 
-def taken() -> Reply:
+def read_state() -> Reply:
     """All of it now, as values that can be compared and told."""
     return {
         "the working directory": _directory(),
@@ -48,7 +48,7 @@ def changes(before: Reply, now: Reply) -> list[Reply]:
         if old == new or (old is None and what.startswith(("numpy", "torch"))):
             continue
         # Variables may hold secrets.
-        tell = _unspoken if what.startswith(_VARIABLE) else _told
+        tell = _describe_silently if what.startswith(_VARIABLE) else _format
         found.append({"what": what, "binds": what in _BINDING, "old": tell(old), "new": tell(new)})
     return found
 
@@ -106,11 +106,11 @@ def _torch() -> dict[str, str]:
     return {what: str(ask()) for what, ask in asked.items() if ask is not None}
 
 
-def _unspoken(value: object) -> str:
+def _describe_silently(value: object) -> str:
     return "unset" if value is None else "another value"
 
 
-def _told(value: object) -> str:
+def _format(value: object) -> str:
     text = "nothing" if value is None else str(value)
     # Of a path, the end tells more than the beginning.
     return text if len(text) <= _WIDEST else f"...{text[3 - _WIDEST :]}"

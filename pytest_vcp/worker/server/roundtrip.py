@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from .outputs import through_json
-from .plain import dtype_name, first_line, plain, same, strict_json
+from .plain import dtype_name, first_line, is_same, strict_json, to_python
 
 
 def examine(signature: Any, example: Any) -> dict[str, Any]:
@@ -22,9 +22,9 @@ def examine(signature: Any, example: Any) -> dict[str, Any]:
     payload = None
     try:
         payload = _as_json(example)
-        received_frame, received_params = _parsed(signature, payload)
-        sent_frame = _enforced(frame, signature)
-        received_frame = _enforced(received_frame, signature)
+        received_frame, received_params = _parse(signature, payload)
+        sent_frame = _enforce(frame, signature)
+        received_frame = _enforce(received_frame, signature)
         differences = _frame_differences(sent_frame, received_frame)
         differences += _param_differences(params, received_params, signature)
     except Exception as problem:  # noqa: BLE001 - MLflow and pandas raise many kinds
@@ -39,14 +39,14 @@ def _as_json(example: Any) -> dict[str, Any]:
     return payload
 
 
-def _parsed(signature: Any, payload: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _parse(signature: Any, payload: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
     body = {name: value for name, value in payload.items() if name != "params"}
     return infer_and_parse_data(body, signature.inputs), payload.get("params", {})
 
 
-def _enforced(frame: Any, signature: Any) -> Any:
+def _enforce(frame: Any, signature: Any) -> Any:
     # MLflow has no public function that returns what enforcement makes of a frame.
     from mlflow.models.utils import _enforce_schema
 
@@ -78,7 +78,7 @@ def _cell_differences(name: str, sent: Any, received: Any) -> list[str]:
     if len(sent) != len(received):
         return [f"column {name!r}: {len(sent)} rows become {len(received)}"]
     for row, (before, after) in enumerate(zip(sent.tolist(), received.tolist(), strict=True)):
-        if not same(plain(before), plain(after)):
+        if not is_same(to_python(before), to_python(after)):
             return [f"column {name!r}, row {row}: {before!r} becomes {after!r}"]
     return []
 
@@ -90,11 +90,11 @@ def _param_differences(sent: dict[str, Any], received: dict[str, Any], signature
         if name not in received:
             differences.append(f"param {name!r} is lost")
             continue
-        before, after = plain(value), received[name]
+        before, after = to_python(value), received[name]
         if name in specs and value is not None:
             check = type(specs[name]).validate_param_spec
             before, after = check(value, specs[name]), check(after, specs[name])
-        if not same(before, after):
+        if not is_same(before, after):
             differences.append(f"param {name!r}: {value!r} becomes {received[name]!r}")
     return differences
 
@@ -133,7 +133,7 @@ def _difference(signature: Any, read: Any) -> str:
             return f"{len(before)} {part} come back as {len(after)}"
         for old, new in zip(before, after, strict=True):
             if old != new:
-                return f"{_told(old)} comes back as {_told(new)}"
+                return f"{_describe(old)} comes back as {_describe(new)}"
     return "it comes back as another signature"
 
 
@@ -141,7 +141,7 @@ def _entries(schema: Any) -> list[Any]:
     return [] if schema is None else list(schema)
 
 
-def _told(entry: Any) -> str:
+def _describe(entry: Any) -> str:
     """An input, output or param in a few words, which show what MLflow's own text leaves out."""
     from mlflow.types import TensorSpec
 

@@ -40,7 +40,7 @@ def serve(requests: int, answers: int, stack: int) -> int:
             # A thread of the model may interrupt the main thread after its call has returned.
             continue
         if request is None:
-            return _orphaned()
+            return _end_orphans()
         answer = _answer(state, request)
         if os.getpid() != worker_pid:
             # A child that the model forked came back from the model's code: it is not the worker.
@@ -135,7 +135,7 @@ def _send(answers: int, answer: protocol.Message) -> None:
         protocol.send(answers, answer)
 
 
-def _orphaned() -> int:
+def _end_orphans() -> int:
     """The client is gone: end everything that was started on its behalf."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)

@@ -22,10 +22,10 @@ def describe(state: Reply, params: Reply) -> Reply:
 
     The module must be importable on the conditions that the worker was started under.
     """
-    return _described(state, importlib.import_module("model_spec"))
+    return _describe(state, importlib.import_module("model_spec"))
 
 
-def _described(state: Reply, module: Any) -> Reply:
+def _describe(state: Reply, module: Any) -> Reply:
     signature = getattr(module, "MODEL_SIGNATURE", None)
     example = getattr(module, "INPUT_EXAMPLE", None)
     state["signature"] = signature
@@ -56,10 +56,10 @@ def describe_artifact(state: Reply, params: Reply) -> Reply:
         with open(os.path.join(path, "input_example.json"), encoding="utf-8") as file:
             found = json.load(file)
         holder.INPUT_EXAMPLE = _with_no_params(model, found) or found
-        return _described(state, holder)
+        return _describe(state, holder)
     if frame is not None:
         holder.INPUT_EXAMPLE = (frame, given or {})
-    return _described(state, holder)
+    return _describe(state, holder)
 
 
 def _with_no_params(model: Any, found: Any) -> tuple[Any, Reply] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import device, outputs
 from .comparing import compare
-from .forward import parsed, parsed_rows
+from .forward import parse_payload, parsed_rows
 from .inputs import count
 from .plain import dtype_name, first_line
 from .server import peak_rss_bytes
@@ -60,14 +60,14 @@ def _answer(model: Any, frame: Any, given: Any, names: list[str]) -> Reply:
     try:
         model.predict(frame, params=given)
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
-        text = _whole_text(problem)
+        text = _join_texts(problem)
         named = any(os.path.basename(name) in text for name in names)
         told = f"{type(problem).__name__}: {first_line(problem)}"
         return {"raised": True, "names": named, "text": told}
     return {"raised": False, "names": False, "text": ""}
 
 
-def _whole_text(problem: BaseException) -> str:
+def _join_texts(problem: BaseException) -> str:
     """The texts of an error and of those that led to it."""
     texts = []
     seen: BaseException | None = problem
@@ -155,12 +155,12 @@ def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
     for table in (changed.obs, changed.var):
         # Other programs write such a column, which anndata reads, and refuses to write.
         table.drop(columns="_index", inplace=True, errors="ignore")
-    with _everything_is_written(anndata):
+    with _write_everything(anndata):
         (changed.write_zarr if as_zarr else changed.write_h5ad)(place)
     return place
 
 
-def _everything_is_written(anndata: Any) -> contextlib.AbstractContextManager[Any]:
+def _write_everything(anndata: Any) -> contextlib.AbstractContextManager[Any]:
     """Have anndata write the kinds of columns that it reads, and writes only when asked to."""
     settings: Any = getattr(anndata, "settings", None)
     if not hasattr(settings, "allow_write_nullable_strings"):
@@ -188,7 +188,7 @@ def try_one(state: Reply, params: Reply) -> Reply:
     model, precision = state["model"], params["precision"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
     entry = declared.get(_PRECISION)
-    frame, given = parsed(model, params["payload"])
+    frame, given = parse_payload(model, params["payload"])
     if entry is None or entry.dtype.name != "string":
         return {"dtypes": None, "passes": 0}
     if precision == (given or {}).get(_PRECISION, entry.default):
@@ -214,7 +214,7 @@ def predict_scaled(state: Reply, params: Reply) -> Reply:
     Repeating and writing are not timed, and their files are gone afterwards.
     """
     frame, given = parsed_rows(state["model"], params["payload"])
-    copies = [_repeated(path, params["factor"]) for path in frame[params["column"]]]
+    copies = [_repeat(path, params["factor"]) for path in frame[params["column"]]]
     frame[params["column"]] = copies
     try:
         memory = device.Memory()
@@ -232,7 +232,7 @@ def predict_scaled(state: Reply, params: Reply) -> Reply:
             shutil.rmtree(os.path.dirname(copy), ignore_errors=True)
 
 
-def _repeated(path: str, factor: int) -> str:
+def _repeat(path: str, factor: int) -> str:
     """A copy of an AnnData input with its observations `factor` times, each under its own name.
 
     Raises RuntimeError where there can be none.
