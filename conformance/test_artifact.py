@@ -24,7 +24,7 @@ from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.util.text import truncate
 from pytest_vcp.worker.client import WorkerFailure
-from pytest_vcp.worker.server.packaging import litter_in
+from pytest_vcp.worker.server.packaging import list_ignored
 
 
 @rule("VCP601")
@@ -109,21 +109,21 @@ def test_vcp606_metadata_has_no_local_path(
     MLflow writes it down by itself, and nothing reads it.
     """
     found = (
-        (place, path)
-        for place, text in metadata_texts(vcp_artifact)
+        (where, path)
+        for where, text in metadata_texts(vcp_artifact)
         if (path := local_path(text, vcp_settings.pkg_dir))
     )
     is_alone = vcp_settings.artifact_only is not None
     # What binds is told first.
-    for place, path in sorted(found, key=lambda entry: _is_source(entry[0])):
-        by_itself = is_alone and _is_source(place)
+    for where, path in sorted(found, key=lambda entry: _is_source(entry[0])):
+        by_itself = is_alone and _is_source(where)
         raise Violation(
             expected="no absolute path of the machine that packages",
-            found=f"{path} in {place}",
+            found=f"{path} in {where}",
             remedy="package it with this plugin, which leaves out where MLflow took weights from"
             if by_itself
             else "take it out of config, tag, example or param; use context.artifacts",
-            where=Location(place.split(":")[0]),
+            where=Location(where.split(":")[0]),
             binds=not by_itself,
         )
 
@@ -142,9 +142,9 @@ def test_vcp610_config_and_tags_are_recorded(
     }
     for what, (given, found) in recorded.items():
         if found != given:
-            place, one, other = difference(what, given, found)
+            where, one, other = difference(what, given, found)
             raise Violation(
-                expected=f"{place} as given: {format_value(one)}",
+                expected=f"{where} as given: {format_value(one)}",
                 found=format_value(other),
                 remedy="let model_code change neither its config, nor tags, nor MLflow itself",
                 where=Location("MLmodel"),
@@ -164,9 +164,9 @@ def test_vcp612_example_is_the_declared_one(
         found = request(json.loads(vcp_artifact.text(file)))
         for what in wanted:
             if found[what] != wanted[what]:
-                place, one, other = difference(what, wanted[what], found[what])
+                where, one, other = difference(what, wanted[what], found[what])
                 raise Violation(
-                    expected=f"{place} of INPUT_EXAMPLE: {format_value(one)}",
+                    expected=f"{where} of INPUT_EXAMPLE: {format_value(one)}",
                     found=format_value(other),
                     remedy="change INPUT_EXAMPLE nowhere but in model_spec.py",
                     where=Location(file),
@@ -200,18 +200,18 @@ class Nothing:
     """Stands where one of two values has nothing."""
 
 
-def difference(place: str, one: object, other: object) -> tuple[str, object, object]:
+def difference(where: str, one: object, other: object) -> tuple[str, object, object]:
     """The innermost place at which two JSON values first differ, and what is there in each."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in (*one, *(key for key in other if key not in one)):
             inner = one.get(key, Nothing()), other.get(key, Nothing())
             if inner[0] != inner[1]:
-                return difference(f"{place}.{key}", *inner)
+                return difference(f"{where}.{key}", *inner)
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, inner in enumerate(zip(one, other, strict=True)):
             if inner[0] != inner[1]:
-                return difference(f"{place}[{number}]", *inner)
-    return place, one, other
+                return difference(f"{where}[{number}]", *inner)
+    return where, one, other
 
 
 def format_value(value: object) -> str:
@@ -257,9 +257,9 @@ def conda_pip(conda: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _is_source(place: str) -> bool:
+def _is_source(where: str) -> bool:
     """Whether a text of the metadata is where MLflow took an artifact from."""
-    return re.fullmatch(r"MLmodel: flavors\.python_function\.artifacts\..+\.uri", place) is not None
+    return re.fullmatch(r"MLmodel: flavors\.python_function\.artifacts\..+\.uri", where) is not None
 
 
 def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
@@ -272,17 +272,17 @@ def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
         yield from nested_texts(name, json.loads(artifact.text(name)))
 
 
-def nested_texts(place: str, value: object) -> Iterator[tuple[str, str]]:
+def nested_texts(where: str, value: object) -> Iterator[tuple[str, str]]:
     """The texts inside mappings and lists; the place grows with the keys."""
     if isinstance(value, str):
-        yield place, value
+        yield where, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield place, str(key)
-            yield from nested_texts(f"{place}.{key}" if ": " in place else f"{place}: {key}", inner)
+            yield where, str(key)
+            yield from nested_texts(f"{where}.{key}" if ": " in where else f"{where}: {key}", inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from nested_texts(place, inner)
+            yield from nested_texts(where, inner)
 
 
 # -------------------------------------------------------------------------------------- contents
@@ -328,11 +328,11 @@ def test_vcp605_code_is_complete_and_clean(
     vcp_artifact: ModelArtifact, vcp_code: Code | None, vcp_digests: FileDigests
 ) -> None:
     """The artifact contains every file of model_code, and none that tools left behind."""
-    litter = [file.path for file in vcp_artifact.files if litter_in(file.path)]
+    litter = [file.path for file in vcp_artifact.files if list_ignored(file.path)]
     if litter:
         raise Violation(
             expected="neither byte-code nor files of version control, desktops or other tools",
-            found=f"{litter_in(litter[0])}{and_others(len(litter))}",
+            found=f"{list_ignored(litter[0])}{and_others(len(litter))}",
             remedy="delete it where it comes from: model_data/, or a run that loaded the artifact",
             where=Location(litter[0]),
         )

@@ -228,9 +228,9 @@ def uri_problem(uri: str, pkg_dir: Path, placeholder: str) -> str | None:
         return "it is the placeholder of the template"
     if not uri.strip() or not os.path.exists(pkg_dir / uri):
         return _NOT_THERE
-    place, package = (pkg_dir / uri).resolve(), pkg_dir.resolve()
-    if place == package:
+    path, package = (pkg_dir / uri).resolve(), pkg_dir.resolve()
+    if path == package:
         return "it is the package itself"
-    if not place.is_relative_to(package):
+    if not path.is_relative_to(package):
         return "it leads out of the package, by .. or by a link"
     return None

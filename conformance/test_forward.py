@@ -157,8 +157,8 @@ def test_vcp709_one_row_for_each_observation(
     for declared, output in outputs(vcp_prediction, vcp_spec):
         free = bool(declared.shape) and (declared.shape or ())[0] == -1
         if free and output.shape and output.shape[0] != sum(counts):
-            told = " + ".join(map(str, counts))
-            total = f"{told} = {sum(counts)}" if len(counts) > 1 else told
+            phrase = " + ".join(map(str, counts))
+            total = f"{phrase} = {sum(counts)}" if len(counts) > 1 else phrase
             rows = f"{total} rows{name_output(declared)}"
             raise Violation(
                 expected=f"{rows}, one for each observation of the input",
@@ -173,8 +173,10 @@ def test_vcp710_prediction_repeats(
 ) -> None:
     """The same input gives the same output within tolerance."""
     again, elsewhere = vcp_repeats
-    told = "again, after a call with other params" if took_other_params(again) else "a second time"
-    for reply, when in ((again, told), (elsewhere, "in another process")):
+    phrase = (
+        "again, after a call with other params" if took_other_params(again) else "a second time"
+    )
+    for reply, when in ((again, phrase), (elsewhere, "in another process")):
         if reply.failure is not None:
             raise Violation(
                 expected="the same output for the same input",

@@ -171,12 +171,12 @@ def test_vcp108_the_model_config_is_one_object(
     if not isinstance(vcp_model_config, dict):
         kind = type(vcp_model_config).__name__
         kind = _JSON_KINDS.get(kind, kind)
-        place = vcp_settings.given("model-config-json", "").origin
+        origin = vcp_settings.given("model-config-json", "").origin
         raise Violation(
             expected='one JSON object, such as {"n_components": 50}',
             found=kind,
-            remedy=f"give {place} an object in braces; {{}} for an empty one",
-            where=Location(place),
+            remedy=f"give {origin} an object in braces; {{}} for an empty one",
+            where=Location(origin),
         )
 
 
@@ -291,11 +291,11 @@ def _layout_remedy(name: str, found: str | None) -> str:
 
 
 def _other_class(wrapper: NotFound, settings: Settings) -> str:
-    place = settings.given("model-class", settings.model_class).origin
+    origin = settings.given("model-class", settings.model_class).origin
     there = did_you_mean(wrapper.near)
     if not there and wrapper.classes:
         there = f"there is {list_names(wrapper.classes)}; "
-    return f"{there}name the class in {place}"
+    return f"{there}name the class in {origin}"
 
 
 def _require_methods(wrapper: WrapperFacts) -> None:
@@ -439,16 +439,16 @@ def test_vcp109_every_variant_can_be_packaged(
     for entry in vcp_metadata.variants:
         _require_usable(entry)
     if vcp_settings.metadata_problems:
-        place, problem = vcp_settings.metadata_problems[0]
-        value, _, said = problem.partition(" is not usable; ")
-        why, _, remedy = said.rpartition("; ")
+        origin, problem = vcp_settings.metadata_problems[0]
+        value, _, reason = problem.partition(" is not usable; ")
+        why, _, remedy = reason.rpartition("; ")
         room = max(_WIDEST - len(why) - 2, 40) if why else _WIDEST
         found = truncate(value, room) + (f": {why}" if why else "")
         raise Violation(
             expected="arguments that the packager can use, in every variant",
             found=f"{truncate(found, _WIDEST)}{and_others(len(vcp_settings.metadata_problems))}",
             remedy=truncate(remedy, _WIDEST) or "correct it, or delete the variant",
-            where=Location(place),
+            where=Location(origin),
         )
     for entry in vcp_metadata.variants:
         if entry.arguments.skip_inference:
@@ -462,7 +462,7 @@ def test_vcp109_every_variant_can_be_packaged(
 
 
 def _require_usable(entry: VariantEntry) -> None:
-    said = entry.arguments
+    arguments = entry.arguments
     expected = f"a class and at least one artifact for the variant {shorten(entry.name)}"
     if entry.is_placeholder:
         found = "the placeholder of the template"
@@ -470,9 +470,9 @@ def _require_usable(entry: VariantEntry) -> None:
     elif entry.problem is not None:
         expected = f"arguments that the packager can read, for the variant {shorten(entry.name)}"
         found, remedy = entry.problem, entry.remedy
-    elif said.model_class is None:
+    elif arguments.model_class is None:
         found, remedy = "no --model-class", "add --model-class MODULE:CLASS"
-    elif not said.artifacts:
+    elif not arguments.artifacts:
         found = "no --artifact"
         remedy = "add --artifact NAME=PATH; PATH begins below model_data/, as in weights=pcs50"
     else:
@@ -588,11 +588,11 @@ def test_vcp116_every_config_key_is_read(
     if vcp_wrapper.is_python_model is None:
         raise Unverified("the model class has a base outside model_code, which may read the config")
     first = unread[0]
-    place = vcp_settings.given("model-config-json", "").origin
+    origin = vcp_settings.given("model-config-json", "").origin
     meant = nearest(first[-1], sorted(vcp_config_use.keys))
     raise Violation(
         expected="a model config whose every key is read in model_code",
         found=f"{'.'.join(map(shorten, first))}, which nothing reads{and_others(len(unread))}",
-        remedy=f"{meant} " * bool(meant) + f"correct it in {place}, or leave it out",
+        remedy=f"{meant} " * bool(meant) + f"correct it in {origin}, or leave it out",
         where=vcp_wrapper.where,
     )

@@ -379,7 +379,7 @@ def test_vcp208_resolver_accepts_the_lock(vcp_environment_build: Environment) ->
 
 @rule("VCP209")
 def test_vcp209_everything_needed_is_pinned(
-    vcp_whole_environment: Environment,
+    vcp_complete_environment: Environment,
     vcp_pins: Pins,
     vcp_lock: Lock,
     vcp_other_pythons: tuple[OtherPython, ...],
@@ -389,7 +389,7 @@ def test_vcp209_everything_needed_is_pinned(
     So it is on each further Python that the policy names, in a version that serves there. What pip-
     compile leaves out by default is only advised.
     """
-    needed = everything_needed(vcp_pins, vcp_whole_environment)
+    needed = everything_needed(vcp_pins, vcp_complete_environment)
     missing = sorted(name for name in needed if name not in vcp_pins)
     if set(missing) - LEFT_OUT:
         raise _no_pin([name for name in missing if name not in LEFT_OUT], needed, vcp_pins)
@@ -412,17 +412,17 @@ def _no_pin(missing: Sequence[str], needed: Mapping[str, str], pins: Pins) -> Vi
 
 @rule("VCP210")
 def test_vcp210_nothing_is_pinned_without_need(
-    vcp_whole_environment: Environment, vcp_pins: Pins, vcp_lock: Lock
+    vcp_complete_environment: Environment, vcp_pins: Pins, vcp_lock: Lock
 ) -> None:
     """Every pin is declared in requirements.in, or needed by what is."""
     if not vcp_lock.declared_in_view:
         raise Unverified(f"{DECLARED} is not part of an artifact")
-    declared = applying(vcp_lock.declared, vcp_whole_environment)
+    declared = applying(vcp_lock.declared, vcp_complete_environment)
     unclear = [line for line in declared if line.name is None and line.kind != "option"]
     if unclear:
         raise Unverified(f"{unclear[0].where} does not say which distributions it brings")
     roots = {line.name: line for line in declared if line.name is not None}
-    needed = everything_needed(roots, vcp_whole_environment)
+    needed = everything_needed(roots, vcp_complete_environment)
     idle = [line for name, line in vcp_pins.items() if name not in roots and name not in needed]
     if idle:
         raise Violation(
@@ -442,10 +442,10 @@ def test_vcp212_no_pinned_release_was_yanked(
     if yanked:
         first = yanked[0]
         reason = f": {' '.join(first.reason.split())}" if first.reason else ""
-        told = f"{first.name} {first.version} was yanked{reason}"
+        release = f"{first.name} {first.version} was yanked{reason}"
         raise Violation(
             expected="releases that were not withdrawn",
-            found=f"{told if len(told) <= 90 else f'{told[:87]}...'}{and_others(len(yanked))}",
+            found=f"{truncate(release, 90)}{and_others(len(yanked))}",
             remedy=f"ask for another release: {CHANGE_AND_LOCK_AGAIN}",
             where=vcp_pins[first.name].where if first.name in vcp_pins else None,
         )
@@ -453,12 +453,12 @@ def test_vcp212_no_pinned_release_was_yanked(
 
 @rule("VCP213")
 def test_vcp213_every_import_is_provided_by_a_pin(
-    vcp_whole_environment: Environment,
+    vcp_complete_environment: Environment,
     vcp_pins: Pins,
     vcp_imported: tuple[Imported, ...],
 ) -> None:
     """A pin provides each third-party module that model_code and model_spec.py import."""
-    modules = vcp_whole_environment.modules
+    modules = vcp_complete_environment.modules
     wrong = []
     for entry in vcp_imported:
         by = modules.providers(entry.module, entry.attributes)
@@ -472,7 +472,7 @@ def test_vcp213_every_import_is_provided_by_a_pin(
             remedy = f"add {by_others[0]} to {DECLARED} and lock again: pytest --vcp-lock"
         else:
             received = f"nothing that is installed provides it{more}"
-            remedy = _where_it_comes_from(entry, vcp_whole_environment, vcp_pins)
+            remedy = _where_it_comes_from(entry, vcp_complete_environment, vcp_pins)
         raise Violation(
             expected=f"a pin that provides {format_import(entry)}",
             found=received,

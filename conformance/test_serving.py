@@ -117,33 +117,33 @@ def test_vcp803_predict_command_gives_the_predictions(
 
 @rule("VCP804")
 def test_vcp804_server_answers_refuses_and_ends(
-    vcp_visit: ServerAnswers, vcp_visit_difference: Reply
+    vcp_server_answers: ServerAnswers, vcp_server_difference: Reply
 ) -> None:
     """mlflow models serve gives the same predictions, rejects malformed requests, and shuts
     down.
     """
-    if vcp_visit.down is not None:
+    if vcp_server_answers.down is not None:
         raise Violation(
-            expected=f"{vcp_visit.command} comes up and answers /ping",
-            found=vcp_visit.down,
+            expected=f"{vcp_server_answers.command} comes up and answers /ping",
+            found=vcp_server_answers.down,
             remedy="pin what serves with the platform's MLflow, such as fastapi==0.115.12"
-            if vcp_visit.where is None
+            if vcp_server_answers.where is None
             else _SERVER,
-            where=vcp_visit.where,
+            where=vcp_server_answers.where,
         )
-    _require_first_answer(vcp_visit)
-    for request in vcp_visit.bad:
+    _require_first_answer(vcp_server_answers)
+    for request in vcp_server_answers.bad:
         _require_survived(request)
-    if vcp_visit.left:
+    if vcp_server_answers.left:
         raise Violation(
             expected="the server ends, and nothing of it is left",
-            found=f"left behind: {vcp_visit.left[0]}",
+            found=f"left behind: {vcp_server_answers.left[0]}",
             remedy="end what model_code starts: threads as daemons, processes when predict returns",
         )
-    different = answer(vcp_visit_difference, "the answers of the server")["difference"]
-    if different and different["when"] == vcp_visit.answers[0][0]:
+    different = answer(vcp_server_difference, "the answers of the server")["difference"]
+    if different and different["when"] == vcp_server_answers.answers[0][0]:
         raise Violation(
-            expected=f"{_SAME}, from {vcp_visit.command}",
+            expected=f"{_SAME}, from {vcp_server_answers.command}",
             found=different["what"],
             remedy="let the prediction depend on the input and the params, and on nothing around",
         )
@@ -151,18 +151,18 @@ def test_vcp804_server_answers_refuses_and_ends(
 
 @rule("VCP805")
 def test_vcp805_requests_do_not_disturb_each_other(
-    vcp_visit: ServerAnswers, vcp_visit_difference: Reply
+    vcp_server_answers: ServerAnswers, vcp_server_difference: Reply
 ) -> None:
     """Repeated and concurrent requests get the same predictions."""
-    if vcp_visit.down is not None or not vcp_visit.answers:
+    if vcp_server_answers.down is not None or not vcp_server_answers.answers:
         raise Blocked("VCP804")
-    first = vcp_visit.answers[0][0]
+    first = vcp_server_answers.answers[0][0]
     received = None
-    if vcp_visit.failed is not None:
-        when, failed = vcp_visit.failed
+    if vcp_server_answers.failed is not None:
+        when, failed = vcp_server_answers.failed
         received = f"{failed.format()} ({when})"
     else:
-        different = answer(vcp_visit_difference, "the answers of the server")["difference"]
+        different = answer(vcp_server_difference, "the answers of the server")["difference"]
         if different and different["when"] == first:
             raise Blocked("VCP804")
         received = different and f"{different['what']} ({different['when']})"
@@ -171,22 +171,22 @@ def test_vcp805_requests_do_not_disturb_each_other(
             expected="the first answer again, whatever else was asked and is being asked",
             found=received,
             remedy="keep no state of a request on self: two are in predict at the same time",
-            where=vcp_visit.where,
+            where=vcp_server_answers.where,
         )
 
 
 @rule("VCP807")
 def test_vcp807_first_request_is_answered_in_time(
-    vcp_visit: ServerAnswers, vcp_settings: Settings
+    vcp_server_answers: ServerAnswers, vcp_settings: Settings
 ) -> None:
     """The first request is answered within the time-out of the server."""
-    if vcp_visit.first is None:
+    if vcp_server_answers.first is None:
         raise Blocked("VCP804")
     most = vcp_settings.policy.budget.answer_seconds
-    if vcp_visit.first.seconds > most:
+    if vcp_server_answers.first.seconds > most:
         raise Violation(
             expected=f"an answer to the example within {most:g} s",
-            found=f"one after {vcp_visit.first.seconds:.1f} s",
+            found=f"one after {vcp_server_answers.first.seconds:.1f} s",
             remedy="load in load_context what the first prediction needs; take a smaller example",
         )
 

@@ -45,8 +45,10 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
     given = base.given("variant", wanted)
     for name in _SAID_THERE:
         if base.sources[name] == base.sources["variant"]:
-            place = base.given(name, "").origin
-            raise refusal(given, f"{place} says the same for one variant; leave one of the two out")
+            origin = base.given(name, "").origin
+            raise refusal(
+                given, f"{origin} says the same for one variant; leave one of the two out"
+            )
     metadata = read_metadata(base.pkg_dir, base.policy)
     if metadata is None:
         names = " or ".join(base.policy.metadata_files)
@@ -85,13 +87,13 @@ def _is_folder_of_variants(path: Path) -> bool:
 
 def _refuse_folder(base: Settings) -> None:
     """Refuse a place where the artifacts of several variants can't lie side by side."""
-    place = base.artifact_dir
-    given = base.given("artifact-dir-path", place)
-    if made_by_us(place):
+    folder = base.artifact_dir
+    given = base.given("artifact-dir-path", folder)
+    if made_by_us(folder):
         raise refusal(
             given, "it is the artifact of one variant; move it away, or name another place"
         )
-    if place.is_symlink() or (os.path.lexists(place) and not holds_our_artifacts(place)):
+    if folder.is_symlink() or (os.path.lexists(folder) and not holds_our_artifacts(folder)):
         raise refusal(
             given, "it exists and was not made by pytest-vcp; move it away or name another path"
         )
@@ -128,27 +130,27 @@ class _Entry:
 
     def _read_arguments(self, settings: Settings) -> dict[str, Any]:
         """The settings that the arguments of the variant give."""
-        said = self._entry.arguments
+        arguments = self._entry.arguments
         data = settings.pkg_dir / "model_data"
         values: dict[str, Any] = {}
-        if said.model_class is not None:
-            values["model_class"] = self._value("model-class", said.model_class, model_class)
+        if arguments.model_class is not None:
+            values["model_class"] = self._value("model-class", arguments.model_class, model_class)
         pairs = refuse_duplicates(lambda given: artifact(given, data))
         values["artifacts"] = tuple(
-            found for text in said.artifacts if (found := self._value("artifact", text, pairs))
+            found for text in arguments.artifacts if (found := self._value("artifact", text, pairs))
         )
         tags = refuse_duplicates(pair)
-        own = (self._value("model-tag", text, tags) for text in said.model_tags)
+        own = (self._value("model-tag", text, tags) for text in arguments.model_tags)
         merged = {**dict(filter(None, own)), **dict(settings.model_tags)}
         values["model_tags"] = tuple(merged.items())
-        if said.model_config_json is not None:
-            config = self._value("model-config-json", said.model_config_json, json_value)
+        if arguments.model_config_json is not None:
+            config = self._value("model-config-json", arguments.model_config_json, json_value)
             values["model_config"] = config
-        if said.json_payload_filepath is not None and settings.payload is None:
-            values["payload"] = settings.pkg_dir / said.json_payload_filepath
+        if arguments.json_payload_filepath is not None and settings.payload is None:
+            values["payload"] = settings.pkg_dir / arguments.json_payload_filepath
         is_free = settings.sources["artifact-dir-path"] == "default"
-        if said.artifact_dir_path is not None and is_free:
-            values["artifact_dir"] = settings.pkg_dir / said.artifact_dir_path
+        if arguments.artifact_dir_path is not None and is_free:
+            values["artifact_dir"] = settings.pkg_dir / arguments.artifact_dir_path
         return {name: value for name, value in values.items() if value is not None}
 
     def _value(self, option: str, text: str, convert: Callable[[Given], T]) -> T | None:

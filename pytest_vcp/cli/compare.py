@@ -35,7 +35,7 @@ class _Judged:
     written: float
 
     @property
-    def place(self) -> tuple[list[int], str]:
+    def order(self) -> tuple[list[int], str]:
         """Where its line stands: by Python, then by variant."""
         return [int(part) for part in self.python.split(".")], self.variant
 
@@ -52,7 +52,7 @@ def show(asked: Sequence[str]) -> int:
     pytest.UsageError for what is none.
     """
     files = dict.fromkeys(file for entry in asked for file in _reports(Path(entry)))
-    judged = sorted((entry for file in files for entry in _read(file)), key=lambda one: one.place)
+    judged = sorted((entry for file in files for entry in _read(file)), key=lambda one: one.order)
     print("\n".join([*_table(judged), *_remarks(judged)]))
     worst = min((entry.verdict for entry in judged), key=WORDS.index)
     return _CODES.get(worst, 0)
@@ -106,12 +106,12 @@ def _read_judged(name: str, variant: Mapping[str, Any], written: float) -> _Judg
     )
 
 
-def _format_rule(rule: str, told: Mapping[str, str]) -> str:
+def _format_rule(rule: str, values: Mapping[str, str]) -> str:
     """A broken rule on one line: where, what, and what to do."""
-    if not told["found"]:
-        return f"{rule}: {told['message']}"
-    place = f"{told['where']}: " if told["where"] else ""
-    return "; ".join(filter(None, (f"{rule}: {place}{told['found']}", told["remedy"])))
+    if not values["found"]:
+        return f"{rule}: {values['message']}"
+    where = f"{values['where']}: " if values["where"] else ""
+    return "; ".join(filter(None, (f"{rule}: {where}{values['found']}", values["remedy"])))
 
 
 def _table(judged: Iterable[_Judged]) -> Iterator[str]:

@@ -46,8 +46,8 @@ def verify(config: pytest.Config, asked: str) -> int:
         differences = sorted(_differences(statement.files, _digests(artifact)))
     except OSError as problem:
         name = _format_name(os.path.relpath(problem.filename or artifact, artifact))
-        told = f"{name} in the artifact can't be read: {problem.strerror}; see to its rights"
-        print(f"{ATTESTATION.flag}: {told}", file=sys.stderr)
+        message = f"{name} in the artifact can't be read: {problem.strerror}; see to its rights"
+        print(f"{ATTESTATION.flag}: {message}", file=sys.stderr)
         return ERROR_EXIT
     print("\n".join([*differences, *_summary(statement, len(differences))]))
     return NONCONFORMANT_EXIT if differences or statement.result == "FAILED" else 0

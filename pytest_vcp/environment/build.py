@@ -228,7 +228,7 @@ def _reuse(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
     if gone := found.absent - build.absent:
         progress(f"the cached environment has lost {min(gone)}; building it again")
         return None
-    slot.touch()
+    slot.note_use()
     return _describe(request, build, found, progress, reused=True)
 
 
@@ -354,8 +354,8 @@ def _install(python: Path, directory: Path, lock: Path, progress: Progress) -> B
             failure = resolve(python, lock, report, log, environ, progress)
             if failure is not None:
                 return failure
-            places = environ_for(environ, lines)
-            if uv.install_chosen(program, python, lock.parent, report, places, progress):
+            index_environ = environ_for(environ, lines)
+            if uv.install_chosen(program, python, lock.parent, report, index_environ, progress):
                 return None
     return install(python, lock, report, log, environ, progress)
 

@@ -154,10 +154,10 @@ class Slot:
             "from": self.facts,
             "for": purpose,
         }
-        self.touch()
+        self.note_use()
         write_atomic(self._marker, json.dumps(marker, indent=1), sync=True)
 
-    def touch(self) -> None:
+    def note_use(self) -> None:
         """Note that the environment was used now; where that can't be noted, never mind."""
         with suppress(OSError):
             self.last_used.touch()

@@ -51,8 +51,8 @@ def make(
     if status == 0 and there.exists():
         return there, None
     if status < 0:
-        told = f"{command.name} was ended by {signal.Signals(-status).name}"
-        return there, BuildFailure("machine", told, (), log)
+        headline = f"{command.name} was ended by {signal.Signals(-status).name}"
+        return there, BuildFailure("machine", headline, (), log)
     return there, _failure(log, there, environ, python)
 
 

@@ -243,9 +243,9 @@ def check_reachable(
             )
         except subprocess.TimeoutExpired:
             return pip_messages.build_no_answer("", failure.log)
-        told = debug_log.read_text(encoding="utf-8", errors="replace")
+        debug_output = debug_log.read_text(encoding="utf-8", errors="replace")
     return (
-        pip_messages.build_no_answer(told, failure.log)
-        if pip_messages.was_refused(told)
+        pip_messages.build_no_answer(debug_output, failure.log)
+        if pip_messages.was_refused(debug_output)
         else failure
     )

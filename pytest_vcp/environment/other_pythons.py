@@ -172,9 +172,9 @@ def _ask(dry_run: DryRun, lines: Sequence[RequirementLine], copies: Iterable[Ins
 
 def _find_refused_line(reply: Unmet, lines: Iterable[RequirementLine]) -> RequirementLine:
     """The line that pip did not take. Raises ToolError where that can't be told."""
-    told = reply.requirement or ""
+    requirement = reply.requirement or ""
     for line in lines:
-        if told.partition(" ")[0] == _without_marker(line):
+        if requirement.partition(" ")[0] == _without_marker(line):
             return line
     raise ToolError(
         f"pip fails on the lock for another Python: {reply.failure.headline}",
@@ -300,13 +300,13 @@ class DryRun:
         log = self.scratch / "index.log"
         options = ["-vv", "--pre", "--python-version", self.target]
         status = self._run(["index", "versions", *options, "--", name], log)
-        told = _text(log)
-        if pip_messages.was_refused(told):
-            self._raise_if_not_of_the_package(pip_messages.build_no_answer(told, log))
+        output = _text(log)
+        if pip_messages.was_refused(output):
+            self._raise_if_not_of_the_package(pip_messages.build_no_answer(output, log))
         failure = failure_of(status, log)
         if failure is not None:
             self._raise_if_not_of_the_package(failure)
-        return read_listing(told, version)
+        return read_listing(output, version)
 
     def _run(self, words: Sequence[str | Path], log: Path) -> int:
         command = [*pip_command(self.python), *words]

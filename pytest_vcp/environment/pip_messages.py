@@ -245,9 +245,9 @@ def _resolver(output: str, log: Path) -> BuildFailure:
 
 def _find_refused(output: str) -> Refused | None:
     """The distribution that pip has, and does not take because of its Requires-Python."""
-    told = _OTHER_PYTHON.search(output)
-    if told:
-        return Refused(told[2], told[3])
+    refused = _OTHER_PYTHON.search(output)
+    if refused:
+        return Refused(refused[2], refused[3])
     # Where there are others, "no matching distribution" has this among its reasons.
     ignored, pin = _WRONG_PYTHON.search(output), _PINNED.match(missing_requirement(output) or "")
     for entry in ignored[1].split("; ") if ignored and pin else ():
@@ -268,8 +268,8 @@ def same_version(first: str, second: str) -> bool:
 def _read_unavailable(output: str, log: Path) -> BuildFailure:
     other = _OTHER_PLATFORM.search(output)
     requirement = missing_requirement(output) or "a requirement"
-    told = other[1] if other else f"no index has {requirement} for this Python and platform"
-    return BuildFailure("unavailable", _shorten(told), (), log)
+    headline = other[1] if other else f"no index has {requirement} for this Python and platform"
+    return BuildFailure("unavailable", _shorten(headline), (), log)
 
 
 def _build(output: str, log: Path) -> BuildFailure:

@@ -40,7 +40,7 @@ def platform_environment(
     """
     what, lock = "the platform's MLflow", _lock(policy, cache_dir)
     return prepare_tool(
-        what, lock, interpreter, cache_dir, lambda told: progress(f"{what}: {told}"), until
+        what, lock, interpreter, cache_dir, lambda step: progress(f"{what}: {step}"), until
     )
 
 

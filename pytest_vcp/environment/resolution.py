@@ -157,10 +157,10 @@ def read_pip_report(report: Path, log: Path) -> tuple[Chosen, ...]:
 
     Raises OSError or ValueError where the report can't be read.
     """
-    told = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    output = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     reasons: dict[tuple[str, str], str] = {
         (canonicalize_name(name), version): reason
-        for (name, version), reason in yank_reasons(told).items()
+        for (name, version), reason in yank_reasons(output).items()
     }
     try:
         return tuple(

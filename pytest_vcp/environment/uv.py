@@ -89,7 +89,7 @@ def install_chosen(
     python: Path,
     directory: Path,
     report: Path,
-    places: Mapping[str, str],
+    environ: Mapping[str, str],
     progress: Progress,
 ) -> bool:
     """Install exactly the files of pip's installation report; whether uv has them, and did.
@@ -105,12 +105,12 @@ def install_chosen(
     file, log = report.with_name(_CHOSEN), report.with_name(_LOG)
     file.write_text("".join(f"{line}\n" for line in chosen), encoding="utf-8")
     command: list[str | Path] = [
-        *(uv, "pip", "install", *options_of(places)),
+        *(uv, "pip", "install", *options_of(environ)),
         *("--no-deps", "--no-build", "--require-hashes"),
         *("--python", python, "-r", file),
     ]
     doing = f"installing {len(chosen)} distributions with uv"
-    variables = environ_of(places)
+    variables = environ_of(environ)
     online: list[tuple[str, ...]] = [()] if os.environ.get(DOWNLOADS) else []
     return any(
         watched.run([*command, *words], variables, directory, log, progress, _news, doing) == 0
@@ -131,9 +131,9 @@ def _list_pins(report: Mapping[str, Any]) -> list[str] | None:
 
 def _pin(entry: Mapping[str, Any]) -> str | None:
     """One distribution as a line that no other file fulfils; None for what has to be built."""
-    told = entry["download_info"]
-    hashes = told.get("archive_info", {}).get("hashes", {})
-    if entry["is_direct"] or not hashes or not told["url"].endswith(".whl"):
+    download = entry["download_info"]
+    hashes = download.get("archive_info", {}).get("hashes", {})
+    if entry["is_direct"] or not hashes or not download["url"].endswith(".whl"):
         return None
     metadata = entry["metadata"]
     options = " ".join(f"--hash={name}:{value}" for name, value in hashes.items())

@@ -56,8 +56,8 @@ def run(
         )
         ends.callback(_end, process, marker)
         guard.watch(process.pid)
-        for told in _steps(process, sink, news, step):
-            progress(told)
+        for announced in _steps(process, sink, news, step):
+            progress(announced)
         return process.wait()
 
 
@@ -68,7 +68,7 @@ def _steps(
     assert process.stdout is not None
     lines: queue.Queue[bytes | None] = queue.Queue()
     threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
-    told = told_news = time.monotonic() - _NEWS_SECONDS
+    announced = announced_news = time.monotonic() - _NEWS_SECONDS
     while True:
         try:
             line = lines.get(timeout=_HEARTBEAT_SECONDS)
@@ -80,8 +80,8 @@ def _steps(
         step = new or step
         now = time.monotonic()
         # A heartbeat must not keep back the news that follows it.
-        if now - told_news >= _NEWS_SECONDS if new else now - told >= _HEARTBEAT_SECONDS:
-            told, told_news = now, now if new else told_news
+        if now - announced_news >= _NEWS_SECONDS if new else now - announced >= _HEARTBEAT_SECONDS:
+            announced, announced_news = now, now if new else announced_news
             yield step
 
 

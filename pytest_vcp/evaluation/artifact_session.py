@@ -82,14 +82,14 @@ class ArtifactSession:
         if payload is None:
             return
         self.payload = payload
-        if self.takes_turns:
+        if self.loads_alone:
             self._loader.wait()
         self._requests.send(self._tester, self._validation)
 
     @property
-    def takes_turns(self) -> bool:
+    def loads_alone(self) -> bool:
         """Whether no two processes may load the model at once, which would meet in /tmp."""
-        return self._factory.takes_turns and not self._loader.keeps_to_itself()
+        return self._factory.loads_alone and not self._loader.keeps_to_itself()
 
     @property
     def _kept(self) -> Path:
@@ -182,7 +182,7 @@ class ArtifactSession:
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         return self.ask(
-            "forward.compare_kept",
+            "forward.compare_saved",
             {"path": str(self._kept), "tolerance": tolerance},
             "comparing two processes",
         )

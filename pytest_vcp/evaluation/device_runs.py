@@ -71,8 +71,8 @@ class DeviceRunner:
         settings = replace(self.settings, device=device, report_dir=self.settings.report_dir / name)
         scratch = self.factory.scratch / name
         scratch.mkdir()
-        places = replace(self.factory, settings=settings, scratch=scratch)
-        loader = Loader(settings, self.artifact, places, self.progress)
+        factory = replace(self.factory, settings=settings, scratch=scratch)
+        loader = Loader(settings, self.artifact, factory, self.progress)
         try:
             loader.warm_up()
             loader.begin(payload)
@@ -89,7 +89,7 @@ class DeviceRunner:
     def _compare(self, loader: Loader, kept: KeptPrediction, scratch: Path) -> Reply:
         path = shutil.move(kept.path, scratch / "first.npz")
         params = {"path": str(path), "tolerance": kept.tolerance}
-        comparison = Request("forward.compare_kept", params, "comparing the devices")
+        comparison = Request("forward.compare_saved", params, "comparing the devices")
         return RequestCache(self.progress).ask(loader.worker, comparison)
 
 

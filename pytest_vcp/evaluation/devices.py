@@ -60,7 +60,7 @@ class SessionDevices:
         """
         kept = None
         if tolerance is not None:
-            reply = self._session.ask("forward.keep", {}, "keeping the prediction").content
+            reply = self._session.ask("forward.save_result", {}, "keeping the prediction").content
             kept = KeptPrediction(Path(reply["path"]), tolerance) if reply else None
         run = self._runner.run(self._session.payload, device, name, kept)
         self.loads += 1

@@ -237,8 +237,8 @@ def _foreign(known: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, str]
     ):
         was, now = known["arguments"][name], own["arguments"][name]
         if was != now:
-            told = f"a file of another variant, whose {option} was {json.dumps(was)}"
-            return {"variant": told}
+            found = f"a file of another variant, whose {option} was {json.dumps(was)}"
+            return {"variant": found}
     if known["signature"] != own["signature"]:
         return {"signature": "a file that was recorded with another signature"}
     if known["request"] != own["request"]:

@@ -94,7 +94,7 @@ class Finished:
                 self.path,
                 python,
                 self._launcher,
-                takes_turns=names_a_temporary_path(code),
+                loads_alone=names_a_temporary_path(code),
             )
             self._tester = self._places.packager()
             self._tester.start()

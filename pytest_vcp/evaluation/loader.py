@@ -172,8 +172,8 @@ class Loader:
         run = LoadAttempt(load, predict)
         if run.failure is None:
             return run
-        places = {str(self._artifact): self._settings.artifact_dir.name, self._home: "~"}
-        return LoadAttempt(load, predict, self._trace(), places)
+        directories = {str(self._artifact): self._settings.artifact_dir.name, self._home: "~"}
+        return LoadAttempt(load, predict, self._trace(), directories)
 
     @property
     def _home(self) -> str:

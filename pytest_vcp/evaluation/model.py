@@ -99,8 +99,8 @@ class LoadedModel:
         real = os.path.realpath(given)
         if not os.path.exists(real) or not self._is_hidden(os.path.normpath(given), real):
             return given
-        place = tempfile.mkdtemp(prefix="input-", dir=self._session.scratch)
-        copy = os.path.join(place, os.path.basename(given))
+        directory = tempfile.mkdtemp(prefix="input-", dir=self._session.scratch)
+        copy = os.path.join(directory, os.path.basename(given))
         if not self._is_hidden(real):
             os.symlink(real, copy)
         elif os.path.isdir(real):

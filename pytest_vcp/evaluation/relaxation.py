@@ -199,11 +199,11 @@ def add_unmet(
     failure, trace = run.failure, run.trace or Trace()
     if failure is None:
         return requirements
-    told = _format_failure(failure)
+    message = _format_failure(failure)
     refused = _sounds_read_only(failure)
     clear: dict[Condition, bool] = {
         "network": online is not None and _sounds_offline(failure) and _sounds_offline(online),
-        "outside": refused and any(path in told for path in trace.outside),
+        "outside": refused and any(path in message for path in trace.outside),
     }
     added = {condition: _requirement_of(condition, run) for condition in clear if clear[condition]}
     return Requirements({**requirements.by_condition, **added}, requirements.relaxed)
@@ -231,8 +231,8 @@ def _requirement_of(condition: Condition, run: LoadAttempt) -> Requirement:
     return Requirement(_replace_places(run.failure.summary, run.places), run.failure.where, shown)
 
 
-def _replace_places(text: str, places: Mapping[str, str]) -> str:
-    for directory, name in places.items():
+def _replace_places(text: str, directories: Mapping[str, str]) -> str:
+    for directory, name in directories.items():
         text = text.replace(directory, name)
     return text
 

@@ -126,7 +126,7 @@ class Variant:
             python=python,
             launcher=self._launcher,
             preimports=preimports(self._package()),
-            takes_turns=names_a_temporary_path(self._package()),
+            loads_alone=names_a_temporary_path(self._package()),
             tmp=staging.tmp,
         )
         return PackagingSession(settings, factory, self._progress)

@@ -26,7 +26,7 @@ class WorkerFactory:
     `artifact` is what is tried, `protected` the directory around it that nobody may write to
     while it is, `preimports` are libraries that are imported ahead of loading. `tmp` is what the
     packager may use on the way, and lies on the file system of the artifact, so that weights can
-    be linked and moved. `takes_turns` is whether the model must not be loaded in two processes at
+    be linked and moved. `loads_alone` is whether the model must not be loaded in two processes at
     once. `scratch` is a temporary directory of the variant. `launcher` starts the processes.
     """
 
@@ -37,7 +37,7 @@ class WorkerFactory:
     launcher: Launcher
     preimports: tuple[str, ...] = ()
     tmp: Path | None = None
-    takes_turns: bool = False
+    loads_alone: bool = False
     scratch: Path = field(default_factory=_scratch)
 
     def packager(self) -> Worker:
@@ -64,13 +64,13 @@ class WorkerFactory:
         `relaxed` are the conditions that it is spared; `number` tells the processes of one variant
         apart, each of which has empty directories of its own.
         """
-        place, home = self.scratch / f"loader-{number}", self.home(number)
-        own = (place / "elsewhere", place / "tmp", *TEMPORARY)
+        folder, home = self.scratch / f"loader-{number}", self.home(number)
+        own = (folder / "elsewhere", folder / "tmp", *TEMPORARY)
         at_home = (home,) if "home" in relaxed else ()
         conditions = Conditions(
-            cwd=place / "elsewhere",
+            cwd=folder / "elsewhere",
             home=home,
-            tmp=place / "tmp",
+            tmp=folder / "tmp",
             network="on" if "network" in relaxed else "off",
             read_only=(
                 *(self.protected,) * (self.settings.artifact_only is not None),

@@ -46,7 +46,7 @@ class EnvironmentFacts(FileFacts):
         return build
 
     @fact(after="environment", holds=("VCP303", "VCP304"))
-    def whole_environment(self) -> Environment:
+    def complete_environment(self) -> Environment:
         """The environment, where all that is pinned and all that is needed is installed."""
         return self.environment
 

@@ -129,10 +129,10 @@ class ForwardFacts(PackagingFacts):
     def precision(self) -> str:
         """The precision in which the example is predicted: as its param says, or the GPU rounds."""
         params = self.evaluated_session.payload.get("params")
-        said = precision_of(params, defaults_of(self.spec.signature))
+        declared = precision_of(params, defaults_of(self.spec.signature))
         reply = self.evaluated_session.predict().content
         rounds = reply is not None and read_device(reply).tf32
-        return "tf32" if said == FULL and rounds else said
+        return "tf32" if declared == FULL and rounds else declared
 
     @fact(after="prediction", holds="VCP705")
     def observations(self) -> tuple[Observations, ...]:

@@ -8,7 +8,7 @@ from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.facts.expected import ExpectedFacts
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
-from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import ServerAnswers
 
@@ -44,7 +44,7 @@ class ServingFacts(ExpectedFacts):
         # What is no JSON here comes as none from anywhere.
         session = self.evaluated_session
         assert self._run.interpreter is not None
-        place = CommandPlace(
+        context = CommandContext(
             settings=session.settings,
             environment=self.environment,
             platform=self._run.platform,
@@ -55,10 +55,10 @@ class ServingFacts(ExpectedFacts):
         )
         peak = session.figures().peak_rss_bytes
         commands = MlflowCommands(
-            place,
+            context,
             self._run.selected,
             self._run.progress,
-            side_by_side=not (session.devices.has_gpu() or session.takes_turns)
+            side_by_side=not (session.devices.has_gpu() or session.loads_alone)
             and _fits_twice(peak),
         )
         return session.own_commands(commands)
@@ -77,14 +77,14 @@ class ServingFacts(ExpectedFacts):
         return self.evaluated_session.compare_answers("the command", [("", predicted.answer)])
 
     @fact
-    def visit(self) -> ServerAnswers:
+    def server_answers(self) -> ServerAnswers:
         """What mlflow models serve answered, from its start to its end."""
-        return self.commands.visit()
+        return self.commands.query_server()
 
     @fact
-    def visit_difference(self) -> Reply:
+    def server_difference(self) -> Reply:
         """The answers of the server against the prediction."""
-        return self.evaluated_session.compare_answers("the server", self.visit.answers)
+        return self.evaluated_session.compare_answers("the server", self.server_answers.answers)
 
 
 def _fits_twice(peak: float | None) -> bool:

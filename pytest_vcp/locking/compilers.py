@@ -82,7 +82,7 @@ def _pip_cache(job: Compilation) -> str:
     if "PIP_CACHE_DIR" in job.environ:
         return job.environ["PIP_CACHE_DIR"]
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [job.python, "-I", "-m", "pip", "cache", "dir"],
             capture_output=True,
             check=True,
@@ -92,4 +92,4 @@ def _pip_cache(job: Compilation) -> str:
         ).stdout
     except subprocess.SubprocessError:  # switched off, for one
         return str(job.output.with_name("cache"))
-    return os.fsdecode(told).strip()
+    return os.fsdecode(output).strip()

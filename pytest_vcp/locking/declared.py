@@ -118,9 +118,9 @@ class Unlockable(Exception):
 
     def lines(self) -> list[str]:
         """What the author reads, without a title."""
-        place = f" ({self.where})" if self.where else ""
+        where = f" ({self.where})" if self.where else ""
         return [
-            f"  found  {self.problem}{place}",
+            f"  found  {self.problem}{where}",
             *(f"         {line}" for line in self.detail),
             f"  fix    {self.remedy}",
         ]

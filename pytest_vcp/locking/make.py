@@ -152,8 +152,8 @@ def _resolve(
         job.output.write_text(seed, encoding="utf-8")
         compiled, note = _by_uv(job, program, options, progress)
         if compiled is not None:
-            told = without_notes(compiled)
-            return render(told, options, settings.target_python, markers), "uv", None
+            text = without_notes(compiled)
+            return render(text, options, settings.target_python, markers), "uv", None
     job.output.write_text(seed, encoding="utf-8")
     if not pip_compile(job, progress):
         raise _explain(job, settings, progress)

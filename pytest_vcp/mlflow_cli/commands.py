@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection
 
-from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.predict import PredictCommand, Predicted
-from pytest_vcp.mlflow_cli.requests import ServerAnswers, Visitor
+from pytest_vcp.mlflow_cli.requests import ExampleClient, ServerAnswers
 from pytest_vcp.mlflow_cli.serve import Server
 from pytest_vcp.util.progress import Progress
 
@@ -25,25 +25,25 @@ class MlflowCommands:
 
     def __init__(
         self,
-        place: CommandPlace,
+        context: CommandContext,
         wanted: Collection[str],
         progress: Progress,
         *,
         side_by_side: bool,
     ) -> None:
-        self._place = place
+        self._context = context
         self._side_by_side = side_by_side
         self._wanted = wanted
         self._progress = progress
         self._predict: PredictCommand | None = None
         self._predicted: Predicted | None = None
         self._server: Server | None = None
-        self._visit: ServerAnswers | None = None
+        self._answers: ServerAnswers | None = None
 
     def predicted(self) -> Predicted:
         """What `mlflow models predict` came to. Raises Unverified where it can't be run here."""
         if self._predicted is None:
-            command = self._predict or PredictCommand(self._place)
+            command = self._predict or PredictCommand(self._context)
             self._predict = command
             if self._side_by_side and set(SERVER_RULES) & set(self._wanted):
                 self._started_server()
@@ -52,12 +52,12 @@ class MlflowCommands:
                 self._predicted = command.finish()
         return self._predicted
 
-    def visit(self) -> ServerAnswers:
+    def query_server(self) -> ServerAnswers:
         """What `mlflow models serve` answered, until it was shut down."""
-        if self._visit is None:
+        if self._answers is None:
             with self._progress.step("asking mlflow models serve"):
-                self._visit = self._visited(self._started_server())
-        return self._visit
+                self._answers = self._send_requests(self._started_server())
+        return self._answers
 
     def describe_runs(self) -> list[dict[str, object]]:
         """The commands that were run, for the report: seconds, and how their environment came."""
@@ -65,8 +65,10 @@ class MlflowCommands:
         if self._predicted is not None:
             how = "environment built by it" if self._predicted.anew else "packages from the cache"
             found.append(_entry(self._predicted.command, self._predicted.seconds, how))
-        if self._visit is not None:
-            found.append(_entry(self._visit.command, self._visit.seconds, "environment of the run"))
+        if self._answers is not None:
+            found.append(
+                _entry(self._answers.command, self._answers.seconds, "environment of the run")
+            )
         return found
 
     def close(self) -> None:
@@ -78,29 +80,29 @@ class MlflowCommands:
 
     def _started_server(self) -> Server:
         if self._server is None:
-            self._server = Server(self._place)
+            self._server = Server(self._context)
             self._server.start()
         return self._server
 
-    def _visited(self, server: Server) -> ServerAnswers:
-        place = self._place
-        visitor = Visitor(
-            server, dict(place.request), place.settings.policy.input_column, place.scratch
+    def _send_requests(self, server: Server) -> ServerAnswers:
+        context = self._context
+        client = ExampleClient(
+            server, dict(context.request), context.settings.policy.input_column, context.scratch
         )
         down = server.wait_until_up()
         if down is not None:
-            return visitor.answers(
+            return client.answers(
                 command=server.shown,
                 seconds=server.seconds,
                 down=down,
                 left=server.shut_down(),
             )
-        first = visitor.send_example()
-        bad = () if first.hung else visitor.bad()
+        first = client.send_example()
+        bad = () if first.hung else client.bad()
         hangs = first.hung or any(request.answer.hung for request in bad)
         if CONCURRENT_RULE in self._wanted and not hangs:
-            visitor.send_concurrently()
-        return visitor.answers(
+            client.send_concurrently()
+        return client.answers(
             command=server.shown,
             first=first,
             bad=bad,

@@ -16,7 +16,7 @@ from pytest_vcp.worker.conditions import gpu_pipes
 
 
 @dataclass(frozen=True)
-class CommandPlace:
+class CommandContext:
     """The artifact, its environment, the request, and a directory for what commands leave.
 
     `platform` gives the environment of the platform's own MLflow. `interpreter` is the Python that

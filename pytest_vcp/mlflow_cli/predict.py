@@ -28,7 +28,7 @@ import yaml
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.installer import pip_environ
 from pytest_vcp.mlflow_cli import process, pyenv
-from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rules.outcomes import Location, ToolError, Unverified
 from pytest_vcp.util import yaml_text
@@ -66,11 +66,11 @@ class Predicted:
 class PredictCommand:
     """The command: started in one place, waited for in another."""
 
-    def __init__(self, place: CommandPlace) -> None:
-        self._place = place
-        self._answer = place.scratch / "predicted.json"
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
+        self._answer = context.scratch / "predicted.json"
         self._running: Running | None = None
-        manager = place.settings.env_manager
+        manager = context.settings.env_manager
         self._shown = f"mlflow models predict --env-manager {manager}"
         self._needs(manager)
         self.anew = not self._was_built()
@@ -79,27 +79,27 @@ class PredictCommand:
         """Raise Unverified where the command could not even begin."""
         if manager == "local":
             raise Unverified("no environment is built with --vcp-env-manager local")
-        if manager == "conda" and not pyenv.is_on_path("conda", self._place.environ()):
+        if manager == "conda" and not pyenv.is_on_path("conda", self._context.environ()):
             raise Unverified(f"{self._shown} asks conda for the Python, and finds no conda")
 
     def start(self) -> None:
         """Start the command, once."""
         if self._running is not None:
             return
-        place = self._place
+        context = self._context
         request, directory = self._request()
         arguments = [
-            *("--model-uri", str(place.artifact), "--content-type", "json"),
+            *("--model-uri", str(context.artifact), "--content-type", "json"),
             *("--input-path", str(request), "--output-path", str(self._answer)),
-            *("--env-manager", place.settings.env_manager),
+            *("--env-manager", context.settings.env_manager),
         ]
         self._running = Running(
-            [str(place.platform().python.with_name("mlflow")), "models", "predict", *arguments],
+            [str(context.platform().python.with_name("mlflow")), "models", "predict", *arguments],
             directory,
             self._surroundings(),
-            place.log("predict"),
+            context.log("predict"),
             self._shown,
-            place.public,
+            context.public,
         )
 
     def _request(self) -> tuple[Path, Path]:
@@ -107,11 +107,11 @@ class PredictCommand:
 
         The shipped example names its inputs relative to the package.
         """
-        place = self._place
-        shipped = place.artifact / "serving_input_example.json"
-        if place.settings.payload is None and shipped.is_file():
-            return shipped, place.settings.pkg_dir
-        return place.request_file(), place.directory
+        context = self._context
+        shipped = context.artifact / "serving_input_example.json"
+        if context.settings.payload is None and shipped.is_file():
+            return shipped, context.settings.pkg_dir
+        return context.request_file(), context.directory
 
     def finish(self) -> Predicted:
         """Wait for the command. Raises ToolError where not the artifact is at fault."""
@@ -131,12 +131,12 @@ class PredictCommand:
             self._note_built(seconds)
         where = None
         if problem is not None:
-            where = process.find_frame(running.output, self._place.artifact / "code")
+            where = process.find_frame(running.output, self._context.artifact / "code")
         return Predicted(self._shown, seconds, self.anew, self._answer, problem, where)
 
     @property
     def _limit(self) -> float:
-        return self._place.settings.timeout + (_BUILD_SECONDS if self.anew else 0.0)
+        return self._context.settings.timeout + (_BUILD_SECONDS if self.anew else 0.0)
 
     def _wait(self) -> tuple[Running, int | None]:
         """The command, and its exit status; None where it took too long and was ended."""
@@ -158,12 +158,12 @@ class PredictCommand:
                 process.find_exception(output)
                 or f"exit status {status}: {process.last_line(output)}"
             )
-        log = self._place.log("predict")
+        log = self._context.log("predict")
         pip = pip_messages.explain(output, log) if "ERROR: " in output else None
         if pip is None or pip.kind in ("network", "machine"):
-            said = pip.headline if pip is not None else process.find_exception(output)
+            cause = pip.headline if pip is not None else process.find_exception(output)
             raise ToolError(
-                f"{said or 'something failed'} while {self._shown} made its environment",
+                f"{cause or 'something failed'} while {self._shown} made its environment",
                 "check the connection, the proxy and pip's index settings"
                 if pip is not None and pip.kind == "network"
                 else f"see the end of {log}",
@@ -174,8 +174,8 @@ class PredictCommand:
 
     def _surroundings(self) -> dict[str, str]:
         """All variables of the command."""
-        place = self._place
-        sources = _pip_variables(place.environment.python)
+        context = self._context
+        sources = _pip_variables(context.environment.python)
         packages = self._find_downloads(sources) if self.anew else self._list_installed()
         own = {
             **sources,
@@ -184,24 +184,24 @@ class PredictCommand:
             # reads this variable the wrong way round: 0 is what switches compiling off.
             "PIP_NO_COMPILE": "0",
             # Where virtualenv keeps what it begins every environment with.
-            "VIRTUALENV_OVERRIDE_APP_DATA": str(place.settings.cache_dir / "virtualenv"),
+            "VIRTUALENV_OVERRIDE_APP_DATA": str(context.settings.cache_dir / "virtualenv"),
         }
-        environ = place.environ(own, place.platform().python)
-        folder, version = place.scratch / "pyenv", place.environment.version
-        return {**environ, **pyenv.variables(folder, version, place.interpreter, environ)}
+        environ = context.environ(own, context.platform().python)
+        folder, version = context.scratch / "pyenv", context.environment.version
+        return {**environ, **pyenv.variables(folder, version, context.interpreter, environ)}
 
     @property
     def _beginnings(self) -> Path:
         """Where pip, setuptools and wheel are kept in the form in which they are installed."""
-        return self._place.environment.directory / "build-dependencies"
+        return self._context.environment.directory / "build-dependencies"
 
     def _list_installed(self) -> dict[str, str]:
         """The packages that were installed from the same lock."""
-        place = self._place
-        folders = [str(Path(entry.location).parent) for entry in place.environment.installed]
-        at_start = place.scratch / "at-start"
+        context = self._context
+        folders = [str(Path(entry.location).parent) for entry in context.environment.installed]
+        at_start = context.scratch / "at-start"
         at_start.mkdir(parents=True, exist_ok=True)
-        within = os.path.join(os.path.realpath(place.temporary), "")
+        within = os.path.join(os.path.realpath(context.temporary), "")
         (at_start / "sitecustomize.py").write_text(
             _AT_START.format(within=within, folders=list(dict.fromkeys(folders))), encoding="utf-8"
         )
@@ -209,7 +209,7 @@ class PredictCommand:
 
     def _find_downloads(self, sources: Mapping[str, str]) -> dict[str, str]:
         """Folders with all that has to be installed, out of pip's cache."""
-        distributions = self._place.scratch / "distributions"
+        distributions = self._context.scratch / "distributions"
         all_there = self._download(
             distributions, ["-r", "requirements.txt"], sources
         ) and self._download(self._beginnings, self._build_dependencies(), sources)
@@ -217,14 +217,14 @@ class PredictCommand:
         return _only_from(distributions, self._beginnings) if all_there else {}
 
     def _download(self, folder: Path, wanted: list[str], sources: Mapping[str, str]) -> bool:
-        place = self._place
+        context = self._context
         folder.mkdir(parents=True, exist_ok=True)
-        command = [str(place.environment.python), "-I", "-m", "pip", "--no-input", "download"]
+        command = [str(context.environment.python), "-I", "-m", "pip", "--no-input", "download"]
         with contextlib.suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
                 [*command, "--quiet", "--no-deps", "--dest", str(folder), *wanted],
-                cwd=place.artifact,
-                env={**place.environ(), **sources},
+                cwd=context.artifact,
+                env={**context.environ(), **sources},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_DOWNLOAD_SECONDS,
@@ -236,8 +236,8 @@ class PredictCommand:
     def _build_dependencies(self) -> list[str]:
         """What the artifact says that the environment begins with: pip, setuptools, wheel."""
         try:
-            told = yaml_text.load((self._place.artifact / "python_env.yaml").read_bytes())
-            return [str(line) for line in told["build_dependencies"]]
+            document = yaml_text.load((self._context.artifact / "python_env.yaml").read_bytes())
+            return [str(line) for line in document["build_dependencies"]]
         except (OSError, yaml.YAMLError, KeyError, TypeError):
             return []
 
@@ -245,12 +245,12 @@ class PredictCommand:
 
     @property
     def _record(self) -> Path:
-        return self._place.environment.directory / _RECORD
+        return self._context.environment.directory / _RECORD
 
     def _files(self) -> str:
         """The digest of what MLflow makes the environment from."""
-        artifact = self._place.artifact
-        digest = sha256(self._place.settings.env_manager.encode())
+        artifact = self._context.artifact
+        digest = sha256(self._context.settings.env_manager.encode())
         for name in _FILES:
             path = artifact / name
             digest.update(path.read_bytes() if path.is_file() else b"")

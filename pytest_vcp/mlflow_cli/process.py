@@ -101,9 +101,9 @@ class Running:
             self.wait(patience)
         rest = patience - (time.monotonic() - begun)
         left = processes.wait_until_gone(self._all, max(0.0, rest))
-        told = tuple(str(process) for process in left)
+        descriptions = tuple(str(process) for process in left)
         self.close()
-        return told
+        return descriptions
 
     def close(self) -> None:
         """End whatever runs of it, and reap it."""

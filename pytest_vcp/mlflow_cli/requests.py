@@ -57,7 +57,7 @@ class ServerAnswers:
     left: tuple[str, ...] = ()
 
 
-class Visitor:
+class ExampleClient:
     """Asks one server, and keeps the predictions in files below `folder`."""
 
     def __init__(self, server: Server, request: Payload, column: str, folder: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pytest_vcp.mlflow_cli import process
-from pytest_vcp.mlflow_cli.context import CommandPlace
+from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rules.outcomes import Location
 
@@ -57,20 +57,20 @@ class Answer:
         """The answer in one line."""
         if self.status is None:
             return self.problem or "no answer"
-        said = ""
+        message = ""
         if isinstance(self.document, Mapping):
             trace = str(self.document.get("stack_trace", ""))
-            said = process.find_exception(trace) or str(self.document.get("message", ""))
+            message = process.find_exception(trace) or str(self.document.get("message", ""))
         elif self.document is None:
-            said = f"a body that is no JSON: {self.body[:60].decode('utf-8', 'replace')!r}"
-        return f"HTTP {self.status}" + (f", {said}" if said else "")
+            message = f"a body that is no JSON: {self.body[:60].decode('utf-8', 'replace')!r}"
+        return f"HTTP {self.status}" + (f", {message}" if message else "")
 
 
 class Server:
     """The server: one process of the command's own choice, on a free port of this machine."""
 
-    def __init__(self, place: CommandPlace) -> None:
-        self._place = place
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
         self._running: Running | None = None
         self.shown = "mlflow models serve --env-manager local"
         self.port = 0
@@ -82,19 +82,19 @@ class Server:
 
     def _start_command(self) -> Running:
         self.port = free_port()
-        arguments = ["--model-uri", str(self._place.artifact), "--env-manager", "local"]
+        arguments = ["--model-uri", str(self._context.artifact), "--env-manager", "local"]
         return Running(
             [
-                *(self._place.mlflow, "models", "serve", *arguments),
+                *(self._context.mlflow, "models", "serve", *arguments),
                 *("--host", HOST, "--port", str(self.port)),
                 # By itself it gives up after a minute, which is for VCP807 to judge.
-                *("--timeout", str(math.ceil(self._place.settings.timeout))),
+                *("--timeout", str(math.ceil(self._context.settings.timeout))),
             ],
-            self._place.directory,
-            self._place.environ(),
-            self._place.log("serve"),
+            self._context.directory,
+            self._context.environ(),
+            self._context.log("serve"),
             self.shown,
-            self._place.public,
+            self._context.public,
         )
 
     @property
@@ -106,7 +106,7 @@ class Server:
         """Wait until /ping answers; returns why it does not, None where it does."""
         self.start()
         assert self._running is not None
-        limit = self._place.settings.timeout
+        limit = self._context.settings.timeout
         for _ in range(_PORTS_TRIED):
             while self._running.exit_status() is None:
                 if self.ping():
@@ -120,8 +120,8 @@ class Server:
             self._running.close()
             self._running = self._start_command()
         output = self._running.output
-        said = process.find_exception(output) or process.last_line(output)
-        return f"it ended with exit status {self._running.exit_status()}: {said}"
+        message = process.find_exception(output) or process.last_line(output)
+        return f"it ended with exit status {self._running.exit_status()}: {message}"
 
     def ping(self) -> bool:
         """Whether /ping answers with status 200."""
@@ -133,19 +133,19 @@ class Server:
         while self._running is not None and self._running.exit_status() is None:
             if self.ping():
                 return True
-            if time.monotonic() - begun > self._place.settings.timeout:
+            if time.monotonic() - begun > self._context.settings.timeout:
                 break
             time.sleep(_POLL_SECONDS)
         return False
 
     def invoke(self, body: bytes, sent: Callable[[], object] = lambda: None) -> Answer:
         """One request to /invocations; `sent` is called once it is on its way, or can't be."""
-        kind, limit = "application/json", self._place.settings.timeout
+        kind, limit = "application/json", self._context.settings.timeout
         return self._ask("POST", "/invocations", body, kind, limit, sent)
 
     def where(self, answer: Answer | None = None) -> Location | None:
         """The line of the artifact's code in which a request failed; without one, the start."""
-        code = self._place.artifact / "code"
+        code = self._context.artifact / "code"
         if answer is not None and isinstance(answer.document, Mapping):
             return process.find_frame(str(answer.document.get("stack_trace", "")), code)
         return process.find_frame(self._running.output, code) if self._running else None

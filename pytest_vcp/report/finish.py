@@ -186,7 +186,7 @@ def publish_artifact(run: Run, variant: str) -> VariantResult:
 RULE = "VCP714"
 
 
-def keep_recording(recorder: Recorded, variant: str) -> VariantResult:
+def write_recording(recorder: Recorded, variant: str) -> VariantResult:
     """Put the recorded output of a variant in its place, if its artifact was published.
 
     Says where it is, or what went wrong. That the output is compared for the first time in the

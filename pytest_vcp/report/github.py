@@ -63,15 +63,15 @@ class GitHubReport:
 def _annotations(recorder: Recorder) -> Iterator[str]:
     """A command of the runner for each finding, in the order of the work, then for each trouble."""
     several = len(recorder.run.names) > 1
-    told: set[Outcome] = set()
+    reported: set[Outcome] = set()
     for name, verdict in recorder.verdicts.items():
         broken = [entry for entry in verdict.broken if entry.kind != "skipped"]
         advice = [entry for entry in recorder.outcomes(name).values() if entry.kind == "advice"]
         for outcome in (*broken, *(entry for entry in advice if entry not in broken)):
-            if outcome not in told:
-                told.add(outcome)
+            if outcome not in reported:
+                reported.add(outcome)
                 title = f"{outcome.rule} ({name})" if several and outcome.variant else outcome.rule
-                place = _annotation_place(outcome.where, recorder)
+                place = _locate_annotation(outcome.where, recorder)
                 text = recorder.portable.text(_text(outcome))
                 level = "error" if outcome in broken else "warning"
                 yield _command(level, {**place, "title": title}, text)
@@ -87,7 +87,7 @@ def _text(outcome: Outcome) -> str:
     return f"{title}\nexpected {outcome.expected}\nfound {outcome.found}{fix}"
 
 
-def _annotation_place(where: str, recorder: Recorder) -> dict[str, str]:
+def _locate_annotation(where: str, recorder: Recorder) -> dict[str, str]:
     """File, as the repository has it, and line; nothing where it is no file of the repository."""
     settings = recorder.run.settings
     name, colon, line = where.rpartition(":")
@@ -103,8 +103,8 @@ def _annotation_place(where: str, recorder: Recorder) -> dict[str, str]:
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:
     """A workflow command, with what would end a part of it escaped."""
-    told = ",".join(f"{key}={_escape(value, ':,')}" for key, value in properties.items())
-    return f"::{name} {told}::{_escape(text)}" if told else f"::{name}::{_escape(text)}"
+    fields = ",".join(f"{key}={_escape(value, ':,')}" for key, value in properties.items())
+    return f"::{name} {fields}::{_escape(text)}" if fields else f"::{name}::{_escape(text)}"
 
 
 def _escape(text: str, more: str = "") -> str:
@@ -182,15 +182,15 @@ class Summary:
     def _finding(self, outcome: Outcome) -> str:
         """One broken rule: what was expected, what was found, what to do."""
         title = f"**{outcome.rule}** {self._escape_markdown(BY_ID[outcome.rule].title)}"
-        told = [outcome.message, outcome.remedy]
+        lines = [outcome.message, outcome.remedy]
         if outcome.found:
-            place = f" ({self._portable.path(outcome.where)})" if outcome.where else ""
-            told = [
+            where = f" ({self._portable.path(outcome.where)})" if outcome.where else ""
+            lines = [
                 f"expected: {outcome.expected}",
-                f"found: {outcome.found}{place}",
+                f"found: {outcome.found}{where}",
                 f"fix: {outcome.remedy}" if outcome.remedy else "",
             ]
-        return "<br>".join([title, *(self._escape_markdown(text) for text in told if text)])
+        return "<br>".join([title, *(self._escape_markdown(text) for text in lines if text)])
 
     def _waived(self, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
         for outcome in outcomes.values():

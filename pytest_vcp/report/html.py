@@ -50,7 +50,7 @@ _OFTEN_THE_SAME = ("unverified", "signature")
 
 
 @dataclass(frozen=True)
-class RuleTold:
+class RuleEntry:
     """A rule with its outcome for each variant; one without a name where they are all the same."""
 
     id: str
@@ -65,7 +65,7 @@ class Section:
     """The rules of one section of the standard, and how many of them had which outcome."""
 
     title: str
-    rules: tuple[RuleTold, ...]
+    rules: tuple[RuleEntry, ...]
 
     @property
     def counts(self) -> list[tuple[str, int]]:
@@ -84,15 +84,15 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
     work, what is certain to follow (`foreseen`), `gaps`, what `describe_variant` found, and
     the `pictures`.
     """
-    told = {
+    values = {
         "report": report,
         "variants": _variants(report["variants"], more),
         "lock": _shared_fact(more, "lock"),
         "environment": _shared_fact(more, "environment"),
     }
     return template().render(
-        **told,
-        parts=_parts(told),
+        **values,
+        parts=_parts(values),
         several=len(report["variants"]) > 1,
         sections=_sections(report["variants"]),
         page=rule_page,
@@ -115,9 +115,9 @@ def template() -> Template:
     return environment.get_template(_TEMPLATE)
 
 
-def _parts(told: Mapping[str, Any]) -> dict[str, str]:
+def _parts(page: Mapping[str, Any]) -> dict[str, str]:
     """The parts of the page that have something to say, by id."""
-    variants = told["variants"]
+    variants = page["variants"]
 
     def has(*keys: str) -> bool:
         return any(variant[key] for variant in variants for key in keys)
@@ -126,13 +126,13 @@ def _parts(told: Mapping[str, Any]) -> dict[str, str]:
         "to-do": ("To do", has("has_to_do")),
         "advice": ("Advice", has("advice")),
         "waived": ("Waived", has("waived")),
-        "waivers": ("About the waivers", bool(told["report"]["waivers"])),
+        "waivers": ("About the waivers", bool(page["report"]["waivers"])),
         "unverified": ("Unverified", has("unverified")),
         "rules": ("Rules", True),
         "signature": ("Signature and params", has("signature", "outputs")),
         "pictures": ("Pictures of the output", has("pictures")),
         "artifact": ("Files of the artifact", has("files")),
-        "environment": ("Environment and lock", bool(told["lock"] or told["environment"])),
+        "environment": ("Environment and lock", bool(page["lock"] or page["environment"])),
         "figures": ("Figures", has("figures")),
     }
     return {id_: title for id_, (title, is_there) in parts.items() if is_there}
@@ -144,8 +144,8 @@ def _variants(
     """What the page says of each variant; a finding is told in full for the first that has it."""
     found: list[dict[str, Any]] = []
     known: list[Mapping[str, str]] = []
-    for name, told in variants.items():
-        variant = _variant(name, told, more[name])
+    for name, values in variants.items():
+        variant = _variant(name, values, more[name])
         to_do = variant["to_do"]
         variant["as_above"] = [entry["id"] for entry in to_do if entry in known]
         variant["to_do"] = [entry for entry in to_do if entry not in known]
@@ -161,14 +161,14 @@ def _first_with(variants: Sequence[Mapping[str, Any]], key: str, value: Any) -> 
     return next(same, "")
 
 
-def _variant(name: str, told: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def _variant(name: str, values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of the report on a variant, and lists made from them."""
-    rules = told["rules"]
+    rules = values["rules"]
     named = {rule: {**entry, "id": rule} for rule, entry in rules.items()}
     others = [entry for rule, entry in named.items() if rule not in more["broken"]]
-    figures = told["figures"]
+    figures = values["figures"]
     return {
-        **told,
+        **values,
         **more,
         "name": name,
         "has_to_do": bool(more["broken"] or more["gaps"]),
@@ -180,7 +180,7 @@ def _variant(name: str, told: Mapping[str, Any], more: Mapping[str, Any]) -> dic
         "signature": more.get("signature"),
         "tree": more.get("tree"),
         "files": file_tree(more["tree"]["files"]) if "tree" in more else None,
-        "bars": figure_groups(figures, told["commands"]) if figures else [],
+        "bars": figure_groups(figures, values["commands"]) if figures else [],
         "other_figures": list(other_figures(figures)) if figures else [],
     }
 
@@ -202,17 +202,17 @@ def _sections(variants: Mapping[str, Mapping[str, Any]]) -> list[Section]:
     ]
 
 
-def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleTold:
-    outcomes = {name: told["rules"][rule] for name, told in variants.items()}
+def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleEntry:
+    outcomes = {name: values["rules"][rule] for name, values in variants.items()}
     found = list(outcomes.values())
-    told = list(outcomes.items()) if any(entry != found[0] for entry in found) else [("", found[0])]
+    differ = any(entry != found[0] for entry in found)
     kinds = {entry["outcome"] for entry in found}
-    return RuleTold(
+    return RuleEntry(
         id=rule,
         title=BY_ID[rule].title,
         level=found[0]["level"],
         kind=next(kind for kind in WORST if kind in kinds),
-        outcomes=tuple(told),
+        outcomes=tuple(outcomes.items()) if differ else (("", found[0]),),
     )
 
 
@@ -319,10 +319,10 @@ def _of_steps(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, f
     ]
 
 
-def _bars_of(entries: Sequence[tuple[str, float]], told: Any) -> tuple[Bar, ...]:
+def _bars_of(entries: Sequence[tuple[str, float]], format_figure: Any) -> tuple[Bar, ...]:
     greatest = max((figure for _, figure in entries), default=0.0)
     return tuple(
-        Bar(label, told(figure), round(100 * figure / greatest, 1) if greatest else 0.0)
+        Bar(label, format_figure(figure), round(100 * figure / greatest, 1) if greatest else 0.0)
         for label, figure in entries
     )
 
@@ -347,12 +347,12 @@ def file_tree(files: Iterable[Mapping[str, Any]]) -> Entry:
     root = Entry("")
     for file in files:
         *folders, name = file["name"].split("/")
-        place = root
-        place.bytes += file["bytes"]
+        folder_entry = root
+        folder_entry.bytes += file["bytes"]
         for folder in folders:
-            place = place.entries.setdefault(folder, Entry(f"{folder}/"))
-            place.bytes += file["bytes"]
-        place.entries[name] = Entry(name, file["bytes"], file["sha256"])
+            folder_entry = folder_entry.entries.setdefault(folder, Entry(f"{folder}/"))
+            folder_entry.bytes += file["bytes"]
+        folder_entry.entries[name] = Entry(name, file["bytes"], file["sha256"])
     return root
 
 

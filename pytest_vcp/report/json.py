@@ -128,12 +128,12 @@ def summarize_python(run: Run) -> dict[str, Any]:
     }
 
 
-def add_outcomes(told: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+def add_outcomes(summary: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     """The same, and whether the model of a variant loads and predicts."""
     predicts = _holds(outcomes.get(_PREDICTS))
     loads = _holds(outcomes.get(_LOADS))
     # What predicts was loaded, also where the rule on loading was not selected.
-    return {**told, "loads": True if predicts and loads is None else loads, "predicts": predicts}
+    return {**summary, "loads": True if predicts and loads is None else loads, "predicts": predicts}
 
 
 def summarize_installation(environment: Environment | None) -> dict[str, bool | None]:

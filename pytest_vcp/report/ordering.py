@@ -33,8 +33,8 @@ class TestOrder:
             last = len(self._names) - 1
             return 1, variant if needs_facts(item) else last, len(self._stages), "", ""
         stage = self._stages.index(BY_ID[rule].stage)
-        place = _first_beside(rule), rule
-        return (0, 0, stage, *place) if stage == 0 else (1, variant, stage, *place)
+        position = _first_beside(rule), rule
+        return (0, 0, stage, *position) if stage == 0 else (1, variant, stage, *position)
 
     def group(self, item: pytest.Item) -> str | None:
         """Tests of one group need the same facts, and so the same process; None for any process."""
@@ -50,11 +50,11 @@ class TestOrder:
 @cache
 def _first_beside(rule: str) -> str:
     """The first rule of the same stage and module: a module's tests stay together."""
-    place = judging_tests()[rule].__module__
+    module = judging_tests()[rule].__module__
     return min(
         other
         for other, test in judging_tests().items()
-        if test.__module__ == place and BY_ID[other].stage == BY_ID[rule].stage
+        if test.__module__ == module and BY_ID[other].stage == BY_ID[rule].stage
     )
 
 

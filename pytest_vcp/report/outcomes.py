@@ -50,11 +50,11 @@ class Outcome:
         """What the author reads: at most six lines."""
         title = f"{self.rule}: {BY_ID[self.rule].title}"
         if self.kind in ("failed", "advice"):
-            place = f" ({self.where})" if self.where else ""
+            where = f" ({self.where})" if self.where else ""
             return [
                 title,
                 f"  expected  {self.expected}",
-                f"  found     {self.found}{place}",
+                f"  found     {self.found}{where}",
                 *([f"  fix       {self.remedy}"] if self.remedy else []),
                 f"  page      {page(self.rule)}",
             ]
@@ -89,8 +89,8 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Le
     if isinstance(problem, Blocked):
         return Outcome(rule, variant, "skipped", message=f"fix {problem.rule} first")
     if isinstance(problem, ToolError):
-        told, remedy = _one_line(problem.problem), _one_line(problem.remedy)
-        return Outcome(rule, variant, "error", told, remedy=remedy)
+        message, remedy = _one_line(problem.problem), _one_line(problem.remedy)
+        return Outcome(rule, variant, "error", message, remedy=remedy)
     return Outcome(
         rule,
         variant,

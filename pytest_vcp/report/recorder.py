@@ -13,11 +13,11 @@ from pytest_vcp.evaluation.prediction import render_outputs
 from pytest_vcp.report import xdist
 from pytest_vcp.report.finish import (
     exclusive_publishing,
-    keep_recording,
     note_digests,
     prepare_report_directory,
     publish_artifact,
     write_attestation,
+    write_recording,
     write_reports,
 )
 from pytest_vcp.report.json import summarize_python
@@ -116,9 +116,9 @@ class Recorder:
     ) -> Generator[None, None, None]:
         """Put the rules first, in the order of an author's work, whatever another plugin does."""
         yield
-        places = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
-        items.sort(key=places.of)
-        xdist.write_groups(self.config, items, places.group)
+        order = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
+        items.sort(key=order.of)
+        xdist.write_groups(self.config, items, order.group)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the facts which rules are to be judged: what costs time is done for those alone."""
@@ -214,7 +214,7 @@ class Recorder:
             for name in self.run.names:
                 self._finish(name, interrupted)
                 if not cut_short:
-                    self._learn(name, keep_recording(self, name))
+                    self._learn(name, write_recording(self, name))
             if self.is_worker:
                 # Sent by xdist's own hook, which runs inside of this one.
                 self.config.workeroutput["vcp"] = dump_results(self.results)  # type: ignore[attr-defined]
@@ -334,11 +334,11 @@ def map_outcome(
         report.outcome = "passed"
         report.longrepr = None
     elif isinstance(problem, (Violation, ToolError)):
-        told = outcome.lines()
+        lines = outcome.lines()
         # The option is the terminal's: `-p no:terminal` leaves pytest without it.
         if item.config.getoption("verbose", 0) >= _IN_FULL:
-            told += [f"    {line}" for line in outcome.traceback.splitlines()]
-        report.longrepr = "\n".join(told)
+            lines += [f"    {line}" for line in outcome.traceback.splitlines()]
+        report.longrepr = "\n".join(lines)
 
 
 # --------------------------------------------------------------------------------- short reports
@@ -392,12 +392,12 @@ def shorten_report(
 
 def junit_properties(outcome: Outcome, level: Level) -> list[tuple[str, str]]:
     """Names and values; a rule of the package as a whole has no variant."""
-    told = [
+    properties = [
         ("vcp_rule", outcome.rule),
         ("vcp_outcome", outcome.kind),
         ("vcp_level", level),
         ("vcp_page", f"docs/rules/{outcome.rule}.md"),
     ]
     if outcome.variant:
-        told.append(("vcp_variant", outcome.variant))
-    return told
+        properties.append(("vcp_variant", outcome.variant))
+    return properties

@@ -34,9 +34,9 @@ class Portable:
     """Rewrites texts of a run; `variants` are its settings, those of one variant at least."""
 
     def __init__(self, variants: Iterable[Settings]) -> None:
-        places = sorted(_places(list(variants)), key=lambda place: -len(place[0]))
+        words = sorted(_places(list(variants)), key=lambda pair: -len(pair[0]))
         self._places = [
-            (re.compile(f"{_BEFORE}{re.escape(path)}{_AFTER}"), word) for path, word in places
+            (re.compile(f"{_BEFORE}{re.escape(path)}{_AFTER}"), word) for path, word in words
         ]
         # What is below has a name of its own in each run, and begins with that of the user.
         folder = re.escape(tempfile.gettempdir())
@@ -64,8 +64,8 @@ class Portable:
 
     def path(self, path: str) -> str:
         """A path, relative to the package directory where it lies in it or beside it."""
-        told = self.text(path)
-        return told.removeprefix(f"{PACKAGE}/") if told != PACKAGE else "."
+        redacted = self.text(path)
+        return redacted.removeprefix(f"{PACKAGE}/") if redacted != PACKAGE else "."
 
     def document(self, value: Any) -> Any:
         """A report, with all of its texts rewritten; what is under `path` or `where` is a path."""

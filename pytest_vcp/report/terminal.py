@@ -68,7 +68,7 @@ class TerminalReport:
             return
         terminalreporter.section("vcp verdict", bold=True)
         verdicts = recorder.verdicts
-        told: set[Outcome] = set()
+        reported: set[Outcome] = set()
         for name, verdict in verdicts.items():
             tally = count_outcomes(tuple(recorder.outcomes(name).values()))
             counts = ", ".join(f"{number} {kind}" for kind, number in tally.items())
@@ -77,7 +77,7 @@ class TerminalReport:
                 bold=True,
                 **{_COLOURS[verdict.word]: True},
             )
-            for line in self._block(name, verdict, told):
+            for line in self._block(name, verdict, reported):
                 terminalreporter.line(f"  {line}")
         for remark in recorder.remarks:
             terminalreporter.line(f"  waiver      {remark}")
@@ -86,18 +86,18 @@ class TerminalReport:
         if settings.env_manager != "local" and (kept := summarize_cache(settings.cache_dir)):
             terminalreporter.line(f"  cache       {kept} ({near(settings.cache_dir)})")
 
-    def _block(self, name: str, verdict: Verdict, told: set[Outcome]) -> Iterator[str]:
+    def _block(self, name: str, verdict: Verdict, reported: set[Outcome]) -> Iterator[str]:
         """What is said of one variant; `told` are the findings that were said of another."""
         recorder = self._recorder
         result = recorder.results[name]
-        yield from _to_do([entry for entry in verdict.broken if entry not in told])
-        if repeated := [entry.rule for entry in verdict.broken if entry in told]:
+        yield from _to_do([entry for entry in verdict.broken if entry not in reported])
+        if repeated := [entry.rule for entry in verdict.broken if entry in reported]:
             yield f"as above    {', '.join(repeated)}"
-        told.update(verdict.broken)
+        reported.update(verdict.broken)
         if verdict.broken:
             yield from list_upcoming(recorder.run.settings, recorder.outcomes(name))
         outcomes = recorder.outcomes(name).values()
-        yield from _advice([entry for entry in outcomes if entry.kind == "advice"], told)
+        yield from _advice([entry for entry in outcomes if entry.kind == "advice"], reported)
         yield from _waived([entry for entry in outcomes if entry.kind == "waived"])
         yield from _unverified(verdict)
         if verdict.gaps and verdict.first is None:
@@ -126,10 +126,10 @@ def header(settings: Settings, follows: bool = False) -> Iterator[str]:
 
     Of a variant that `follows` another, what the two share is left out.
     """
-    told: set[str] = set()
+    mentioned: set[str] = set()
 
     def shown(name: str, value: object) -> str:
-        told.add(name)
+        mentioned.add(name)
         source = settings.sources[name]
         return f"{value}" if source == "default" else f"{value} ({source})"
 
@@ -137,14 +137,14 @@ def header(settings: Settings, follows: bool = False) -> Iterator[str]:
     if settings.artifact_only is not None:
         yield f"vcp artifact: {shown('verify-artifact', settings.artifact_only)}, policy {policy}"
     else:
-        place = shown("artifact-dir-path", near(settings.artifact_dir))
+        destination = shown("artifact-dir-path", near(settings.artifact_dir))
         yield (
             f"vcp package: {shown('pkg-dir', settings.pkg_dir)}, "
             f"variant {shown('variant', settings.variant)}, policy {policy}"
         )
         yield f"vcp model: {shown('model-class', settings.model_class)}"
         artifacts = " ".join(f"{name}={path}" for name, path in settings.artifacts)
-        yield f"vcp artifacts: {shown('artifact', artifacts or 'no artifact')}, to {place}"
+        yield f"vcp artifacts: {shown('artifact', artifacts or 'no artifact')}, to {destination}"
     if follows:
         return
     python = settings.python or ".".join(map(str, settings.target_python))
@@ -152,7 +152,7 @@ def header(settings: Settings, follows: bool = False) -> Iterator[str]:
         f"vcp environment: {shown('env-manager', settings.env_manager)}, "
         f"Python {shown('python', python)}, device {shown('device', settings.device)}"
     )
-    others = [name for name in settings.texts if name not in told]
+    others = [name for name in settings.texts if name not in mentioned]
     if others:
         values = (
             f"{name} {shown(name, truncate(settings.texts[name], _WIDEST))}" for name in others
@@ -173,11 +173,11 @@ def _to_do(broken: list[Outcome]) -> Iterator[str]:
         yield f"then        {len(broken) - _LISTED} more: they are in the report"
 
 
-def _advice(outcomes: list[Outcome], told: set[Outcome]) -> Iterator[str]:
+def _advice(outcomes: list[Outcome], reported: set[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
-        if outcome not in told:
+        if outcome not in reported:
             yield f"advice      {_format_outcome(outcome)}"
-            told.add(outcome)
+            reported.add(outcome)
 
 
 def _waived(outcomes: list[Outcome]) -> Iterator[str]:
@@ -187,10 +187,10 @@ def _waived(outcomes: list[Outcome]) -> Iterator[str]:
 
 def _format_outcome(outcome: Outcome) -> str:
     """One broken rule on one line: where, what, and what to do."""
-    place = f"{outcome.where}: " if outcome.where else ""
+    where = f"{outcome.where}: " if outcome.where else ""
     if outcome.kind == "error":
         return f"{outcome.rule}: {outcome.message}"
-    return "; ".join(filter(None, (f"{outcome.rule}: {place}{outcome.found}", outcome.remedy)))
+    return "; ".join(filter(None, (f"{outcome.rule}: {where}{outcome.found}", outcome.remedy)))
 
 
 def _unverified(verdict: Verdict) -> Iterator[str]:

@@ -70,10 +70,10 @@ def _of_the_imports(settings: Settings) -> Iterator[Remains]:
     names = {line.name for line in (*lock.declared, *lock.pinned) if line.name}
     names |= comes_with_mlflow(settings.policy)
     known = sys.stdlib_module_names.union(*(import_names(name) for name in names))
-    told: set[str] = set()
+    reported: set[str] = set()
     for entry in imported:
-        if entry.top not in known | told:
-            told.add(entry.top)
+        if entry.top not in known | reported:
+            reported.add(entry.top)
             what = f"probably nothing in {DECLARED} provides {entry.top}; name what does, then lock"
             yield Remains("VCP213", str(entry.where), what)
 

@@ -134,15 +134,15 @@ class Policy:
         return {**asdict(tolerance), "by_dtype": by_dtype}
 
 
-def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy:
+def load_policy(path: Path | None = None, origin: str = "--vcp-policy") -> Policy:
     """Read the shipped policy, extended by the file at `path`, which `place` names in messages.
 
     A file with ``extends: nothing`` replaces the shipped one, and gives every key. Raises
     pytest.UsageError for a file that can't be read, a key that no policy has or that is missing,
     or a value of the wrong kind; the message names the file and the key.
     """
-    values = _Source(SHIPPED, place).mapping()
-    source = _Source(SHIPPED if path is None else path, place)
+    values = _Source(SHIPPED, origin).mapping()
+    source = _Source(SHIPPED if path is None else path, origin)
     if path is None:
         return source.policy(values)
     given = source.mapping()
@@ -159,9 +159,9 @@ def load_policy(path: Path | None = None, place: str = "--vcp-policy") -> Policy
 class _Source:
     """One policy file: reads it, and refuses what is wrong in it."""
 
-    def __init__(self, path: Path, place: str) -> None:
+    def __init__(self, path: Path, origin: str) -> None:
         self._path = path
-        self._place = place
+        self._origin = origin
 
     def mapping(self) -> dict[str, Any]:
         """The content of the file."""
@@ -170,8 +170,8 @@ class _Source:
         except OSError as problem:
             raise self._refusal(f"can't be read: {problem.strerror}; {_EXAMPLE}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as problem:
-            told = " ".join(str(problem).split())
-            raise self._refusal(f"is not YAML: {told}; {_EXAMPLE}") from None
+            message = " ".join(str(problem).split())
+            raise self._refusal(f"is not YAML: {message}; {_EXAMPLE}") from None
         if not isinstance(loaded, dict):
             raise self._refusal(f"is not a mapping of policy keys; {_EXAMPLE}")
         return loaded
@@ -366,4 +366,4 @@ class _Source:
         return self._refusal(f"has {value!r} under {key}; write {wanted}")
 
     def _refusal(self, problem: str) -> pytest.UsageError:
-        return pytest.UsageError(f"{self._place}: {self._path} {problem}")
+        return pytest.UsageError(f"{self._origin}: {self._path} {problem}")

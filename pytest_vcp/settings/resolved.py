@@ -201,18 +201,18 @@ def _payload(path: Path, given: Given) -> Path:
 
 def refuse_overlaps(settings: Settings) -> None:
     """Refuse to write where it would end up in the artifact, or keep it from its place."""
-    places = {
+    paths = {
         "artifact-dir-path": settings.artifact_dir,
         "report-dir": settings.report_dir,
         "cache-dir": settings.cache_dir,
     }
-    for name, place in places.items():
+    for name, path in paths.items():
         taken = [settings.pkg_dir / "model_code", settings.pkg_dir / "model_data"]
         if name != "artifact-dir-path":
             taken.append(settings.artifact_dir)
         for folder in taken:
-            if _real(place).is_relative_to(_real(folder)):
-                given = settings.given(name, place)
+            if _real(path).is_relative_to(_real(folder)):
+                given = settings.given(name, path)
                 raise refusal(given, f"{folder} is part of the artifact; name a place outside it")
 
 

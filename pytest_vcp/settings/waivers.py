@@ -101,11 +101,11 @@ def read_line(given: Given) -> Waiver:
     return Waiver(match["rule"].upper(), match["reason"].strip(), match["variant"], until)
 
 
-def read_file(path: Path, place: str) -> tuple[Waiver, ...]:
+def read_file(path: Path, origin: str) -> tuple[Waiver, ...]:
     """The waivers of a YAML file, which `place` names in messages. Raises pytest.UsageError."""
 
     def wrong(problem: str) -> pytest.UsageError:
-        return pytest.UsageError(f"{place}: {path} {problem}")
+        return pytest.UsageError(f"{origin}: {path} {problem}")
 
     try:
         entries = yaml_text.load(path.read_text(encoding="utf-8"))

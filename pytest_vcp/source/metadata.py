@@ -240,8 +240,8 @@ def says_gpu(card: Path) -> bool:
     A card that is not there, or can't be read, says nothing.
     """
     try:
-        said = yaml_text.load(card.read_text(encoding="utf-8"))
+        front_matter = yaml_text.load(card.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return False
-    requirement = said.get(_KEY) if isinstance(said, dict) else None
+    requirement = front_matter.get(_KEY) if isinstance(front_matter, dict) else None
     return isinstance(requirement, str) and requirement.strip().upper() == "GPU"

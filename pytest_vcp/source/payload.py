@@ -76,10 +76,10 @@ def _map_inputs(payload: Payload, column: str, change: Callable[[str], object]) 
     changed = copy.deepcopy(payload)
     split = changed.get("dataframe_split")
     if isinstance(split, dict) and column in _list(split.get("columns")):
-        place = split["columns"].index(column)
+        position = split["columns"].index(column)
         for row in _lists(split.get("data")):
-            if len(row) > place:
-                row[place] = _apply(row[place], change)
+            if len(row) > position:
+                row[position] = _apply(row[position], change)
     for name in ("dataframe_records", "instances", "inputs"):
         for part in _records(changed.get(name)):
             if column in part:

@@ -49,7 +49,7 @@ def experiment_of(settings: Settings) -> str:
 
 
 def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
-    """The run of a variant, as the worker takes it (see `inside.tracking.keep`)."""
+    """The run of a variant, as the worker takes it (see `server.tracking.log`)."""
     run, result = recorder.run, recorder.results[variant]
     settings = run.variants[variant].settings
     verdict = recorder.verdicts[variant]
@@ -80,7 +80,7 @@ def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
 def _params(settings: Settings, result: VariantResult) -> dict[str, str]:
     """Settings of the run; a nested configuration has its keys joined by dots."""
     environment, python = result.environment or {}, result.python or {}
-    told = {
+    params = {
         "model_class": str(settings.model_class),
         "variant": settings.variant,
         **{f"artifact.{name}": path for name, path in settings.artifacts},
@@ -95,8 +95,8 @@ def _params(settings: Settings, result: VariantResult) -> dict[str, str]:
         },
     }
     if settings.artifact_only is not None:
-        del told["model_class"]
-    return {name: truncate(value, _WIDEST) for name, value in _make_keys(told).items() if value}
+        del params["model_class"]
+    return {name: truncate(value, _WIDEST) for name, value in _make_keys(params).items() if value}
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -159,10 +159,10 @@ def _of_the_model(name: str) -> str:
     return f"model.{name}" if name.startswith("mlflow.") else name
 
 
-def _make_keys(told: Mapping[str, str]) -> dict[str, str]:
+def _make_keys(params: Mapping[str, str]) -> dict[str, str]:
     """The same under keys that MLflow takes, each its own."""
     keyed: dict[str, str] = {}
-    for name, value in told.items():
+    for name, value in params.items():
         short = _NO_KEY.sub("_", name).strip(". ")[:_WIDEST_KEY] or "_"
         further = (f"{short}-{number}" for number in itertools.count(2))
         keyed[next(key for key in itertools.chain([short], further) if key not in keyed)] = value

@@ -90,12 +90,12 @@ class TrackingStore:
         story = "\n".join((failure.message, *failure.causes))
         if "Can't locate revision" in story:
             return "a newer MLflow has migrated the store; move it away, or pin that release"
-        if (said := _SYSTEM.findall(story)) and "onnection" in story:
-            return f"no connection: {said[-1]}"
+        if (refused := _SYSTEM.findall(story)) and "onnection" in story:
+            return f"no connection: {refused[-1]}"
         if "timed out" in story:
             return "the server did not answer in time"
-        told = failure.message if failure.exception == "ValueError" else failure.summary
-        return self.hide(told.removeprefix("mlflow.exceptions."))[:_WIDEST]
+        message = failure.message if failure.exception == "ValueError" else failure.summary
+        return self.hide(message.removeprefix("mlflow.exceptions."))[:_WIDEST]
 
     def _without_login(self, uri: str) -> str:
         """User and password go by MLflow's own variables, which nobody prints."""

@@ -1,4 +1,4 @@
-"""Hooks of the process that reports: once the verdict stands, MLflow keeps the run."""
+"""Hooks of the process that reports: once the verdict stands, MLflow logs the run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Tracker:
     def __init__(self, recorder: Recorder, tracking: Tracking) -> None:
         self._recorder = recorder
         self._tracking = tracking
-        self._keeper = Keeper(recorder.run)
+        self._logger = RunLogger(recorder.run)
         self._reports: Path | None = None
         self._records: dict[str, dict[str, Any]] = {}
         self._problem: str | None = None
@@ -47,8 +47,8 @@ class Tracker:
         recorder.when_concluded.append(self._take_down)
 
     def close(self) -> None:
-        """End the process that keeps runs, and leave nothing of the way."""
-        self._keeper.close()
+        """End the process that logs runs, and leave nothing behind."""
+        self._logger.close()
         if self._reports is not None:
             shutil.rmtree(self._reports, ignore_errors=True)
 
@@ -57,7 +57,7 @@ class Tracker:
         outcome = getattr(report, "vcp", None)
         if outcome and (outcome["rule"], outcome["kind"]) == (_LOADED, "passed"):
             with suppress(ToolError, OSError):  # It is tried again, and told, at the end.
-                self._keeper.prepare()
+                self._logger.prepare()
 
     def _take_down(self) -> None:
         """Take the run as it is, while no other run may write in the same places."""
@@ -86,7 +86,7 @@ class Tracker:
             record["register"] = None
         with recorder.run.progress.step("keeping the run with MLflow"):
             self._kept = (
-                self._keeper.keep(experiment, self._records)
+                self._logger.log_run(experiment, self._records)
                 if self._problem is None
                 else TrackedRun("", experiment, problem=self._problem)
             )
@@ -108,7 +108,7 @@ def _has_mlflow(result: VariantResult) -> bool:
 
 # ------------------------------------------------------------------------------- the tracked run
 #
-# Has MLflow keep a run: that of the model's own environment, in a process of its own.
+# Have MLflow log a run: that of the model's own environment, in a process of its own.
 #
 # The processes that have run the author's code have ended by then, and none of it is run here.
 
@@ -151,7 +151,7 @@ def log_of(settings: Settings) -> Path:
     return settings.report_dir / "logs" / "tracking.log"
 
 
-class Keeper:
+class RunLogger:
     """Owns the process in which MLflow runs. It may write, and go where the user may."""
 
     def __init__(self, run: Run) -> None:
@@ -189,7 +189,7 @@ class Keeper:
         self._worker = worker
         worker.submit("probe.preimport", {"names": ["mlflow", "mlflow.store.db.utils"]})
 
-    def keep(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> TrackedRun:
+    def log_run(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> TrackedRun:
         """Keep each variant of the run, by its record. What fails is told, and not raised."""
         tracked = TrackedRun(self._store.told, experiment)
         try:
@@ -198,7 +198,7 @@ class Keeper:
             with self._turn():
                 self._connect(experiment)
                 for variant, record in records.items():
-                    tracked.runs[variant] = self._keep_one(experiment, record)
+                    tracked.runs[variant] = self._log_variant(experiment, record)
         except WorkerFailure as failure:
             tracked.problem = self._store.problem(failure)
             self._printed += failure.traceback
@@ -225,11 +225,11 @@ class Keeper:
                 with suppress(OSError):
                     empty.rmdir()
 
-    def _keep_one(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _log_variant(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep one variant, or nothing of it."""
         begun = self._ask("tracking.start", record)
         try:
-            made = self._ask("tracking.keep", {**record, **begun}, self._limit(record))
+            made = self._ask("tracking.log", {**record, **begun}, self._limit(record))
         except (WorkerFailure, KeyboardInterrupt):
             self._take_back(experiment, begun)
             raise
@@ -296,7 +296,7 @@ def _home(instead: Path) -> Path:
 
 # -------------------------------------------------------------------------------- terminal lines
 #
-# What people are told of the runs that MLflow keeps.
+# Lines about the runs that MLflow has logged.
 
 
 def format_tracked(tracked: TrackedRun, settings: Settings) -> Iterator[str]:

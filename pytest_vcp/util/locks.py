@@ -57,13 +57,13 @@ def hold(
     Raises TimeoutError after `patience` seconds, and OSError as `attempt` does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    begun = told = time.monotonic()
+    begun = announced = time.monotonic()
     while (lock := attempt(path)) is None:
         now = time.monotonic()
         if now - begun > patience:
             raise TimeoutError(f"{path} is held by another process")
-        if now - told >= _NEWS_SECONDS:
-            told = now
+        if now - announced >= _NEWS_SECONDS:
+            announced = now
             waiting()
         time.sleep(_POLL_SECONDS)
     try:

@@ -42,10 +42,10 @@ def redacted_uri(uri: str) -> str:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         scheme, rest = "", uri
-    place, query, _ = rest.partition("?")
+    address, query, _ = rest.partition("?")
     if "@" in rest:
-        place = f"****@{rest.rpartition('@')[2].partition('?')[0]}"
-    return f"{scheme}{separator}{place}{query and '?****'}"
+        address = f"****@{rest.rpartition('@')[2].partition('?')[0]}"
+    return f"{scheme}{separator}{address}{query and '?****'}"
 
 
 def secrets_of(uri: str) -> tuple[str, ...]:

@@ -274,8 +274,8 @@ class Worker:
             process.end(gently=failure is not None or bool(self._leftovers))
         finally:
             wanted = self._unwanted or self._stopping
-            told = self._reporter.report_close if wanted else self._reporter.report_end
-            self._cause = failure or told(call or Call.none())
+            report = self._reporter.report_close if wanted else self._reporter.report_end
+            self._cause = failure or report(call or Call.none())
             if call is not None:
                 call.fail(self._cause)
             for each in waiting:
@@ -430,17 +430,17 @@ class Reporter:
         summary = f"the process was ended on request while {call.doing}"
         return self._failure(call, kind="exited", summary=summary)
 
-    def _failure(self, call: Call, **told: Any) -> WorkerFailure:
+    def _failure(self, call: Call, **details: Any) -> WorkerFailure:
         self._process.output.drain()
         self.write_log()
         stack = self._process.stack()
-        told.setdefault("where", worker_failure.locate_stack(stack, self._roots))
-        told.setdefault("traceback", stack)
+        details.setdefault("where", worker_failure.locate_stack(stack, self._roots))
+        details.setdefault("traceback", stack)
         log_tail = self._process.output.tail(_TAIL_LINES)
         # Any other exception speaks for itself.
-        if told["kind"] != "raised" or told["exception"] == "SystemExit":
-            told["summary"] += _last_words(log_tail)
-        return WorkerFailure(method=call.method, log_tail=log_tail, **told)
+        if details["kind"] != "raised" or details["exception"] == "SystemExit":
+            details["summary"] += _last_words(log_tail)
+        return WorkerFailure(method=call.method, log_tail=log_tail, **details)
 
 
 def _last_words(log_tail: str) -> str:

@@ -72,8 +72,8 @@ class WorkerFailure(Exception):
     @property
     def remedy(self) -> str | None:
         """What to do, where the kind of failure alone tells; a rule knows what it was about."""
-        said = (f"{self.exception}: {self.message}", *self.causes)
-        story = said if self.kind == "raised" else (self.summary, self.log_tail)
+        raised = (f"{self.exception}: {self.message}", *self.causes)
+        story = raised if self.kind == "raised" else (self.summary, self.log_tail)
         return advice(self.kind, self.exception, self.message or self.summary, "\n".join(story))
 
     @property
@@ -155,9 +155,9 @@ def locate_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Locati
     """The innermost frame inside `roots`; of the causes where the exception itself has none."""
     for entry in (raised, *raised.get("causes", ())):
         frames = [(file, line) for file, line, _ in entry["frames"]]
-        place = _innermost(reversed(frames), roots)
-        if place is not None:
-            return place
+        location = _innermost(reversed(frames), roots)
+        if location is not None:
+            return location
     return None
 
 
@@ -173,9 +173,9 @@ def locate_stack(stack: str, roots: Sequence[Path]) -> Location | None:
             (found["file"], int(found["line"]) if found["line"].isdigit() else None)
             for found in _STACK_FRAME.finditer(thread)
         ]
-        place = _innermost(frames, roots)
-        if place is not None:
-            return place
+        location = _innermost(frames, roots)
+        if location is not None:
+            return location
     return None
 
 

@@ -72,8 +72,8 @@ class OutputReader:
 
     def tail(self, lines: int) -> str:
         """The last lines that say anything."""
-        said = [line.rstrip() for line in self._text()[-20_000:].splitlines() if line.strip()]
-        return "\n".join(said[-lines:])
+        printed = [line.rstrip() for line in self._text()[-20_000:].splitlines() if line.strip()]
+        return "\n".join(printed[-lines:])
 
     def write(self, path: Path, *, more: str = "") -> None:
         """Write what is kept to `path`, with `more` behind it."""

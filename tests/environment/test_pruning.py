@@ -71,7 +71,7 @@ def test_one_that_is_used_again_meanwhile_stays(
     attempt = locks.attempt
 
     def used_first(path: Path, *, shared: bool = False) -> locks.Lock | None:
-        slot.touch()
+        slot.note_use()
         return attempt(path, shared=shared)
 
     monkeypatch.setattr(locks, "attempt", used_first)

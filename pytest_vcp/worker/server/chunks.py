@@ -70,8 +70,8 @@ def check_archive(archive: Any) -> str | None:
 
 def problem_of(error: Exception) -> str | None:
     """What a reader says, in one line; None where it does not know the compression."""
-    told = f"{type(error).__name__}: {first_line(error)}"
-    return None if any(sign in told.lower() for sign in _COMPRESSION) else told
+    message = f"{type(error).__name__}: {first_line(error)}"
+    return None if any(sign in message.lower() for sign in _COMPRESSION) else message
 
 
 def _first_of(array: Any) -> Any:
@@ -82,6 +82,6 @@ def _check_read(name: str, read: Callable[[], object]) -> str | None:
     try:
         read()
     except Exception as problem:  # noqa: BLE001 - readers raise what they like
-        told = problem_of(problem)
-        return told and f"{name} can't be read: {told}"
+        message = problem_of(problem)
+        return message and f"{name} can't be read: {message}"
     return None

@@ -34,7 +34,7 @@ class Mismatch:
     values: str
 
     def format(
-        self, among: str = "", place: list[int] | None = None, *, share: bool = False
+        self, among: str = "", index: list[int] | None = None, *, share: bool = False
     ) -> str:
         """One line; `place` replaces the index, `share` has the ppm told where none is allowed."""
         ppm = f"{round(self.wrong / self.size * 1e6)} ppm"
@@ -44,7 +44,7 @@ class Mismatch:
         where = "the most" if self.is_float else "first"
         return (
             f"{self.wrong} of {self.size} values{among} differ{shares}, {where} at "
-            f"{list(self.index) if place is None else place}: {self.values}"
+            f"{list(self.index) if index is None else index}: {self.values}"
         )
 
 
@@ -93,13 +93,13 @@ def compare_arrays(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None
             else _mark_unequal(before[part], after[part])
         )
         wrong += int(numpy.count_nonzero(apart >= 0))
-        place = int(numpy.argmax(apart))
-        if apart[place] > most:
-            worst, most = start + place, float(apart[place])
+        position = int(numpy.argmax(apart))
+        if apart[position] > most:
+            worst, most = start + position, float(apart[position])
     allowed = limits["mismatch_ppm"] if is_float else 0.0
     if wrong * 1e6 <= allowed * size:
         return None
-    index = tuple(int(place) for place in numpy.unravel_index(worst, shape))
+    index = tuple(int(position) for position in numpy.unravel_index(worst, shape))
     values = f"{_format_value(after[worst])} instead of {_format_value(before[worst])}"
     if is_float and numpy.isfinite(most):
         room = limits["absolute"] + limits["relative"] * float(abs(before[worst]))

@@ -37,12 +37,12 @@ def record(state: Reply, params: Reply) -> Reply:
     """
     found = outputs.storable(state["prediction"])
     share = params["bytes"] // max(len(found), 1)
-    told, members = [], []
+    summaries, members = [], []
     for name in sorted(found):
         entry, kept = _describe(found[name], share)
-        told.append({"name": name, **entry})
+        summaries.append({"name": name, **entry})
         members.append(kept)
-    document = {**params["record"], "outputs": told}
+    document = {**params["record"], "outputs": summaries}
     document["environment"] = {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -111,7 +111,7 @@ def _rows(array: Any, depth: int, rows: int) -> Any:
 
 def spread_rows(total: int, rows: int) -> list[int]:
     """Numbers of the rows that are kept: the first, the last, and evenly in between."""
-    return [place * (total - 1) // max(rows - 1, 1) for place in range(rows)]
+    return [number * (total - 1) // max(rows - 1, 1) for number in range(rows)]
 
 
 def _write(file: Any, document: Reply, members: Sequence[Any]) -> None:
@@ -131,13 +131,13 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(member, content, zipfile.ZIP_DEFLATED, 9)
 
 
-def _members(path: str, told: Sequence[Reply]) -> list[Any]:
+def _members(path: str, summaries: Sequence[Reply]) -> list[Any]:
     """The values of each output. Raises anything for a file that does not hold together."""
     import numpy
 
     found = []
     with numpy.load(path, allow_pickle=False) as archive:
-        for position, entry in enumerate(told):
+        for position, entry in enumerate(summaries):
             values = archive[f"output_{position}"]
             shape, depth, rows = tuple(entry["shape"]), entry["depth"], entry["rows"]
             if not (0 <= depth <= len(shape) and 1 <= rows <= math.prod(shape[:depth])):
@@ -179,8 +179,8 @@ def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | N
     if mismatch is not None:
         row, *within = mismatch.index
         among = f" of the {rows} rows that were kept" if depth else ""
-        place = [*_row_place(shape, depth, rows, row), *within]
-        return mismatch.format(among, place, share=True)
+        index = [*_row_index(shape, depth, rows, row), *within]
+        return mismatch.format(among, index, share=True)
     # Floats may differ in their last digits. What is compared exactly has the same digest, unless
     # texts of the same content stand in fields of another length.
     if depth and now.dtype.kind not in "fc" and now.dtype == values.dtype:
@@ -188,10 +188,10 @@ def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | N
     return None
 
 
-def _row_place(shape: tuple[int, ...], depth: int, rows: int, row: int) -> list[int]:
+def _row_index(shape: tuple[int, ...], depth: int, rows: int, row: int) -> list[int]:
     """The index in the output, as far as it goes, of a row that was kept."""
     import numpy
 
     total = math.prod(shape[:depth])
     number = spread_rows(total, rows)[row]
-    return [int(place) for place in numpy.unravel_index(number, shape[:depth])] if depth else []
+    return [int(index) for index in numpy.unravel_index(number, shape[:depth])] if depth else []

@@ -90,7 +90,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
     }
 
 
-def keep(state: Reply, params: Reply) -> Reply:
+def save_result(state: Reply, params: Reply) -> Reply:
     """Write the arrays of the first result to a temporary file, for another process."""
     handle, path = tempfile.mkstemp(suffix=".npz")
     os.close(handle)
@@ -98,10 +98,10 @@ def keep(state: Reply, params: Reply) -> Reply:
     return {"path": path}
 
 
-def compare_kept(state: Reply, params: Reply) -> Reply:
+def compare_saved(state: Reply, params: Reply) -> Reply:
     """Compare the first result with the one that another process kept at `params["path"]`."""
     here = outputs.storable(state["prediction"])
-    there = outputs.read_kept(params["path"], state["prediction"])
+    there = outputs.read_saved(params["path"], state["prediction"])
     return {"difference": compare(here, there, params["tolerance"])}
 
 

@@ -170,8 +170,8 @@ def _zarr_arrays(path: str) -> Iterator[tuple[str, Reply]]:
             with open(file, encoding="utf-8") as stream:
                 metadata = json.load(stream)
             if name == ".zarray" or metadata.get("node_type") == "array":
-                place = os.path.relpath(os.path.dirname(file), path).replace(os.sep, "/")
-                yield "" if place == "." else place, metadata
+                group = os.path.relpath(os.path.dirname(file), path).replace(os.sep, "/")
+                yield "" if group == "." else group, metadata
 
 
 def _has_elements(metadata: Reply) -> bool:

@@ -183,9 +183,9 @@ def _overlay(root: str, user: bool) -> None:
             for path in (upper, work):
                 os.mkdir(path)
             os.chmod(upper, mode)
-            places = f"lowerdir=/proc/self/fd/{below},upperdir={upper},workdir={work}"
+            options = f"lowerdir=/proc/self/fd/{below},upperdir={upper},workdir={work}"
             # Without a privilege, the notes of this file system can't be kept where others are.
-            _mount("overlay", root, "overlay", 0, places + (",userxattr" if user else ""))
+            _mount("overlay", root, "overlay", 0, options + (",userxattr" if user else ""))
         except OSError:
             _check(_libc().umount2(os.fsencode(root), _MNT_DETACH), f"unmount {root}")
             raise
@@ -252,22 +252,22 @@ def _protect_all_but(writable: tuple[str, ...]) -> None:
     Of the others than the root, one may be out of reach, or kept as it is by its driver.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        places = [_unescape(line.split()[4]) for line in table]
-    for place in dict.fromkeys(places):
-        if any(is_within(place, root) for root in (*writable, *_OF_THE_KERNEL)):
+        mounts = [_unescape(line.split()[4]) for line in table]
+    for mount in dict.fromkeys(mounts):
+        if any(is_within(mount, root) for root in (*writable, *_OF_THE_KERNEL)):
             continue
-        with contextlib.suppress(*(() if place == "/" else (OSError,))):
-            _make_read_only(place)
+        with contextlib.suppress(*(() if mount == "/" else (OSError,))):
+            _make_read_only(mount)
 
 
-def _make_read_only(place: str) -> None:
-    kept = os.statvfs(place).f_flag & _KEPT_FLAGS
-    _mount(None, place, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+def _make_read_only(mount: str) -> None:
+    kept = os.statvfs(mount).f_flag & _KEPT_FLAGS
+    _mount(None, mount, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
 
 
-def _unescape(place: str) -> str:
+def _unescape(mount: str) -> str:
     """A path from the table of mounts, which writes blanks and backslashes in octal."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), mount)
 
 
 def _bring_up_loopback() -> None:

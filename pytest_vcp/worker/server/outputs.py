@@ -104,7 +104,7 @@ def _numbers(value: Any) -> Reply:
     reply: Reply = {"not_finite": bad}
     if bad:
         index = numpy.unravel_index(int(numpy.argmin(finite)), data.shape)
-        reply["first_not_finite"] = [[int(place) for place in index], str(data[index])]
+        reply["first_not_finite"] = [[int(position) for position in index], str(data[index])]
     if bad < data.size and data.dtype.kind != "c":
         kept = data[finite]
         reply["range"] = [float(kept.min()), float(kept.max()), float(kept.mean())]
@@ -146,7 +146,7 @@ def storable(prediction: Any) -> dict[str, Any]:
     }
 
 
-def read_kept(path: str, like: Any) -> dict[str, Any]:
+def read_saved(path: str, like: Any) -> dict[str, Any]:
     """The arrays that `keep` wrote, under the names of the prediction `like`."""
     import numpy
 

@@ -76,9 +76,9 @@ def save_model(
 @contextlib.contextmanager
 def _clean_code() -> Iterator[str]:
     """A copy of model_code without what tools have left in it; MLflow itself spares __pycache__."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         ignore = shutil.ignore_patterns(*LITTER)
-        yield shutil.copytree("model_code", os.path.join(place, "model_code"), ignore=ignore)
+        yield shutil.copytree("model_code", os.path.join(folder, "model_code"), ignore=ignore)
 
 
 def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
@@ -200,7 +200,7 @@ LITTER = (
 )
 
 
-def litter_in(path: str) -> str | None:
+def list_ignored(path: str) -> str | None:
     """The first part of a path with forward slashes that is litter."""
     return next((part for part in path.split("/") if _is_litter(part)), None)
 
@@ -273,8 +273,8 @@ def save_again(state: Reply, params: Reply) -> Reply:
     Weights and requirements stay out, because files of the package alone decide about them. The
     second artifact is removed. `without_arguments` is what the class raises without its config.
     """
-    place = tempfile.mkdtemp()
-    second = os.path.join(place, "artifact")
+    folder = tempfile.mkdtemp()
+    second = os.path.join(folder, "artifact")
     try:
         save_model(state, params, second, artifacts=None, requirements=[])
         differing = [
@@ -282,7 +282,7 @@ def save_again(state: Reply, params: Reply) -> Reply:
         ]
         attribute = _attribute(params["artifact"], second) if _PICKLE in differing else None
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     wrapper = getattr(importlib.import_module(params["module"]), params["name"])
     return {
         "differing": differing,

@@ -29,7 +29,7 @@ def examine(state: Reply, params: Reply) -> Reply:
     """
     model, payload = state["model"], params["payload"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
-    trial = _Trial(model, payload, state["prediction"])
+    check = _ParamsCheck(model, payload, state["prediction"])
     reply: Reply = {
         "declared": list(declared),
         "reaches": _takes_params(model),
@@ -40,13 +40,13 @@ def examine(state: Reply, params: Reply) -> Reply:
     }
     if declared:
         defaults = {name: entry.default for name, entry in declared.items()}
-        reply["refused"] = trial.find_refused(defaults)
+        reply["refused"] = check.find_refused(defaults)
         if reply["refused"] is None:
-            reply["difference"] = trial.compare_without(defaults, params["tolerance"])
+            reply["difference"] = check.compare_without(defaults, params["tolerance"])
         reply["mistaken"] = [
-            name for name, entry in declared.items() if trial.takes_wrong_type(entry)
+            name for name, entry in declared.items() if check.takes_wrong_type(entry)
         ]
-    return {**reply, "passes": trial.passes}
+    return {**reply, "passes": check.passes}
 
 
 def other_batches(state: Reply, params: Reply) -> Reply:
@@ -74,7 +74,7 @@ def other_batches(state: Reply, params: Reply) -> Reply:
     }
 
 
-class _Trial:
+class _ParamsCheck:
     """Predictions on one payload with various params; counts those that had to be made."""
 
     def __init__(self, model: Any, payload: Reply, first: Any) -> None:

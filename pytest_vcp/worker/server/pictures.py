@@ -114,19 +114,19 @@ def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
     if len(data) < 3 or data.shape[1] < 2 or (data == data[0]).all():
         return None
     left, strengths, _ = numpy.linalg.svd(data - data.mean(axis=0), full_matrices=False)
-    places, shares = left[:, :2] * strengths[:2], strengths**2 / (strengths**2).sum()
+    points, shares = left[:, :2] * strengths[:2], strengths**2 / (strengths**2).sum()
     axes = figure.add_subplot()
     axes.set_xlabel(f"first component ({shares[0]:.0%})")
     axes.set_ylabel(f"second component ({shares[1]:.0%})")
     column, labels = labels_of(inputs, len(array))
     if labels is None:
-        axes.scatter(places[:, 0], places[:, 1], s=14)
+        axes.scatter(points[:, 0], points[:, 1], s=14)
         return "first two principal components"
     labels = labels[::step][finite]
     for label in sorted(set(labels)):
-        kept = places[labels == label]
+        chosen = points[labels == label]
         # A dollar sign would begin a formula.
-        axes.scatter(kept[:, 0], kept[:, 1], s=14, label=label.replace("$", r"\$"))
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, label=label.replace("$", r"\$"))
     # Below, so that the picture stays narrow enough to be read on a phone.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize="small")
     return f"first two principal components, coloured by {column}"

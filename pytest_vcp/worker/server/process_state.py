@@ -64,10 +64,10 @@ def _umask() -> str:
     # It can't be asked for without being set but here.
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            told = status.read().partition("\nUmask:")[2].split()
+            words = status.read().partition("\nUmask:")[2].split()
     except OSError:
         return ""
-    return told[0] if told else ""
+    return words[0] if words else ""
 
 
 def _environ() -> dict[str, str]:

@@ -52,7 +52,7 @@ def start(state: Reply, params: Reply) -> Reply:
     return {"run": run.info.run_id}
 
 
-def keep(state: Reply, params: Reply) -> Reply:
+def log(state: Reply, params: Reply) -> Reply:
     """Complete a run that was begun, and end it.
 
     `params`: run, finished (FINISHED or FAILED), params, metrics (lists of key, value, step),
@@ -62,7 +62,7 @@ def keep(state: Reply, params: Reply) -> Reply:
     client, run = state["client"], params["run"]
     kept: Reply = {"run": run, "model": None, "version": None}
     if params["model"] is not None:
-        kept["model"] = _keep_model(state, run, params["model"], params["params"])
+        kept["model"] = _log_model(state, run, params["model"], params["params"])
     _log(client, run, params, kept["model"])
     for path in params["files"]:
         client.log_artifact(run, path)
@@ -79,17 +79,17 @@ def take_back(state: Reply, params: Reply) -> Reply:
         models = client.search_logged_models(
             [state["experiment"]], filter_string=f"source_run_id = '{run}'"
         )
-        places = [model.artifact_location for model in models]
-        places.append(client.get_run(run).info.artifact_uri)
+        locations = [model.artifact_location for model in models]
+        locations.append(client.get_run(run).info.artifact_uri)
         for model in models:
             with contextlib.suppress(Exception):
                 client.finalize_logged_model(model.model_id, "FAILED")
             client.delete_logged_model(model.model_id)
         client.set_terminated(run, status="FAILED")
         client.delete_run(run)
-    for place in places if state["own"] is not None else ():
+    for location in locations if state["own"] is not None else ():
         # The folder of one run or model, with the one for its files in it.
-        shutil.rmtree(os.path.dirname(_local_path(place) or ""), ignore_errors=True)
+        shutil.rmtree(os.path.dirname(_local_path(location) or ""), ignore_errors=True)
     return {}
 
 
@@ -146,7 +146,7 @@ def _log(client: Any, run: str, params: Reply, model: str | None) -> None:
         client.log_batch(run, params=entries[first : first + _AT_ONCE])
 
 
-def _keep_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
+def _log_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
     """Make a logged model of the artifact's files; returns its id."""
     from mlflow.entities import LoggedModelOutput
 
@@ -159,13 +159,13 @@ def _keep_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
         params=params,
         model_type="pyfunc",
     )
-    place = _local_path(made.artifact_location)
+    location = _local_path(made.artifact_location)
     _refuse_replaced(model)
-    if place is None:
+    if location is None:
         client.log_model_artifacts(made.model_id, model["path"])
     else:
         copy = _Copying(model["path"], model["is_ours"])
-        shutil.copytree(model["path"], place, copy_function=copy, dirs_exist_ok=True)
+        shutil.copytree(model["path"], location, copy_function=copy, dirs_exist_ok=True)
     _refuse_replaced(model)
     client.finalize_logged_model(made.model_id, "READY")
     client.log_outputs(run, [LoggedModelOutput(made.model_id, step=0)])

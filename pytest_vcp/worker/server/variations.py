@@ -29,7 +29,7 @@ def refusals(state: Reply, params: Reply) -> Reply:
     `params`: payloads by case, each with its inputs replaced. Of each case: whether an error was
     `raised`, its text, and whether the text `names` the input.
     """
-    place = tempfile.mkdtemp(prefix="refused-")
+    folder = tempfile.mkdtemp(prefix="refused-")
     replies = {}
     for case, make in (("missing", None), ("unreadable", _garbage)):
         column = params["column"]
@@ -38,7 +38,7 @@ def refusals(state: Reply, params: Reply) -> Reply:
         for row in range(len(frame)):
             # The suffix tells a model which reader to take.
             name = f"{case}-{row}-{os.path.basename(os.path.normpath(frame[column].iloc[row]))}"
-            path = os.path.join(place, name)
+            path = os.path.join(folder, name)
             if make is not None:
                 make(path, os.path.isdir(frame[column].iloc[row]))
             names.append(path)
@@ -62,8 +62,8 @@ def _answer(model: Any, frame: Any, given: Any, names: list[str]) -> Reply:
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
         text = _join_texts(problem)
         named = any(os.path.basename(name) in text for name in names)
-        told = f"{type(problem).__name__}: {first_line(problem)}"
-        return {"raised": True, "names": named, "text": told}
+        message = f"{type(problem).__name__}: {first_line(problem)}"
+        return {"raised": True, "names": named, "text": message}
     return {"raised": False, "names": False, "text": ""}
 
 
@@ -149,15 +149,15 @@ def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
     import anndata
 
     name = os.path.basename(os.path.normpath(path))
-    place = os.path.join(tempfile.mkdtemp(prefix="changed-"), re.sub(r"^\.+", "", name))
+    folder = os.path.join(tempfile.mkdtemp(prefix="changed-"), re.sub(r"^\.+", "", name))
     as_zarr = os.path.isdir(path)
     changed = change(anndata.read_zarr(path) if as_zarr else anndata.read_h5ad(path))
     for table in (changed.obs, changed.var):
         # Other programs write such a column, which anndata reads, and refuses to write.
         table.drop(columns="_index", inplace=True, errors="ignore")
     with _write_everything(anndata):
-        (changed.write_zarr if as_zarr else changed.write_h5ad)(place)
-    return place
+        (changed.write_zarr if as_zarr else changed.write_h5ad)(folder)
+    return folder
 
 
 def _write_everything(anndata: Any) -> contextlib.AbstractContextManager[Any]:
