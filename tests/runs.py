@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping
@@ -21,6 +22,8 @@ from tests.warm import runs, session
 HANG_SECONDS = 900
 _BYTE_CODE = Path(__file__).parents[1] / ".tox" / "byte-code"
 REPORT_DIR = "--vcp-report-dir"
+# Where the reports of all runs of the tests are saved, to be compared with those of another commit.
+REPORTS_VARIABLE = "VCP_TEST_REPORTS"
 # The rules for which MLflow's own commands are run.
 PREDICT_RULES = (PREDICT_RULE,)
 COMMAND_RULES = (*PREDICT_RULES, *SERVER_RULES)
@@ -96,7 +99,18 @@ def run_vcp(
     report = json.loads(report_file.read_text(encoding="utf-8")) if written else None
     if report is not None:
         assert_valid(report)
+        _save(report)
     return Run(code, output, report, _outcomes(report))
+
+
+def _save(report: Mapping[str, Any]) -> None:
+    """Save the report for `tests.mutations.reports`, where somebody asked for it."""
+    folder, test = os.environ.get(REPORTS_VARIABLE), os.environ.get("PYTEST_CURRENT_TEST", "")
+    if folder:
+        name = re.sub(r"[^\w.-]+", "_", test.rpartition("::")[2].partition(" ")[0])
+        number = sum(1 for _ in Path(folder).glob(f"{name}.*.json"))
+        path = Path(folder, f"{name}.{number}.json")
+        path.write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
 def _run(words: list[str], cwd: Path, environ: Mapping[str, str], cold: bool) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from pytest_vcp.util import locks
 
 lock, number = map(Path, sys.argv[1:])
 for _ in range(150):
-    with locks.held(lock):
+    with locks.hold(lock):
         count = int(number.read_text())
         number.write_text(str(count + 1))
 """
@@ -29,7 +29,7 @@ import sys, time
 from pathlib import Path
 from pytest_vcp.util import locks
 
-with locks.held(Path(sys.argv[1])):
+with locks.hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -196,7 +196,7 @@ def test_a_forked_child_of_the_parent_ends_no_worker(tmp_path: Path) -> None:
         if os.fork() == 0:
             sys.exit(0)
         os.wait()
-        assert not call.done()
+        assert not call.is_done()
         assert worker._process.has_ended() is False
         worker.close()
     """
