@@ -114,7 +114,7 @@ def test_vcp606_metadata_has_no_local_path(
         if (path := local_path(text, vcp_settings.pkg_dir))
     )
     is_alone = vcp_settings.artifact_only is not None
-    # What binds is told first.
+    # Binding violations are reported first.
     for where, path in sorted(found, key=lambda entry: _is_source(entry[0])):
         by_itself = is_alone and _is_source(where)
         raise Violation(
@@ -174,7 +174,7 @@ def test_vcp612_example_is_the_declared_one(
 
 
 def describe_pickling_remedy(failure: WorkerFailure) -> str:
-    """What to do about a model object that can't be made, or not be written down."""
+    """Return the remedy for a model object that can't be created or saved."""
     if "missing" in failure.message and "argument" in failure.message:
         return "take self and config alone in the constructor; give anything else a default"
     if "pickle" in failure.summary or "serialize" in failure.summary:
@@ -185,7 +185,7 @@ def describe_pickling_remedy(failure: WorkerFailure) -> str:
 
 
 def request(document: Any) -> dict[str, object]:
-    """The rows and the params of an example, in either form that MLflow gives it."""
+    """Return the rows and the params of an example, in either form that MLflow writes."""
     frame: Any = document
     params: object = {}
     if isinstance(document, Mapping):
@@ -197,11 +197,11 @@ def request(document: Any) -> dict[str, object]:
 
 
 class Nothing:
-    """Stands where one of two values has nothing."""
+    """A placeholder for a missing value."""
 
 
 def difference(where: str, one: object, other: object) -> tuple[str, object, object]:
-    """The innermost place at which two JSON values first differ, and what is there in each."""
+    """Find the innermost position at which two JSON values first differ, and both values there."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in (*one, *(key for key in other if key not in one)):
             inner = one.get(key, Nothing()), other.get(key, Nothing())
@@ -215,7 +215,7 @@ def difference(where: str, one: object, other: object) -> tuple[str, object, obj
 
 
 def format_value(value: object) -> str:
-    """A JSON value, cut to what fits on a line."""
+    """Format a JSON value, truncated to fit on a line."""
     if isinstance(value, Nothing):
         return "nothing"
     return truncate(json.dumps(value, ensure_ascii=False), 80)
@@ -224,16 +224,16 @@ def format_value(value: object) -> str:
 def select_effective_lines(
     lines: Iterable[RequirementLine], markers: Mapping[str, str]
 ) -> frozenset[str]:
-    """The lines that apply in an environment, each in one spelling.
+    """Select the lines that apply in an environment, each in canonical spelling.
 
-    MLflow leaves out the others: it writes down what was packaged, for one Python.
+    MLflow leaves out the others, since it records requirements for one Python only.
     """
     applying = (line for line in lines if applies(line.requirement, {**markers, "extra": ""}))
     return frozenset(canonical(line) for line in applying)
 
 
 def canonical(line: RequirementLine) -> str:
-    """A requirement line without what means nothing: spelling of the name, order, white space."""
+    """Normalize a requirement line: spelling of the name, order of hashes, white space."""
     if line.requirement is None:
         return " ".join(line.text.split())
     requirement = copy(line.requirement)
@@ -242,7 +242,7 @@ def canonical(line: RequirementLine) -> str:
 
 
 def conda_python(conda: Mapping[str, Any]) -> str:
-    """The Python that conda.yaml asks for."""
+    """Return the Python that conda.yaml requires."""
     for entry in conda.get("dependencies", ()):
         if isinstance(entry, str) and entry.startswith("python="):
             return entry.removeprefix("python=")
@@ -250,7 +250,7 @@ def conda_python(conda: Mapping[str, Any]) -> str:
 
 
 def conda_pip(conda: Mapping[str, Any]) -> list[str]:
-    """The pip requirements in conda.yaml."""
+    """List the pip requirements in conda.yaml."""
     for entry in conda.get("dependencies", ()):
         if isinstance(entry, dict) and "pip" in entry:
             return [str(line) for line in entry["pip"]]
@@ -258,12 +258,12 @@ def conda_pip(conda: Mapping[str, Any]) -> list[str]:
 
 
 def _is_source(where: str) -> bool:
-    """Whether a text of the metadata is where MLflow took an artifact from."""
+    """Return whether a text of the metadata is the path from which MLflow took an artifact."""
     return re.fullmatch(r"MLmodel: flavors\.python_function\.artifacts\..+\.uri", where) is not None
 
 
 def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
-    """Every text in the artifact's metadata, with the file and the key where it stands."""
+    """Yield every text in the artifact's metadata, with its file and key."""
     yield from nested_texts("MLmodel", artifact.mlmodel)
     for name in ("conda.yaml", "python_env.yaml", "requirements.txt"):
         for line in artifact.text(name).splitlines():
@@ -273,7 +273,7 @@ def metadata_texts(artifact: ModelArtifact) -> Iterator[tuple[str, str]]:
 
 
 def nested_texts(where: str, value: object) -> Iterator[tuple[str, str]]:
-    """The texts inside mappings and lists; the place grows with the keys."""
+    """Yield the texts inside mappings and lists; the location grows with the keys."""
     if isinstance(value, str):
         yield where, value
     elif isinstance(value, Mapping):
@@ -369,7 +369,7 @@ def test_vcp607_links_stay_inside(vcp_artifact: ModelArtifact) -> None:
 #
 # The pickles in the artifact, read from the outside; none is loaded.
 
-# What of an artifact MLflow unpickles, and with what.
+# The file of an artifact that MLflow unpickles, and the module that does so.
 LOADED = ("python_model.pkl", "mlflow.pyfunc.model")
 
 
@@ -391,7 +391,7 @@ def test_vcp608_pickle_holds_code_by_reference(
             where=Location("MLmodel"),
         )
     faults = pickle_problem(vcp_pickle)
-    # MLflow loads the weights into what it then pickles: of a finished artifact, that is told.
+    # MLflow loads the weights into the object that it then pickles: advice for a finished artifact.
     is_alone = vcp_settings.artifact_only is not None
     problem = faults or held_problem(vcp_pickle, vcp_settings)
     if problem:
@@ -425,7 +425,7 @@ def test_vcp609_weights_only_build_data(vcp_weight_pickles: tuple[WeightPickle, 
 
 
 def pickle_problem(pickle: PickleFacts) -> tuple[str, str] | None:
-    """What the pickled wrapper does or holds that keeps it from being loaded, and the remedy."""
+    """Describe what prevents the pickled wrapper from being loaded, and the remedy."""
     if pickle.problem:
         return pickle.problem, "check what model_code changes in MLflow while it is imported"
     if pickle.harmful:
@@ -442,7 +442,7 @@ def pickle_problem(pickle: PickleFacts) -> tuple[str, str] | None:
 
 
 def held_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | None:
-    """What the pickled wrapper holds besides, and how to keep it out."""
+    """Describe what else the pickled wrapper contains, and how to keep it out."""
     in_load_context = "load weights in load_context, not in the constructor"
     if pickle.arrays:
         library = pickle.arrays[0].partition(".")[0]
@@ -458,7 +458,7 @@ def held_problem(pickle: PickleFacts, settings: Settings) -> tuple[str, str] | N
 
 
 def name_rebuilt_kind(maker: str) -> str:
-    """What cloudpickle's function of this name makes anew from the code in the pickle."""
+    """Name the kind of object that a function of cloudpickle rebuilds from code in the pickle."""
     return "a function, perhaps a lambda" if maker.endswith("_make_function") else "a class"
 
 

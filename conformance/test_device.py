@@ -186,7 +186,7 @@ def test_vcp908_precision_keeps_the_dtype(
 
 
 def visibility_changed(shown: str | None) -> str:
-    """What the model's own code made of the variable."""
+    """Describe how the model's own code changed CUDA_VISIBLE_DEVICES."""
     if shown is None:
         return "the model's code removed CUDA_VISIBLE_DEVICES"
     return f"the model's code set CUDA_VISIBLE_DEVICES={shown}"

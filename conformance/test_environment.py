@@ -1,4 +1,4 @@
-"""Section 3: the environment, built once from requirements.txt, and looked into afterwards."""
+"""Section 3: the environment, built once from requirements.txt, and inspected afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCK = "requirements.txt"
 LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
 
 
-# What a module raises that reads files, or asks a server, instead of defining.
+# Exceptions of a module that reads files, or contacts a server, when it is imported.
 _OF_WORK = ("FileNotFoundError", "NotADirectoryError", "PermissionError", "OSError", "URLError")
 
 
@@ -81,7 +81,7 @@ def test_vcp304_what_is_pinned_is_installed(vcp_environment: Environment, vcp_lo
             or canonicalize_name(pin.name) == "mlflow"
             or not applies(pin, vcp_environment)
         ):
-            continue  # MLflow itself is the matter of VCP305
+            continue  # VCP305 judges MLflow itself
         problem = mismatch(pin, copies(vcp_environment, pin.name))
         if problem:
             wrong.append((problem, line.where))
@@ -143,18 +143,18 @@ def test_vcp306_code_imports_in_the_environment(vcp_imports: Reply) -> None:
 
 
 def applies(pin: Requirement, environment: Environment) -> bool:
-    """Does the marker of a pin hold for the environment's interpreter?"""
+    """Return whether the marker of a pin holds for the environment's interpreter."""
     return pin.marker is None or pin.marker.evaluate(dict(environment.markers))
 
 
 def copies(environment: Environment, name: str) -> list[Installed]:
-    """Every installed copy of a distribution."""
+    """List every installed copy of a distribution."""
     wanted = canonicalize_name(name)
     return [entry for entry in environment.installed if entry.name == wanted]
 
 
 def mismatch(pin: Requirement, found: Sequence[Installed]) -> str | None:
-    """What is wrong with the installed copies of a pinned distribution; None for nothing."""
+    """Describe the problem of the installed copies of a pinned distribution; None without one."""
     if not found:
         return f"{pin.name} is not installed"
     if len(found) > 1:
@@ -169,7 +169,7 @@ def mismatch(pin: Requirement, found: Sequence[Installed]) -> str | None:
 
 
 def renew(environment: Environment, otherwise: str) -> str:
-    """What to do about an environment that holds something else than was installed into it."""
+    """Return the remedy for an environment that differs from what was installed into it."""
     if environment.manager == "local":
         return f"install {LOCK} with pip into the running environment"
     if environment.reused:
@@ -178,11 +178,11 @@ def renew(environment: Environment, otherwise: str) -> str:
 
 
 def first_and_count(findings: Sequence[str]) -> str:
-    """The first finding, and how many more there are."""
+    """Format the first finding, and the number of others."""
     more = len(findings) - 1
     return findings[0] if not more else f"{findings[0]} (and {more} more)"
 
 
 def dotted(version: tuple[int, int]) -> str:
-    """A version as people write it."""
+    """Format a version as people write it."""
     return ".".join(map(str, version))

@@ -24,7 +24,7 @@ from pytest_vcp.util.text import truncate
 _NOT_THERE = "there is no such file or directory"
 
 
-# Characters of a problem in a message.
+# Maximum characters of a problem in a message.
 _WIDEST = 110
 
 
@@ -186,21 +186,21 @@ def test_vcp508_payload_satisfies_the_signature(
 
 
 def inputs(spec: ModelSpec) -> tuple[Field, ...]:
-    """The declared inputs, where there are any."""
+    """Return the declared inputs. Raises Blocked without any."""
     if not spec.signature.inputs:
         raise Blocked("VCP401")
     return spec.signature.inputs
 
 
 def require_example(spec: ModelSpec) -> Example:
-    """The example, where it is one."""
+    """Return the example. Raises Blocked where it is not valid."""
     if not spec.example.is_example or not spec.example.rows:
         raise Blocked("VCP501")
     return spec.example
 
 
 def require_enforcement(spec: ModelSpec) -> Enforcement:
-    """What MLflow says of the example, where it could be asked."""
+    """Return MLflow's findings on the example. Raises Blocked where it could not be checked."""
     require_example(spec)
     if spec.enforcement is None:
         raise Blocked("VCP401")
@@ -208,7 +208,7 @@ def require_enforcement(spec: ModelSpec) -> Enforcement:
 
 
 def require_round_trip(spec: ModelSpec) -> RoundTrip:
-    """What the way through JSON did, where it could be tried."""
+    """Return the result of the round trip through JSON. Raises Blocked where it was not tried."""
     found = require_enforcement(spec)
     if found.frame:
         raise Blocked("VCP502")
@@ -219,7 +219,7 @@ def require_round_trip(spec: ModelSpec) -> RoundTrip:
 
 
 def uri_problem(uri: str, pkg_dir: Path, placeholder: str) -> str | None:
-    """Why a path can't be replayed from a copy of the package; None where it can."""
+    """Say why a path can't be replayed from a copy of the package; None where it can."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
         return "it is a remote or absolute URI"
     if Path(uri).is_absolute():

@@ -1,4 +1,4 @@
-"""Section 7: the forward pass of the finished artifact, where nothing but the artifact is there."""
+"""Section 7: the forward pass of the finished artifact, with nothing available but the artifact."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pytest_vcp.source.methods import Method
 from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 from pytest_vcp.worker.client import WorkerFailure
 
-# What an author may declare in place of converting; other dtypes fail the rules on signatures.
+# Dtypes that an author may declare instead of converting; others fail the rules on signatures.
 _DECLARABLE = ("float32", "float64", "int32", "int64", "bool", "str")
 
 
@@ -212,7 +212,7 @@ def test_vcp716_example_stays_within_budget(vcp_figures: Figures, vcp_settings: 
 
 
 def find_remedy(failure: WorkerFailure) -> str:
-    """What to do about an exception that comes up where only the artifact is there."""
+    """Return the remedy for an exception that occurs where only the artifact is available."""
     if failure.exception in ("FileNotFoundError", "NotADirectoryError"):
         return "put the file into model_data/, and take its path from context.artifacts"
     return NO_REMEDY
@@ -221,7 +221,7 @@ def find_remedy(failure: WorkerFailure) -> str:
 def describe_other_result(
     summary: Mapping[str, Any], names: Sequence[str | None]
 ) -> tuple[str, str] | None:
-    """What predict returned in place of arrays by these names, and what to do about it."""
+    """Describe a result of predict other than arrays by these names, and the remedy."""
     kinds = {name: entry["type"] for name, entry in summary["entries"].items()}
     strange = [name for name in kinds if not summary["entries"][name]["is_array"]]
     if strange:
@@ -242,12 +242,12 @@ def describe_other_result(
 
 
 def took_other_params(reply: Reply) -> bool:
-    """Whether the model took a call with other params in between."""
+    """Return whether the model accepted a call with other params in between."""
     return bool(reply.content and reply.content["other_params"])
 
 
 def outputs(prediction: Prediction, spec: ModelSpec) -> Iterator[tuple[Field, Output]]:
-    """Each declared output with what was returned for it."""
+    """Yield each declared output with the returned one. Raises Blocked where one is missing."""
     if not prediction.is_arrays:
         raise Blocked("VCP704")
     for declared in spec.signature.outputs:
@@ -260,7 +260,7 @@ def outputs(prediction: Prediction, spec: ModelSpec) -> Iterator[tuple[Field, Ou
 
 
 def name_output(declared: Field) -> str:
-    """How a declared output is referred to in a message."""
+    """Format the reference to a declared output in a message."""
     return name_entry(declared.name or "")
 
 
@@ -269,14 +269,14 @@ def name_entry(name: str) -> str:
 
 
 def format_shape(shape: tuple[int | str, ...]) -> str:
-    """A shape as Python writes it."""
+    """Format a shape as Python writes it."""
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
 # ------------------------------------------------------------------------------------ conditions
 #
-# No network, nothing to write to but what is temporary.
+# Without network, and with only temporary directories writable.
 
 
 @rule("VCP702")
@@ -350,7 +350,7 @@ def test_vcp721_the_process_is_left_as_it_was(
 
 
 def describe_requirement(requirement: Requirement, did: str) -> str:
-    """What the model said, and what it wanted where that does not tell."""
+    """Describe the model's error, and what it tried to access if the error does not say so."""
     if not requirement.wanted or any(name in requirement.said for name in requirement.wanted):
         return requirement.said
     return (
@@ -360,7 +360,7 @@ def describe_requirement(requirement: Requirement, did: str) -> str:
 
 # ---------------------------------------------------------------------------------------- params
 #
-# What a request may say besides its input.
+# The params of a request, besides its input.
 
 
 @rule("VCP711")
@@ -439,14 +439,14 @@ def test_vcp718_params_reach_the_model(
 
 
 def require_params_reply(reply: Reply) -> Mapping[str, Any]:
-    """What came of the params; where the process ended over them, one rule says so."""
+    """Return the reply on params. Raises Blocked without one, which another rule reports."""
     if reply.content is None:
         raise Blocked("VCP712")
     return reply.content
 
 
 def reads_params(method: Method) -> bool:
-    """Whether the method looks at its params at all, as far as its source tells."""
+    """Return whether the method reads its params at all, as far as its source shows."""
     nodes = list(ast.walk(method.node))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return bool(names & {"params", "locals", "vars"}) or method.opaque
@@ -454,7 +454,7 @@ def reads_params(method: Method) -> bool:
 
 # -------------------------------------------------------------------------------------- expected
 #
-# The prediction against the one that was recorded in the package.
+# The prediction, compared with the one that was recorded in the package.
 
 
 @rule("VCP714")
@@ -479,7 +479,7 @@ def test_vcp714_recorded_output_is_reproduced(vcp_expected: Expected) -> None:
 
 # ---------------------------------------------------------------------------------------- inputs
 #
-# What the model makes of others than the example's.
+# The model's reaction to inputs other than the example's.
 
 
 @rule("VCP715")

@@ -48,8 +48,8 @@ _HOLDS = {
     "model_spec.py": "with MODEL_SIGNATURE and INPUT_EXAMPLE",
     "requirements.in": "with the platform's line first, and then what the model needs",
 }
-# MLflow decodes a percent sign with two digits also in a path that is none of a URI, and cuts off
-# what follows the other two.
+# MLflow decodes a percent sign with two digits even in a path that is not part of a URI, and cuts
+# off the path at the other two.
 _OF_A_URI = re.compile(r"%[0-9A-Fa-f]{2}|[#?]")
 _JSON_KINDS = {
     "list": "a list",
@@ -187,7 +187,7 @@ def test_vcp115_no_two_artifacts_share_a_base_name(
     """No two artifacts of different content share a base name."""
     seen: dict[str, ArtifactSource] = {}
     for source in vcp_sources:
-        if source.misnamed is not None:  # VCP105 has to say so
+        if source.misnamed is not None:  # VCP105 reports this
             continue
         earlier = seen.setdefault(source.base_name, source)
         if earlier.path.resolve() != source.path.resolve():
@@ -204,7 +204,7 @@ def test_vcp117_every_artifact_that_is_read_is_given(
     vcp_settings: Settings, vcp_wrapper: WrapperFacts | NotFound
 ) -> None:
     """At least one artifact is given, and one under each name that load_context reads."""
-    if not vcp_settings.model_class.module:  # What the metadata file says can't be used.
+    if not vcp_settings.model_class.module:  # The metadata file is unusable.
         raise Blocked("VCP109")
     given = [name for name, _ in vcp_settings.artifacts]
     if not given:
@@ -274,7 +274,7 @@ def test_vcp119_no_artifact_path_is_part_of_a_uri(
 
 
 def list_required_parameters(arguments: ast.arguments) -> list[str]:
-    """The parameters behind the object itself that a caller has to give."""
+    """List the parameters, after the object itself, that a caller has to give."""
     positional = [*arguments.posonlyargs, *arguments.args]
     with_default = len(arguments.defaults)
     needed = positional[1 : len(positional) - with_default]
@@ -381,9 +381,9 @@ def build_outside_violation(source: ArtifactSource, others: str) -> Violation:
 
 # ---------------------------------------------------------------------------------------- author
 #
-# What the author writes beside the code: the licence and the variants.
+# The author's files beside the code: the licence and the variants.
 
-# Characters of a value that a message has room for.
+# Maximum characters of a value in a message.
 _WIDEST = 105
 _EXAMPLE = "--model-class model_code.my_model:MyModel --artifact weights=weights"
 
@@ -487,7 +487,7 @@ def _require_usable(entry: VariantEntry) -> None:
 
 # ---------------------------------------------------------------------------------------- source
 #
-# What the source holds that works for nobody but its author.
+# Parts of the source that only work for its author.
 
 
 @rule("VCP110")

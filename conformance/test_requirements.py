@@ -1,4 +1,4 @@
-"""Section 2: what the package requires, as requirements.in and requirements.txt say it."""
+"""Section 2: the requirements of the package, in requirements.in and requirements.txt."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_vcp214_hashes_are_on_every_line_or_on_none(vcp_lock: Lock) -> None:
     """Either every line of requirements.txt has hashes, or none has."""
     _require(vcp_lock, PINNED)
     lines = [line for line in vcp_lock.pinned if line.kind in ("requirement", "url", "vcs")]
-    # A hash within a URL is checked, but it does not make pip ask for others.
+    # pip checks a hash within a URL, but does not require others because of it.
     asking = [line for line in lines if line.hashes]
     options = {option.name for line in vcp_lock.pinned for option in options_of(line)}
     bare = [line for line in lines if not line.is_hashed]
@@ -228,7 +228,7 @@ def test_vcp216_each_distribution_has_one_line(vcp_settings: Settings, vcp_lock:
 
 
 def _half_hashed(asking: list[RequirementLine], bare: list[RequirementLine]) -> Violation:
-    """What is the exception: the lines with a hash, or those without."""
+    """Build the violation on partial hashes, at the lines in the minority: with or without one."""
     odd, has = (asking, "a hash") if 0 < len(asking) < len(bare) else (bare, "no hash")
     remedy = "pytest --vcp-lock gives every line its hashes; or delete every --hash"
     if not asking:
@@ -251,7 +251,7 @@ def _require(lock: Lock, name: str) -> None:
 
 
 def _is_same(line: RequirementLine, wanted: Requirement) -> bool:
-    """Whether the line says the same, spaces and the spelling of the name aside."""
+    """Return whether the line is equivalent, apart from spaces and the spelling of the name."""
     found = line.requirement
     return found is not None and (found.specifier, found.extras, found.url, found.marker) == (
         wanted.specifier,
@@ -302,8 +302,8 @@ def _apply_at_once(
 def _meets(pin: RequirementLine, declared: RequirementLine) -> bool:
     if declared.url is not None:
         return pin.url is not None and _without_fragment(pin.url) == _without_fragment(declared.url)
-    # Where a pin gives no version, VCP202 or VCP203 has to say so, not this rule. Extras are not
-    # compared: compilers may leave them out, since what they bring is pinned on lines of its own.
+    # Where a pin gives no version, VCP202 or VCP203 reports that, not this rule. Extras are not
+    # compared: compilers may leave them out, since their requirements are pinned on separate lines.
     version = pin.exact_version
     if version is None or declared.requirement is None:
         return True
@@ -320,14 +320,14 @@ def _drift(line: RequirementLine, expected: str, received: str) -> Violation:
 
 # ------------------------------------------------------------------------------------ resolution
 #
-# What only the environment that pip made of requirements.txt can tell about it.
+# Rules on requirements.txt that need the environment that pip built from it.
 
 Pins = Mapping[str, RequirementLine]
 
 CHANGE_AND_LOCK_AGAIN = "change requirements.in and lock again: pytest --vcp-lock"
-# What pip-compile leaves out of a lock by default: environments begin with these, mostly.
+# The distributions that pip-compile leaves out of a lock by default: most environments have them.
 LEFT_OUT = frozenset({"setuptools", "pip", "wheel", "distribute"})
-# Beyond every Python that there will be for a while.
+# A minor version beyond every Python of the near future.
 _LAST = 30
 
 
@@ -482,7 +482,7 @@ def test_vcp213_every_import_is_provided_by_a_pin(
 
 
 def _serves(other: OtherPython, lock: Lock) -> None:
-    """Raise Violation where a pin is not for another Python."""
+    """Raise Violation where a pin does not support another Python."""
     if other.refused is not None:
         name = other.refused.name
         why = f"requires Python {other.refused.requires_python}"
@@ -504,7 +504,7 @@ def _serves(other: OtherPython, lock: Lock) -> None:
 def _all_were_judged(
     others: tuple[OtherPython, ...], environment: Environment, settings: Settings
 ) -> None:
-    """Raise Unverified where nobody says what a pin requires, or nobody could be asked."""
+    """Raise Unverified where a pin's Pythons are unknown, or no environment was built to ask in."""
     if settings.policy.pythons and environment.manager == "local":
         raise Unverified("the policy's Pythons are asked of the pip in a built environment")
     for other in others:
@@ -517,9 +517,9 @@ def _all_were_judged(
 
 
 def _is_complete_on(other: OtherPython, lock: Lock) -> None:
-    """Raise Violation where the lock leaves out, on another Python, what a pin needs there."""
+    """Raise Violation where the lock lacks a requirement that a pin has on another Python."""
     if other.refused is not None or other.missing is not None:
-        return  # VCP207 says so, and the needs of the other pins are not known.
+        return  # VCP207 reports this, and the requirements of the other pins are unknown.
     pins = pins_by_name(lock, other.environment)
     for by, requirement in find_unmet(pins, other.environment):
         name = canonicalize_name(requirement.name)
@@ -554,7 +554,7 @@ def _other_python(
 
 
 def _nearest_python(requires_python: str, settings: Settings) -> str | None:
-    """The admitted Python nearest to the target, of those that the platform runs."""
+    """Return the admitted Python nearest to the target, of the platform's; None without one."""
     _, least = settings.policy.least_python
     fitting = [minor for minor in range(least, _LAST) if admits(requires_python, f"3.{minor}")]
     _, target = settings.target_python
@@ -567,7 +567,7 @@ def format_import(entry: Imported) -> str:
 
 
 def _where_it_comes_from(entry: Imported, environment: Environment, pins: Pins) -> str:
-    """The likeliest way to mend an import that nothing provides."""
+    """Return the likeliest remedy for an import that nothing provides."""
     if entry.sibling is not None:
         return f"it is a module of the package: import it as {entry.sibling}"
     by_pins = {

@@ -77,7 +77,7 @@ def test_vcp808_the_platforms_packager_can_save_it(
 
 
 def find_remedy(exception: str | None) -> str:
-    """What to do about a model that works elsewhere, by the type of what it raises here."""
+    """Return the remedy for a model that only fails here, by the type of its exception."""
     if exception == "FileNotFoundError":
         return "take every path from context.artifacts: the artifact may lie in any folder"
     return "the artifact loads elsewhere: look for what a process can set up only once"
@@ -85,10 +85,10 @@ def find_remedy(exception: str | None) -> str:
 
 # -------------------------------------------------------------------------------------- commands
 #
-# The artifact under the commands that the platform and its users run.
+# The artifact with the commands that the platform and its users run.
 
 _SAME = "the same predictions as in the forward pass, within tolerance"
-# A process that is forked from one with several threads may wait for a lock that nobody holds.
+# A fork of a process with several threads may wait for a lock that is never released.
 _NO_FORK = "start no pool by fork in predict: the server has threads; use threads, or spawn"
 _SERVER = "keep nothing that belongs to a thread or a process: open it where it is used"
 

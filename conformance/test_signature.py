@@ -212,14 +212,14 @@ def test_vcp411_outputs_have_a_fixed_dimension(vcp_spec: ModelSpec) -> None:
 
 
 def require_signature(spec: ModelSpec) -> Signature:
-    """The signature, where there is one to look into."""
+    """Return the signature. Raises Blocked without a complete one."""
     if not (spec.signature.is_signature and spec.signature.inputs and spec.signature.outputs):
         raise Blocked("VCP401")
     return spec.signature
 
 
 def describe_field(entry: Field) -> str:
-    """An input or output in the author's words."""
+    """Describe an input or output in the author's terms."""
     name = "without a name" if entry.name is None else repr(entry.name)
     if entry.is_tensor:
         return f"the TensorSpec {name} of {entry.type} {shown_shape(entry.shape or ())}"
@@ -228,23 +228,23 @@ def describe_field(entry: Field) -> str:
 
 
 def titled(name: str | None) -> str:
-    """How an output is called."""
+    """Format the name of an output in a message."""
     return f"output {name!r}" if name else "the output"
 
 
 def shown_shape(shape: tuple[int | str, ...]) -> str:
-    """A shape as Python writes it."""
+    """Format a shape as Python writes it."""
     inner = ", ".join(str(size) for size in shape)
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
 def is_dimension(size: int | str) -> bool:
-    """Whether a size is a positive integer, or -1 for a free dimension."""
+    """Return whether a size is a positive integer, or -1 for a free dimension."""
     return isinstance(size, int) and (size > 0 or size == -1)
 
 
 def find_repeated_name(names: Iterable[str | None]) -> str | None:
-    """The first name that occurs twice."""
+    """Return the first name that occurs twice; None without one."""
     seen = set()
     for name in names:
         if name is not None and name in seen:
@@ -254,5 +254,5 @@ def find_repeated_name(names: Iterable[str | None]) -> str | None:
 
 
 def format_value(value: object) -> str:
-    """A JSON value, cut to what fits on a line."""
+    """Format a JSON value, truncated to fit on a line."""
     return truncate(str(value), 90)

@@ -30,7 +30,7 @@ __all__ = [
     "WorkerFailure",
 ]
 
-# Imported when first asked for: this module is loaded in every pytest run of every user.
+# Imported on first use: this module is loaded in every pytest run of every user.
 _MODULES = {
     "Environment": "environment.build",
     "LoadedModel": "evaluation.model",

@@ -1,7 +1,7 @@
-"""The command ``pytest-vcp``: subcommands for what pytest does in place of a run.
+"""The command ``pytest-vcp``: subcommands for the actions that replace a test run.
 
-Each is an option of pytest's that stands alone, and pytest does the work: `pytest-vcp lock` is
-`pytest --vcp-lock`. So all of pytest's options, and its ini files, count here, too.
+Each subcommand is another spelling of one pytest option, and pytest does the work: `pytest-vcp
+lock` is `pytest --vcp-lock`. All of pytest's options, and its ini files, therefore apply here, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EPILOG = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """Ends with the exit code that pytest has for a wrong command line."""
+    """A parser that exits with pytest's exit code for a wrong command line."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -31,13 +31,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit code of pytest."""
+    """Run one subcommand and return pytest's exit code."""
     plugin = ["-p", "pytest_vcp.plugin"] if "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ else []
     return pytest.main([*plugin, *pytest_options(arguments)])
 
 
 def pytest_options(arguments: Sequence[str] | None) -> list[str]:
-    """The options of pytest that a command line stands for. Raises SystemExit for a wrong one."""
+    """Return the pytest options for a command line. Raises SystemExit for a wrong one."""
     given, others = _parser().parse_known_args(arguments)
     return [*_options(given), *others]
 

@@ -1,4 +1,4 @@
-"""What happens when the plugin is switched on: settings, the suite as argument, the plugins."""
+"""Activation of the plugin: the settings, the suite as default argument, further plugins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pytest_vcp.util.progress import Progress
 from pytest_vcp.variants import resolve_variants
 from pytest_vcp.worker.launching import start
 
-# What says how to package, and so has no meaning for what is packaged already.
+# Options that say how to package, and so make no sense for an artifact that already exists.
 _OF_A_PACKAGE = (
     "model-class",
     "artifact",
@@ -44,16 +44,16 @@ _OF_A_PACKAGE = (
 
 
 def switch_on(config: pytest.Config) -> None:
-    """Resolve the settings and register what judges and reports.
+    """Resolve the settings and register the fixtures, the recorder and the reporters.
 
-    Raises pytest.UsageError for a wrong setting, before anything is built.
+    Raises pytest.UsageError for an invalid setting, before anything is built.
     """
     variants = _variants(resolve(config))
     for settings in variants:
         if settings.artifact_only is None:
             _check_class(settings)
             _check_destination(settings)
-        guessed_inputs(settings)  # A payload file that is none is found here.
+        guessed_inputs(settings)  # Refuses an invalid payload file.
     interpreter = _interpreter(variants[0])
     _choose_tests(config)
     worker = hasattr(config, "workerinput")
@@ -96,9 +96,9 @@ def _variants(base: Settings) -> tuple[Settings, ...]:
 
 
 def _check_class(settings: Settings) -> None:
-    """Refuse a class that is not there while something like it is: the option is mistyped."""
+    """Refuse a missing class if one with a similar name exists: the option is mistyped."""
     if not (settings.pkg_dir / CODE).is_dir() or not settings.model_class.module:
-        return  # VCP101 says so, or VCP109.
+        return  # Reported by VCP101 or VCP109.
     package = read_package(settings.pkg_dir, settings.target_python)
     found = find_class(package.modules, settings.model_class)
     if isinstance(found, NotFound) and found.near and not package.unparsed:
@@ -116,7 +116,7 @@ def _check_destination(settings: Settings) -> None:
 
 def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
     if settings.target_python < settings.policy.least_python:
-        return None  # VCP301 says so.
+        return None  # Reported by VCP301.
     given = settings.given("python", settings.python or "")
     if settings.env_manager == "local" and settings.target_python != sys.version_info[:2]:
         raise refusal(
@@ -124,7 +124,7 @@ def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
             "--vcp-env-manager local uses the running interpreter; leave one of the two out",
         )
     if settings.env_manager == "conda":
-        return interpreters.find_running()  # It brings the Python that is asked for.
+        return interpreters.find_running()  # conda installs the requested Python itself.
     try:
         return interpreters.find(settings.python)
     except interpreters.InterpreterNotFound as problem:
@@ -132,23 +132,23 @@ def _interpreter(settings: Settings) -> interpreters.Interpreter | None:
 
 
 def _choose_tests(config: pytest.Config) -> None:
-    """Judge by the suite where the user named no tests."""
+    """Run the conformance suite if the user named no tests."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(suite.directory())]
-    # The user's own ini file may give tests other names; the suite's are tests none the less.
+    # The user's ini file may set other patterns for names; the suite is collected all the same.
     config.addinivalue_line("python_files", f"{glob.escape(str(suite.directory()))}/test_*.py")
     config.addinivalue_line("python_functions", "test_vcp")
 
 
 # ----------------------------------------------------------------------------------- termination
 #
-# A request to end (SIGTERM, as schedulers and CI systems send it) ends a run as Ctrl-C does.
+# SIGTERM, as sent by schedulers and CI systems, ends a run the same way as Ctrl-C.
 
 
 def as_interrupt(config: pytest.Config) -> None:
-    """Clean up on SIGTERM, which would end Python on the spot; a second one still does.
+    """Clean up on SIGTERM, which would otherwise end Python at once; a second one still does.
 
-    Whoever has a handler of their own keeps it.
+    A SIGTERM handler that is already installed stays in place.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

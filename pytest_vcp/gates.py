@@ -1,7 +1,7 @@
-"""Stages gate one another: a rule is judged only where the rules before it hold.
+"""Gates between stages: a rule is judged only if the rules before it hold.
 
-The earlier rules are judged by their own conformance tests, called with the same facts, so the
-gate holds for a user's own tests and for a selection of rules too, in whatever order they run.
+The earlier rules are judged by calling their own conformance tests with the same facts, so the
+gates also work for a user's own tests and for a selection of rules, in any order.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _PREFIX = "vcp_"
 
 
 class VariantFacts(Protocol):
-    """The facts about a variant, each an attribute that a conformance test names."""
+    """The facts about a variant, as attributes named after the fixtures of conformance tests."""
 
     @property
     def variant(self) -> str: ...
 
 
 class Gates:
-    """Remembers which rules were found broken; `stages` is the order in which they are judged.
+    """Remembers which rules are broken; `stages` is the order in which they are judged.
 
-    `level_of` says how binding a rule is. `waives` says whether a rule is waived for a variant:
-    then its failure blocks nothing that can do without it. `selected` are the rules of this run,
-    known once they have been collected.
+    `level_of` returns the level of a rule. `waives` returns whether a rule is waived for a
+    variant: its failure then blocks only what can't work without it. `selected` returns the rules
+    of this run, which are known after collection.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Gates:
     def require(self, facts: VariantFacts, *rules: str) -> None:
         """Raise Blocked if one of these rules does not hold, waived or not.
 
-        Where the surroundings failed under one of them, that is raised again: it does not say
-        that the package has anything to fix.
+        Raises the ToolError of a rule again: a failure of the surroundings does not mean that
+        the package has anything to fix.
         """
         for rule in rules:
             problem = self._problem(facts, rule)

@@ -1,7 +1,7 @@
-"""The command line options and their ini twins: names, help, nothing else.
+"""The command line options and their ini settings: names and help texts only.
 
-Kept apart, and free of imports beyond pytest, because every pytest run on a machine where the
-plugin is installed reads this module, active or not.
+A separate module that imports only pytest, because every pytest run imports it where the plugin is
+installed, active or not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 
 class Option(NamedTuple):
-    """One setting: `name` as on the command line without `--vcp-`."""
+    """One setting; `name` is its command line option without `--vcp-`."""
 
     name: str
     metavar: str | None
@@ -123,9 +123,9 @@ OPTIONS = (
 )
 
 
-# Each of these makes a run one that judges; together they say what.
+# Each of these activates the plugin; together they define what is judged.
 ACTIVATING = ("model-class", "variant", "verify-artifact")
-# What is asked of the plugin in place of a run: on the command line only.
+# Actions that replace a run, on the command line only.
 RULES_FLAG = "--vcp-rules"
 RULES_KEY = "vcp_rules"
 LOCK_FLAG = "--vcp-lock"
@@ -142,7 +142,7 @@ ATTESTATION = Option(
     "compare the artifact of --vcp-verify-artifact with an attestation, file by file, and do "
     "nothing else",
 )
-# What is asked of a run, on the command line only: a run that records by habit compares nothing.
+# On the command line only: if every run recorded, because of an ini file, none would compare.
 RECORD = Option(
     "record-expected",
     None,
@@ -154,7 +154,7 @@ COMPARE_KEY = "vcp_compare"
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare every option and its ini twin; unset means None, so that sources can be told."""
+    """Declare every option and its ini setting; unset means None, to identify the source."""
     group = parser.getgroup("vcp", "model package conformance (pytest-vcp)")
     group.addoption(
         RULES_FLAG,

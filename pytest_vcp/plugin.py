@@ -1,8 +1,8 @@
-"""Entry point of the plugin: hooks that decide whether to switch on, and nothing more.
+"""Entry point of the plugin: only the hooks that decide whether to activate it.
 
-Imports stdlib and pytest only. Everything else is imported when `--vcp-model-class`,
-`--vcp-variant` or `--vcp-verify-artifact`, or an ini twin of them, asks for a run, or when
-something is asked for in place of one.
+Imports only the standard library and pytest. Everything else is imported when `--vcp-model-class`,
+`--vcp-variant` or `--vcp-verify-artifact`, or the ini setting of one of them, requests a run, or
+when an action that replaces a run is requested.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer what is asked for in place of a run: rules, lock, cache, comparisons."""
+    """Perform an action that replaces a run: rules, lock, cache, compare or attestation."""
     rule: str | None = config.getoption(RULES_KEY)
     if rule is not None:
         from pytest_vcp.cli import rules
@@ -66,12 +66,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def is_active(config: pytest.Config) -> bool:
-    """Whether this run judges a package; options without anything to judge are refused."""
+    """Return whether this run judges a package; refuse options if there is nothing to judge."""
     alone = (RULES_KEY, LOCK_KEY, CACHE.key, COMPARE_KEY, ATTESTATION.key)
     if any(config.getoption(key) is not None for key in alone):
         return False
     for option in OPTIONS:
-        # An empty class on the command line is a wrong one, not none.
+        # An empty class on the command line is an invalid one, not a missing one.
         if option.name in ACTIVATING and (
             config.getoption(option.key) is not None or config.getini(option.key)
         ):

@@ -1,4 +1,4 @@
-"""One run over one package: what its variants share, and what has to be cleaned up."""
+"""One run over one package: the state shared by its variants, and the final clean-up."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from pytest_vcp.worker.byte_code import (
 from pytest_vcp.worker.launching import Launcher, start
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
-# What starts the workers of a run, where that is to be done in another way than by default.
+# The function that starts the workers of a run, if it is not the default one.
 LAUNCHER: pytest.StashKey[Launcher] = pytest.StashKey()
 
 
 class Run:
-    """Facts about one package, gathered when first asked for.
+    """Facts about one package, gathered when first requested.
 
-    `variants` are the settings of each variant, of which there is one at least. `interpreter` is
-    None where the settings name none that the platform accepts. `launcher` starts the workers.
+    `variants` are the settings of each variant, at least one. `interpreter` is None if the
+    settings name none that the platform accepts. `launcher` starts the workers.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Run:
         progress: Progress,
         launcher: Launcher = start,
     ) -> None:
-        # What is no variant's own is the same in all of them.
+        # Settings that are not specific to a variant are the same in all of them.
         self.settings = variants[0]
         self.interpreter = interpreter
         self.progress = progress
@@ -67,7 +67,7 @@ class Run:
         self.variants: dict[str, Variant | Finished] = {
             settings.variant: self._variant(settings) for settings in variants
         }
-        # Of a finished artifact all files are there from the start; none of it runs before that.
+        # A finished artifact has all its files from the start; they are judged before any runs.
         self.stages = ARTIFACT_STAGES if self.settings.artifact_only else STAGES
         gates = Gates(
             self.settings.waivers.waives,
@@ -89,14 +89,14 @@ class Run:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The variants by name, in the order of the metadata file."""
+        """The names of the variants, in the order of the metadata file."""
         return tuple(self.variants)
 
     @cached_property
     def primary_variant(self) -> str:
-        """The variant with which the rules are judged that do not depend on one.
+        """The variant used to judge the rules that do not depend on a variant.
 
-        The first whose files are sound, so that a fault in one leaves the others to be judged.
+        The first whose files are sound, so that a fault in one does not block the others.
         """
         sound = (name for name in self.names if self.facts[name].are_files_sound)
         return next(sound, self.names[0])
@@ -114,7 +114,7 @@ class Run:
         return read_lock(self.settings.pkg_dir)
 
     def prepare_environment(self) -> Environment:
-        """Build or reuse the environment, once. Raises ToolError where that fails."""
+        """Build or reuse the environment, once. Raises ToolError if that fails."""
         if self.environment is None:
             assert self.interpreter is not None
             lock = (self.settings.artifact_only or self.settings.pkg_dir) / "requirements.txt"
@@ -132,7 +132,7 @@ class Run:
         return self.environment
 
     def _list_imported(self) -> set[str]:
-        """The modules that the model imports, as far as its files tell."""
+        """List the modules that the model imports, as far as its files show."""
         if self.settings.artifact_only is None:
             return {entry.module for entry in self.imported}
         code = self.settings.artifact_only / "code"
@@ -142,14 +142,14 @@ class Run:
         return {entry.module for entry in imported_by(package)}
 
     def _compile(self, environment: Environment, modules: set[str]) -> None:
-        """Have the byte-code of what will be imported written, in an environment of our own."""
+        """Write the byte-code of modules that will be imported, unless the environment is local."""
         if environment.failure is None and environment.manager != "local":
             write_byte_code(
                 environment.directory, environment.python, modules, self.progress.later()
             )
 
     def platform(self) -> Environment:
-        """The environment of the platform's own MLflow, built once. Raises ToolError."""
+        """Build the environment of the platform's own MLflow, once. Raises ToolError."""
         if self._platform is None:
             assert self.interpreter is not None
             self._platform = platform_environment(
@@ -164,9 +164,9 @@ class Run:
         return self._platform
 
     def other_pythons(self, build: Environment, lock: Lock) -> Iterator[OtherPython]:
-        """What the lock comes to on each further Python that the policy names.
+        """Yield the result of the lock on each other Python that the policy names.
 
-        Raises ToolError where that can't be found out.
+        Raises ToolError if it can't be determined.
         """
         for version in self.settings.policy.pythons:
             if version != self.settings.target_python:
@@ -180,10 +180,10 @@ class Run:
                 )
 
     def close(self) -> None:
-        """End every process, and remove everything that is not to stay."""
+        """End every process, and remove everything temporary."""
         self.digests.stop()
         with contextlib.ExitStack() as ends:
-            # The last first, and each whatever becomes of the others.
+            # In reverse order, and each one even if another fails.
             ends.callback(self.progress.close)
             ends.callback(self._ends.close)
             for variant in self.variants.values():

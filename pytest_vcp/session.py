@@ -1,8 +1,8 @@
 """The fixtures: facts about the package, for the suite and for users' tests.
 
-Public are `vcp_variant`, `vcp_package`, `vcp_environment`, `vcp_spec`, `vcp_artifact` and
-`vcp_model`; every other fact is a fixture for the suite alone. With several variants, a test that
-uses one of them runs once for each, unless it judges a rule of the package as a whole.
+`vcp_variant`, `vcp_package`, `vcp_environment`, `vcp_spec`, `vcp_artifact` and `vcp_model` are
+public; every other fact is a fixture for the suite only. With several variants, a test that uses
+one of them runs once per variant, unless it judges a rule of the package as a whole.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_vcp.source.package import ModelPackage
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """With several variants, run what depends on the variant once for each."""
+    """Run tests that depend on the variant once for each variant, if there are several."""
     names = metafunc.config.stash[RUN].names
     if "vcp_variant" not in metafunc.fixturenames or len(names) == 1:
         return
@@ -42,7 +42,7 @@ def vcp_run(pytestconfig: pytest.Config) -> Run:
 
 @pytest.fixture(scope="session")
 def vcp_variant(request: pytest.FixtureRequest, vcp_run: Run) -> str:
-    """The name of the variant that the other fixtures are about."""
+    """The name of the variant that the other fixtures describe."""
     name: str = getattr(request, "param", None) or vcp_run.primary_variant
     return name
 
@@ -55,54 +55,54 @@ def vcp_facts(vcp_run: Run, vcp_variant: str) -> Facts:
 
 @pytest.fixture(scope="session")
 def vcp_package(vcp_facts: Facts) -> ModelPackage:
-    """The package directory and the modules of model_code, read and parsed, nothing imported.
+    """The package directory and the modules of model_code, parsed but not imported.
 
-    Needs no environment, and takes no time. Never blocked by a rule.
+    Needs no environment and takes no time. Never blocked by a rule.
     """
     return vcp_facts.package
 
 
 @pytest.fixture(scope="session")
 def vcp_environment(vcp_facts: Facts) -> Environment:
-    """The environment of the model: its Python, the versions installed, built or reused.
+    """The environment of the model, built or reused: its Python and the installed versions.
 
-    A test that uses it is an error while a rule of the files, or VCP208 or VCP302, does not hold.
+    A test that uses it is an error if a rule of the files, VCP208 or VCP302 does not hold.
     """
     return vcp_facts.environment
 
 
 @pytest.fixture(scope="session")
 def vcp_spec(vcp_facts: Facts) -> ModelSpec:
-    """What model_spec.py declares: inputs, outputs and params, and the example.
+    """The declarations in model_spec.py: inputs, outputs and params, and the example.
 
-    Shapes and types as declared, -1 for a free dimension. A test that uses it is an error while
-    model_spec.py can't be imported, or a rule of the files or of the environment does not hold.
+    Shapes and types are as declared, -1 for a free dimension. A test that uses it is an error if
+    model_spec.py can't be imported, or if a rule of the files or the environment does not hold.
     """
     return vcp_facts.spec
 
 
 @pytest.fixture(scope="session")
 def vcp_artifact(vcp_facts: Facts) -> ModelArtifact:
-    """The packaged model: its files with size and SHA-256, its parsed metadata.
+    """The packaged model: its files with size and SHA-256, and its parsed metadata.
 
-    `path` is a staging place until the run has ended well: read there, and don't write. A test
-    that uses it is an error while a rule up to packaging does not hold.
+    `path` is a staging directory until the run has succeeded: read from it, but don't write to it.
+    A test that uses it is an error if a rule up to packaging does not hold.
     """
     return vcp_facts.artifact
 
 
 @pytest.fixture(scope="session")
 def vcp_model(vcp_facts: Facts) -> LoadedModel:
-    """The model loaded from its artifact, to predict on other inputs in a test of one's own.
+    """The model loaded from its artifact, to predict on other inputs in your own tests.
 
-    A test that uses it is an error while a rule up to the first forward pass (VCP704) does not
-    hold, and is skipped with --vcp-skip-inference.
+    A test that uses it is an error if a rule up to the first forward pass (VCP704) does not hold,
+    and is skipped with --vcp-skip-inference.
     """
     return vcp_facts.model
 
 
 def suite_fixtures() -> ModuleType:
-    """A plugin with a fixture for each fact that has none of its own above."""
+    """Return a plugin with a fixture for each fact that has no fixture above."""
     plugin = ModuleType("vcp_facts")
     for name in names_of_facts(Facts):
         if f"vcp_{name}" not in globals():

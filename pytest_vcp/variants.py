@@ -1,4 +1,4 @@
-"""The variants of a run: one Settings for each, with the arguments that the metadata file gives."""
+"""The variants of a run: one Settings for each, with the arguments from the metadata file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pytest_vcp.settings.values import (
 from pytest_vcp.source.metadata import Metadata, VariantEntry, read_metadata
 
 ALL = "all"
-# What the metadata file says for each variant, so that a second word on it would contradict.
+# Options whose values come from the metadata file, so that giving them as well is a conflict.
 _SAID_THERE = ("model-class", "artifact", "model-config-json")
 NO_CLASS = ModelClass("", "")
 
@@ -34,10 +34,10 @@ T = TypeVar("T")
 
 
 def resolve_variants(base: Settings) -> tuple[Settings, ...]:
-    """The settings of each variant that was asked for; `base` alone where none was.
+    """Return the settings of each requested variant; only `base` if none was requested.
 
-    Arguments that can't be used are problems of the metadata file, which VCP109 judges. Raises
-    pytest.UsageError for a variant that the file does not have, and for options that contradict it.
+    Unusable arguments are problems of the metadata file, which VCP109 judges. Raises
+    pytest.UsageError for a variant that the file lacks, and for options that conflict with it.
     """
     wanted = base.texts.get("variant")
     if wanted is None or _is_outdone(base):
@@ -65,7 +65,7 @@ def resolve_variants(base: Settings) -> tuple[Settings, ...]:
 
 
 def _is_outdone(base: Settings) -> bool:
-    """Whether the variant of an ini file gives way to a class on the command line."""
+    """Return whether a class on the command line overrides the variant of an ini file."""
     return base.sources["variant"] == "ini" and base.sources["model-class"] == "option"
 
 
@@ -81,12 +81,12 @@ def _choose(given: Given, metadata: Metadata) -> tuple[VariantEntry, ...]:
 
 
 def _is_folder_of_variants(path: Path) -> bool:
-    """Whether earlier runs put the artifacts of several variants there."""
+    """Return whether earlier runs put the artifacts of several variants in this directory."""
     return not made_by_us(path) and holds_our_artifacts(path)
 
 
 def _refuse_folder(base: Settings) -> None:
-    """Refuse a place where the artifacts of several variants can't lie side by side."""
+    """Refuse a directory that can't hold the artifacts of several variants."""
     folder = base.artifact_dir
     given = base.given("artifact-dir-path", folder)
     if made_by_us(folder):
@@ -100,7 +100,7 @@ def _refuse_folder(base: Settings) -> None:
 
 
 class _Entry:
-    """One variant of the metadata file, on its way to settings."""
+    """One variant of the metadata file, to be converted to settings."""
 
     def __init__(self, base: Settings, metadata: Metadata, entry: VariantEntry) -> None:
         self._base = base
@@ -109,7 +109,7 @@ class _Entry:
         self._problems: list[tuple[str, str]] = []
 
     def settings(self, several: bool) -> Settings:
-        """The settings of the variant; what can't be used is left out, and named as a problem."""
+        """Return the settings of the variant; list unusable arguments as problems."""
         base, name = self._base, self._entry.name
         destination = base.artifact_dir / name if several else base.artifact_dir
         if not name or name in (".", "..") or "/" in name or "\\" in name:
@@ -129,7 +129,7 @@ class _Entry:
         return replace(settings, metadata_problems=tuple(self._problems))
 
     def _read_arguments(self, settings: Settings) -> dict[str, Any]:
-        """The settings that the arguments of the variant give."""
+        """Convert the arguments of the variant to settings."""
         arguments = self._entry.arguments
         data = settings.pkg_dir / "model_data"
         values: dict[str, Any] = {}

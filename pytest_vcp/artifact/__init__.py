@@ -1,1 +1,1 @@
-"""The packaged model on disk: read, digested, judged for what it would load, published."""
+"""The packaged model on disk: reading, digests, contents of its pickles, publishing."""

@@ -1,4 +1,4 @@
-"""ModelArtifact: what lies in a finished artifact, read without loading anything from it."""
+"""ModelArtifact: the contents of a finished artifact, read without loading anything from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPECTED = (
     "requirements.txt",
     "serving_input_example.json",
 )
-# The example for whoever reads the artifact, and as a request to a server, which is an object.
+# The example for readers of the artifact, and as a request to a server, which is a JSON object.
 EXAMPLES = ("input_example.json", "serving_input_example.json")
 
 
@@ -45,8 +45,9 @@ class ArtifactFile:
 class ModelArtifact:
     """A packaged model.
 
-    `files` are sorted by path, `bytes` is the sum of their sizes. `sha256` is taken over one line
-    ``<sha256>  <path>`` per file; `mlmodel`, `conda` and `python_env` are the parsed YAML files.
+    `files` are sorted by path, `bytes` is the sum of their sizes. `sha256` is the digest of one
+    line ``<sha256>  <path>`` per file; `mlmodel`, `conda` and `python_env` are the parsed YAML
+    files.
     """
 
     path: Path
@@ -70,12 +71,12 @@ class ModelArtifact:
         return {part: json.loads(text) if text else None for part, text in saved.items()}
 
     def text(self, name: str) -> str:
-        """A text file, by its path in the artifact. Raises OSError, or ValueError if not UTF-8."""
+        """Read a text file by its path in the artifact. Raises OSError; ValueError if not UTF-8."""
         return (self.path / name).read_text(encoding="utf-8")
 
 
 def missing_files(path: Path, artifacts: Mapping[str, str]) -> tuple[str, ...]:
-    """What an artifact at `path` lacks; `artifacts` maps names to paths below model_data/."""
+    """List files that are missing at `path`; `artifacts` maps names to paths below model_data/."""
     weights = tuple(f"artifacts/{Path(DATA, source).name}" for source in artifacts.values())
     return tuple(name for name in (*EXPECTED, *weights) if not (path / name).exists())
 
@@ -101,13 +102,13 @@ def read_artifact(path: Path, digests: FileDigests) -> ModelArtifact:
 
 
 def digest_of(files: Iterable[ArtifactFile]) -> str:
-    """SHA-256 over the digests and names of all files, in their order."""
+    """Return the SHA-256 of the digests and names of all files, in their order."""
     listing = "".join(f"{entry.sha256}  {entry.path}\n" for entry in files)
     return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read_files(path: Path, digests: FileDigests) -> tuple[ArtifactFile, ...]:
-    """Digest whatever lies at `path`, an artifact or not. Raises OSError."""
+    """Digest all files at `path`, an artifact or not. Raises OSError."""
     return tuple(
         ArtifactFile(name, (path / name).stat().st_size, digests.of(path / name))
         for name in sorted(_walk(path))
@@ -118,7 +119,7 @@ def _walk(path: Path) -> Iterator[str]:
     for parent, _, names in os.walk(path):
         for name in names:
             file = Path(parent) / name
-            # A link that leads nowhere is no file; VCP607 tells of it.
+            # A broken link is not a file; VCP607 reports it.
             if file.is_file():
                 yield file.relative_to(path).as_posix()
 
@@ -149,19 +150,19 @@ def _mapping(path: Path) -> Mapping[str, Any]:
 
 # ----------------------------------------------------------------------------------------- links
 #
-# Symbolic links in an artifact that lead out of it, or nowhere.
+# Symbolic links in an artifact that point outside it, or nowhere.
 
 
 @dataclass(frozen=True)
 class StrayLink:
-    """A link: its path in the artifact, and where it points to, as it is written in it."""
+    """A symbolic link: its path in the artifact, and its target as written in the link."""
 
     path: str
     target: str
 
 
 def stray_links(root: Path) -> tuple[StrayLink, ...]:
-    """The links below `root` whose target is not a file or directory inside it."""
+    """List the links below `root` whose target is not a file or directory inside it."""
     return tuple(
         StrayLink(link.relative_to(root).as_posix(), os.readlink(link))
         for link in _links(root)
@@ -180,8 +181,8 @@ def _links(root: Path) -> Iterator[Path]:
 def _leads_inside(link: Path, root: Path) -> bool:
     target = Path(os.readlink(link))
     way = os.path.normpath(link.parent.relative_to(root) / target)
-    # By an absolute path, or by the name of its own folder, it leads inside only for as long as
-    # the artifact stays where it is.
+    # A target that is absolute, or goes through the name of the artifact's own directory, is
+    # inside only as long as the artifact is not moved.
     if target.is_absolute() or way.split(os.sep)[0] == os.pardir or not os.path.exists(link):
         return False
     return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(root))
@@ -189,21 +190,21 @@ def _leads_inside(link: Path, root: Path) -> bool:
 
 # ----------------------------------------------------------------------------------- local paths
 #
-# Paths in texts that lead nowhere on another machine.
+# Paths in texts that do not exist on another machine.
 
-# A path that is rooted on some machine, wherever it is read: below a home, or in temporary files.
+# A path of some machine, wherever it is read: below a home directory, or in temporary files.
 _ROOTED = re.compile(
     r"(?:^|[\s\"'=(,\[])"
     r"(?P<path>(?:file:/+)?(?:/(?:home|Users|root|tmp|private)/"
     r"|[A-Za-z]:\\)[^\s\"',\])]*)"
 )
 
-# Any other absolute path: it counts where its first directory exists on this machine.
+# Any other absolute path: it counts if its first directory exists on this machine.
 _ABSOLUTE = re.compile(r"(?:^|[\s\"'=(,\[])(?P<path>(?:file://)?/(?P<first>[\w.-]+)/[^\s\"',\])]+)")
 
 
 def local_path(text: str, pkg_dir: Path) -> str | None:
-    """The first path in a text that is rooted on this machine or in somebody's home."""
+    """Return the first path in a text that belongs to this machine or to a home directory."""
     if str(pkg_dir) in text:
         return str(pkg_dir)
     if found := _ROOTED.search(text):

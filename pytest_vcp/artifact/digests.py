@@ -1,4 +1,4 @@
-"""SHA-256 of files, each read once: large weights are what a run spends its reading on."""
+"""SHA-256 of files, each read once, since large weights take up most of the reading in a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 4 << 20
 class FileDigests:
     """Digests remembered by file identity, so that a hard link is not read a second time.
 
-    A file that changed size or modification time since counts as another one.
+    A file whose size or modification time has changed counts as another one.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class FileDigests:
         self._stopped = threading.Event()
 
     def of(self, path: Path) -> str:
-        """Hexadecimal SHA-256 of the file. Raises OSError if it can't be read."""
+        """Return the hexadecimal SHA-256 of the file. Raises OSError if it can't be read."""
         status = path.stat()
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with self._lock:
@@ -32,7 +32,7 @@ class FileDigests:
                 mine = self._known[identity] = Future[str]()
         if known is not None:
             return known.result()
-        # Outside of the lock: other files can be read meanwhile.
+        # Outside the lock, so that other files can be read meanwhile.
         try:
             mine.set_result(_sha256(path))
         except BaseException as problem:
@@ -43,7 +43,7 @@ class FileDigests:
         return mine.result()
 
     def read_ahead(self, paths: Iterable[Path]) -> threading.Thread:
-        """Digest the files in the background, while other processes do their imports."""
+        """Digest the files in the background, while other processes import libraries."""
 
         def work() -> None:
             for path in paths:
@@ -52,14 +52,14 @@ class FileDigests:
                 try:
                     self.of(path)
                 except OSError:
-                    continue  # Whoever asks for this digest meets the error, and reports it.
+                    continue  # A caller that needs this digest gets the error, and reports it.
 
         thread = threading.Thread(target=work, name="vcp-digests", daemon=True)
         thread.start()
         return thread
 
     def stop(self) -> None:
-        """End reading ahead after the file at hand."""
+        """Stop reading ahead after the current file."""
         self._stopped.set()
 
 

@@ -1,4 +1,4 @@
-"""Which globals a pickle may name: some do harm when they are called, some only build data."""
+"""Globals that a pickle may name: some do harm when they are called, some only build data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# ------------------------------------------------------------------------------ what can do harm
+# ------------------------------------------------------------------------------- harmful globals
 
-# Modules of the standard library whose public names build or compute values, and do nothing else.
+# Modules of the standard library whose public names only build or compute values.
 _HARMLESS = _names(
     """
     _bisect _codecs _collections _collections_abc _datetime _decimal _functools _heapq _json
@@ -34,7 +34,7 @@ _EXCEPTIONS = _names(
     types.LambdaType typing.get_type_hints weakref.finalize
     """
 )
-# Names elsewhere, or private ones, that are meant to be in pickles.
+# Names in other modules, or private names, that are meant to be in pickles.
 _ALLOWED = _names(
     """
     _codecs.encode _io.BytesIO _io.StringIO array._array_reconstructor copyreg.__newobj__
@@ -49,9 +49,9 @@ _BUILTINS = _names(
     setattr vars
     """
 )
-# Reached as attributes of other modules, these are what they are under their own names.
+# These are just as harmful when reached as attributes of other modules.
 _MODULES = _names("builtins ctypes importlib nt os posix pty runpy shutil socket subprocess sys")
-# Functions of libraries that load whatever a file or a string holds.
+# Functions of libraries that load anything from a file or a string.
 _LOADERS = _names(
     """
     cloudpickle.cloudpickle.load cloudpickle.cloudpickle.loads cloudpickle.load cloudpickle.loads
@@ -65,7 +65,7 @@ _RUNNERS = ("IPython", "distutils", "pip", "pkg_resources", "setuptools")
 
 
 def is_harmful(found: Global) -> bool:
-    """Whether loading a pickle that names it may do more than build a value."""
+    """Return whether loading a pickle that names this global may do more than build a value."""
     if found.module == UNKNOWN:
         return True
     module, name = _of_today(found)
@@ -78,7 +78,7 @@ def is_harmful(found: Global) -> bool:
         return True
     if top == "builtins":
         return parts[0] in _BUILTINS
-    # A module that is merely kept, as `self.numpy = numpy` is, has no name.
+    # A module that is merely stored, as in `self.numpy = numpy`, has no name.
     if top in sys.stdlib_module_names and name:
         private = any(part.startswith("_") for part in parts)
         method_of_a_path = top == "pathlib" and len(parts) > 1
@@ -88,19 +88,19 @@ def is_harmful(found: Global) -> bool:
 
 
 def is_loader(called: Global) -> bool:
-    """Whether calling it may do anything, though keeping it on an object does nothing."""
+    """Return whether calling this may do anything, although storing it on an object is harmless."""
     return called == GETATTR or str(called) in _LOADERS
 
 
 def _of_today(found: Global) -> Global:
-    """The name in Python 3 of what pickles of Python 2 name."""
+    """Return the Python 3 name of a global in a pickle of Python 2."""
     renamed = _compat_pickle.NAME_MAPPING.get((found.module, found.name))
     if renamed is not None:
         return Global(*renamed)
     return Global(_compat_pickle.IMPORT_MAPPING.get(found.module, found.module), found.name)
 
 
-# ----------------------------------------------------------------------------- what builds data
+# ------------------------------------------------------------------------------ globals for data
 
 _DATA = _names(
     """
@@ -116,18 +116,18 @@ _DATA = _names(
 )
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric")
 _REBUILDS = ("_reconstruct", "scalar", "_frombuffer")
-# numpy's other kinds of arrays, whose modules have moved from release to release. Not memmap:
-# called, it opens a file.
+# numpy's other kinds of arrays, whose modules have moved from release to release. Not memmap,
+# which opens a file when called.
 _ARRAYS = _names("MaskedArray _mareconstruct chararray matrix recarray record")
 # numpy's scalar types and torch's dtypes, which are named after kind and width.
 _WIDTHS = ("float", "int", "uint", "complex", "bfloat", "bool", "str", "bytes", "quint", "qint")
 _TORCH = ("torch", "torch.cuda", "torch.cuda.sparse", "torch.sparse", "torch.storage")
-# Its classes of tensors and of their storage, its ways to quantise, its dtypes without a kind.
+# torch's tensor and storage classes, its quantisation schemes, its dtypes without a kind.
 _TORCH_ENDS, _TORCH_BEGINS = ("Storage", "Tensor"), ("per_channel_", "per_tensor_", "bits")
 
 
 def builds_data(found: Global) -> bool:
-    """Whether it only builds a tensor, an array, a plain collection or a number."""
+    """Return whether this only builds a tensor, an array, a plain collection or a number."""
     module, name = _of_today(found)
     if f"{module}.{name}" in _DATA:
         return True

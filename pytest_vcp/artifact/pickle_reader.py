@@ -1,4 +1,4 @@
-"""A pickle followed on a stack of its own: which globals it names and calls, nothing is loaded."""
+"""A pickle simulated on a stack: the globals that it names and calls, without loading anything."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ UNKNOWN = "?"
 
 
 class Global(NamedTuple):
-    """Something that is imported by name; `name` is empty for the module itself.
+    """An object that is imported by name; `name` is empty for the module itself.
 
-    What comes about only while loading has the module `UNKNOWN`, and a description for its name.
+    An object that only loading would determine has the module `UNKNOWN`, and a description as name.
     """
 
     module: str
@@ -22,7 +22,7 @@ class Global(NamedTuple):
     def __str__(self) -> str:
         if self.module == UNKNOWN:
             return self.name
-        # Under the name that an author would know it by.
+        # The name by which an author would know it.
         module = "os" if self.module in ("posix", "nt") else self.module
         return f"{module}.{self.name}" if self.name else module
 
@@ -34,7 +34,7 @@ class Binary(NamedTuple):
 
 
 class _Mark:
-    """Where the items of a container begin on the stack."""
+    """The beginning of the items of a container on the stack."""
 
 
 _MARK = _Mark()
@@ -54,13 +54,13 @@ _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 
 
 class Machine:
-    """Takes one operation after the other.
+    """Simulates the operations of a pickle, one after the other.
 
     `globals` are the names in their order, each occurrence; `called` those that loading calls.
-    `paths` are the absolute ones that are stored in parts, as pathlib does below Python 3.13.
-    `has_unordered` tells whether a set holds texts, whose order differs between processes. Of
-    values, only texts, globals and tuples of them are known, and which of the byte strings one is;
-    all others are None. `arguments` are those of the calls in `called`, by the same position.
+    `arguments` are the arguments of the calls in `called`, by the same position. `paths` are
+    absolute paths that are stored in parts, as pathlib does before Python 3.13. `has_unordered` is
+    whether a set contains texts, whose order differs between processes. The only known values are
+    texts, globals, tuples of them, and the numbers of byte strings; all others are None.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Machine:
         self._memo: dict[object, Any] = {}
 
     def take(self, operation: Operation) -> None:
-        """Do to the stack what loading would do. Raises ValueError where it has not enough."""
+        """Change the stack as loading would. Raises ValueError if it has too few items."""
         name, argument = operation.name, operation.argument
         if name in _TEXTS:
             self._stack.append(argument)
@@ -110,7 +110,7 @@ class Machine:
         self._stack += [None] * len(operation.opcode.stack_after)
 
     def _items(self, operation: Operation) -> list[Any]:
-        """What the operation takes as data: since the mark, or its number of items."""
+        """Pop the items that the operation takes as data: all since the mark, or a fixed number."""
         before = operation.opcode.stack_before
         kinds = [kind.name for kind in before]
         if "mark" in kinds:
@@ -119,7 +119,7 @@ class Machine:
                 self._pop()
         else:
             items = [self._pop() for _ in before][::-1]
-        # Handed on, it may be called on anything.
+        # If getattr is passed on, it may be called on anything.
         self.called += [GETATTR for item in items if item in (GETATTR, _OLD_GETATTR)]
         return items
 
@@ -161,7 +161,7 @@ class Machine:
             self.paths.append("/" + "/".join(map(str, parts[1:])))
 
     def _result(self, function: object, arguments: object) -> Any:
-        """What a call returns, where it is a global again."""
+        """Return the result of a call if it is a global again, else None."""
         if not isinstance(function, Global):
             return None
         if function in (GETATTR, _OLD_GETATTR):
@@ -169,12 +169,12 @@ class Machine:
         if function.name == "subimport" and isinstance(arguments, tuple) and len(arguments) == 1:
             return Global(str(arguments[0]), "")
         if function.module in _OPERATORS and function.name in ("attrgetter", "methodcaller"):
-            # As an attribute it is harmless; called, it takes an attribute like getattr.
+            # As an attribute it is harmless; when called, it gets an attribute like getattr.
             return Global(UNKNOWN, f"what {function} returns")
         return None
 
     def _attribute(self, arguments: object) -> Global:
-        """Bound methods are pickled as getattr of an object and the name of the method."""
+        """Return the result of a getattr call, the form in which bound methods are pickled."""
         owner, name = arguments if isinstance(arguments, tuple) and len(arguments) == 2 else (0, 0)
         if isinstance(owner, Global) and isinstance(name, str):
             found = Global(owner.module, f"{owner.name}.{name}".lstrip("."))
@@ -182,7 +182,7 @@ class Machine:
             return found
         if owner is not None or not isinstance(name, str) or name.startswith("__"):
             self.called.append(GETATTR)
-        # To keep a method does nothing; to call it is another matter.
+        # Storing a method does nothing; calling it is another matter.
         return Global(UNKNOWN, f"a method {name}")
 
     def _pop(self) -> Any:
@@ -209,12 +209,12 @@ class Machine:
 
 # --------------------------------------------------------------------------------------- opcodes
 #
-# The opcodes of a pickle, read in a stream: long data is skipped, and nothing is unpickled.
+# The opcodes of a pickle, read from a stream: long data is skipped, and nothing is unpickled.
 
-# Beyond this a text is no name, and a byte string no flag.
+# A longer text is not a name, and a longer byte string not a flag.
 LONGEST = 1 << 20
 _MOST_IN_A_LINE = 1 << 20
-# How many bytes say the length of the data that follows, and how the data is read.
+# The number of bytes that encode the length of the data, and how the data is decoded.
 _COUNTED = {
     "SHORT_BINBYTES": (1, "bytes"),
     "BINBYTES": (4, "bytes"),
@@ -234,7 +234,7 @@ _BY_CODE = {opcode.code: opcode for opcode in pickletools.opcodes}
 class Operation(NamedTuple):
     """One opcode: its description by pickletools, its argument, the bytes of a counted argument.
 
-    The argument is None where it was too long to be read.
+    The argument is None if there is none, or if it was too long to be read.
     """
 
     opcode: pickletools.OpcodeInfo
@@ -247,9 +247,9 @@ class Operation(NamedTuple):
 
 
 def operations(file: BinaryIO) -> Iterator[Operation]:
-    """The operations of the pickle that begins here, STOP included.
+    """Yield the operations of the pickle that begins here, including STOP.
 
-    Raises ValueError for what is no pickle, and OSError.
+    Raises ValueError if it is not a pickle, and OSError.
     """
     stream = _Limited(file)
     while True:
@@ -291,7 +291,7 @@ def _decode(data: bytes, kind: str) -> object:
 
 
 class _Limited:
-    """The file as the readers of pickletools want it; lines without an end are not waited for."""
+    """The file in the form that pickletools reads, with a limit on the length of lines."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read = file.read

@@ -1,4 +1,4 @@
-"""What the pickled wrapper holds, read from its opcodes: nothing is unpickled, nothing runs."""
+"""The contents of the pickled wrapper, read from its opcodes: nothing is unpickled or run."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _OLD_BYTES = "_codecs.encode"
 
 @dataclass(frozen=True)
 class PickleFacts:
-    """A pickle from the outside.
+    """Facts about a pickle that is not loaded.
 
     `bytes` is its size, `binary_bytes` the size of the byte strings in it, `arrays` the functions
-    that would build arrays or tensors from them, `by_value` the code that it carries instead of
-    referring to it, `harmful` what else than building values loading it does or could do, `texts`
-    every string, and every path that is stored in parts. `has_unordered` tells of a set of texts,
-    whose order differs between processes. `problem` says why it can't be read.
+    that would build arrays or tensors from them, `by_value` the code that it contains instead of
+    referring to it, `harmful` anything that loading it does or could do besides building values,
+    `texts` every string, and every path that is stored in parts. `has_unordered` is whether it
+    has a set of texts, whose order differs between processes. `problem` says why it can't be read.
     """
 
     bytes: int
@@ -49,7 +49,7 @@ class PickleFacts:
 
 
 def read_pickle(path: Path) -> PickleFacts:
-    """Look at the opcodes of the pickle at `path`. Raises OSError if it can't be read."""
+    """Read the opcodes of the pickle at `path`. Raises OSError if it can't be read."""
     size, machine = path.stat().st_size, Machine()
     texts: list[str] = []
     storages: list[bool] = []
@@ -84,7 +84,7 @@ def read_pickle(path: Path) -> PickleFacts:
 
 
 def _is_storage(file: BinaryIO, length: int) -> bool:
-    """Whether the byte string that was just read is a storage of torch."""
+    """Return whether the byte string that was just read is a torch storage."""
     file.seek(-length, io.SEEK_CUR)
     return is_storage(file, length)
 
@@ -101,7 +101,7 @@ def _harmful(machine: Machine, storages: Sequence[bool]) -> Iterator[str]:
 
 
 def _loads_storage(arguments: object, storages: Sequence[bool]) -> bool:
-    """Whether a call gets one byte string, and that is a storage of torch."""
+    """Return whether the only argument of a call is a byte string with a torch storage."""
     if not isinstance(arguments, tuple) or len(arguments) != 1:
         return False
     return isinstance(arguments[0], Binary) and storages[arguments[0].number]
@@ -121,18 +121,18 @@ def _carries_code(name: str) -> bool:
 
 # -------------------------------------------------------------------------------- weight pickles
 #
-# Pickles among the weights: what else than data they would build. Nothing is unpickled.
+# Pickles among the weights, and anything but data that they would build. Nothing is unpickled.
 #
-# They are found by their first bytes and by their names: pickles as they are, compressed, in the
-# archives of torch and numpy, and behind the header of an array of Python objects.
+# They are found by their first bytes and by their names: plain, compressed, in the archives of
+# torch and numpy, and after the header of an array of Python objects.
 
-# A pickle of more operations holds its numbers one by one; to follow them all takes seconds.
+# A pickle of more operations stores its numbers one by one; reading them all takes seconds.
 MOST_OPERATIONS = 500_000
-# To pass over a part of a compressed file, all of it has to be read.
+# Skipping a part of a compressed file means reading all of it.
 _MOST_COMPRESSED = 64 << 20
 
 _SUFFIXES = frozenset((".pkl", ".pickle", ".joblib", ".dill"))
-# Pickles by custom; other programs give their files these names, too.
+# Usually pickles, but other programs use these suffixes, too.
 _CUSTOMARY = frozenset((".p", ".pk", ".sav", ".pt", ".pth", ".ckpt"))
 _PACKED = frozenset((".gz", ".bz2", ".xz", ".lzma", ".z"))
 _PROTOCOLS = tuple(b"\x80" + bytes([number]) for number in range(2, 6))
@@ -150,8 +150,8 @@ _ZLIB = tuple(b"\x78" + bytes([level]) for level in (0x01, 0x5E, 0x9C, 0xDA))
 class WeightPickle:
     """One pickle: the path of its file in the artifact, and its name in an archive.
 
-    `foreign` is the first global in it that is there for more than data, None without any;
-    `unread` says why the pickle could not be followed to its end.
+    `foreign` is the first global in it that builds more than data, None without any; `unread` says
+    why the pickle could not be read to its end.
     """
 
     path: str
@@ -161,7 +161,7 @@ class WeightPickle:
 
 
 def read_weight_pickles(root: Path, paths: Iterable[str]) -> tuple[WeightPickle, ...]:
-    """Every pickle in these files below `root`. Raises OSError for one that can't be read."""
+    """Find every pickle in these files below `root`. Raises OSError for an unreadable file."""
     return tuple(found for path in paths for found in _read_file(root, path))
 
 
@@ -180,9 +180,9 @@ def _read_file(root: Path, path: str) -> Iterator[WeightPickle]:
 
 
 def _is_named(path: str, suffixes: frozenset[str]) -> bool:
-    """Whether a file has one of these suffixes, or had it before it was packed.
+    """Return whether a file has one of these suffixes, or had it before it was compressed.
 
-    What stands beside a pickle, such as its digest in ``genes.pkl.sha256``, is none.
+    A file that accompanies a pickle, such as its digest in ``genes.pkl.sha256``, is not one.
     """
     found = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     if found and found[-1] in _PACKED:
@@ -191,7 +191,7 @@ def _is_named(path: str, suffixes: frozenset[str]) -> bool:
 
 
 def _of_unknown_form(stream: IO[bytes], begin: bytes, path: str) -> Iterator[WeightPickle]:
-    """A file that may be a pickle by its name: compressed, or of the first protocols."""
+    """Read a file that may be a pickle by its name: compressed, or of the first protocols."""
     surely = _is_named(path, _SUFFIXES)
     opener = next(
         (opener for magic, opener in _COMPRESSED.items() if begin.startswith(magic)), None
@@ -210,7 +210,7 @@ def _of_unknown_form(stream: IO[bytes], begin: bytes, path: str) -> Iterator[Wei
 
 
 def _is_whole(stream: Any) -> bool:
-    """Whether a pickle begins here, and has an end. A text may begin like one."""
+    """Return whether a complete pickle begins here. A text may begin like one."""
     try:
         for _ in islice(operations(stream), MOST_OPERATIONS):
             pass
@@ -222,7 +222,7 @@ def _is_whole(stream: Any) -> bool:
 
 
 def _read_archive(file: Path, path: str) -> Iterator[WeightPickle]:
-    """The pickles and arrays of a zip file: what torch.save and numpy.savez write."""
+    """Read the pickles and arrays of a zip file, as written by torch.save and numpy.savez."""
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile:
@@ -248,7 +248,7 @@ def _read_archive(file: Path, path: str) -> Iterator[WeightPickle]:
 
 
 def _read_array(stream: IO[bytes], path: str, member: str | None = None) -> Iterator[WeightPickle]:
-    """What follows the header of a numpy array is a pickle where it holds Python objects."""
+    """Read the pickle after the header of a numpy array, if it contains Python objects."""
     begin = stream.read(8)
     width = 2 if begin[6:7] == b"\x01" else 4
     header = stream.read(int.from_bytes(stream.read(width), "little"))
@@ -259,15 +259,15 @@ def _read_array(stream: IO[bytes], path: str, member: str | None = None) -> Iter
 def _follow(
     stream: Any, path: str, member: str | None = None, *, surely: bool
 ) -> Iterator[WeightPickle]:
-    """The pickle that begins here, and those right behind it, as one.
+    """Read the pickle that begins here, and those right after it, as one.
 
-    Where it can't be followed, it is reported if it is `surely` a pickle; otherwise it is none.
+    If it can't be read, it is reported if it is `surely` a pickle, and otherwise ignored.
     """
     taken = 0
     first = True
     try:
         while first or stream.peek(2)[:2] in _PROTOCOLS:
-            machine, seen = Machine(), 0  # Each pickle counts from 0 what it remembers.
+            machine, seen = Machine(), 0  # The memo of each pickle starts at 0.
             for operation in operations(stream):
                 machine.take(operation)
                 taken += 1
@@ -282,7 +282,7 @@ def _follow(
                     return
             first = False
     except (ValueError, EOFError, OSError, zlib.error, lzma.LZMAError) as problem:
-        # Behind the first pickle there may be anything, as the bytes of tensors are.
+        # Anything may follow the first pickle, such as the bytes of tensors.
         if first:
             if surely:
                 yield WeightPickle(path, member, unread=f"it is no pickle: {problem}")
@@ -292,25 +292,25 @@ def _follow(
 
 # -------------------------------------------------------------------------------- torch storages
 #
-# Tensors inside a pickle: torch puts each storage there as bytes that it has written itself.
+# Tensors inside a pickle: torch puts each storage there as bytes that it has serialised itself.
 #
-# What loads them, `torch.storage._load_from_bytes`, unpickles whatever it is given. The bytes are
-# followed as it would do: five pickles, and then the numbers.
+# They are loaded by `torch.storage._load_from_bytes`, which unpickles anything. The bytes are read
+# as it would read them: five pickles, and then the numbers.
 
 LOADER = "torch.storage._load_from_bytes"
 # Magic number, protocol, the system that wrote it, the storage, its key.
 _PICKLES = 5
-# They come before the numbers, and are small.
+# The pickles come before the numbers, and are small.
 _MOST_BYTES = 1 << 20
 _PROTOCOL = b"\x80\x02"
 
 
 def is_storage(file: BinaryIO, length: int) -> bool:
-    """Whether the next bytes of a file only build one storage; the file is left behind them."""
+    """Return whether the next bytes of a file only build one storage; move to their end."""
     start = file.tell()
     head = file.read(min(length, _MOST_BYTES))
     file.seek(start + length)
-    # torch would read an archive of its oldest form otherwise.
+    # torch would read a tar file as an archive of its oldest format.
     return not tarfile.is_tarfile(io.BytesIO(head)) and _only_builds(io.BytesIO(head))
 
 

@@ -1,4 +1,4 @@
-"""Which destinations may be replaced, and the one atomic step that makes the artifact visible."""
+"""Destinations that may be replaced, and the one atomic step that makes the artifact visible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_vcp import __version__
 from pytest_vcp.artifact.artifact import EXPECTED
 from pytest_vcp.util import yaml_text
 
-# Recorded in MLmodel, it tells an artifact of our own making from anything else.
+# This key in MLmodel distinguishes artifacts made by this tool from anything else.
 MADE_BY = "packaged_by"
 SIGNATURE_OF_OURS = f"pytest-vcp {__version__}"
 
@@ -21,12 +21,12 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
-# Byte-code is left behind by whoever loads an artifact; it is nobody's work.
+# Byte-code is left behind when an artifact is loaded; it is not a file that a user added.
 _LITTER = ("__pycache__",)
 
 
 class DestinationTaken(Exception):
-    """Something that this tool did not make stands where the artifact is to go."""
+    """The destination of the artifact holds something that this tool did not make."""
 
 
 def check_destination(path: Path) -> None:
@@ -45,7 +45,7 @@ def check_destination(path: Path) -> None:
 
 
 def made_by_us(path: Path) -> bool:
-    """Whether the directory is an artifact that this tool published."""
+    """Return whether the directory is an artifact that this tool published."""
     try:
         mlmodel = yaml_text.load((path / "MLmodel").read_text(encoding="utf-8"))
         return str(mlmodel["metadata"][MADE_BY]).startswith("pytest-vcp ")
@@ -54,9 +54,9 @@ def made_by_us(path: Path) -> bool:
 
 
 def holds_our_artifacts(path: Path) -> bool:
-    """Whether this is a directory of artifacts that this tool published, and of nothing else."""
+    """Return whether the directory contains only artifacts that this tool published."""
     try:
-        # What begins with a dot is the staging of a run, or litter of a desktop.
+        # Names that begin with a dot are staging directories of runs, or litter of a desktop.
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     except OSError:
         return False
@@ -64,13 +64,13 @@ def holds_our_artifacts(path: Path) -> bool:
 
 
 def publish(staged: Path, destination: Path, aside: Path) -> None:
-    """Put `staged` in place: the old artifact stays until the new one stands there, whole.
+    """Move `staged` to the destination; the old artifact stays until the new one is complete.
 
-    What stood there before ends up at `staged`, or at `aside` where the system can't exchange
-    two names in one step. All three lie on one file system. Raises DestinationTaken if something
-    else has taken the destination meanwhile, and OSError.
+    The old artifact ends up at `staged`, or at `aside` if the system can't exchange two names in
+    one step. All three lie on one file system. Raises DestinationTaken if something else has
+    taken the destination meanwhile, and OSError.
     """
-    # A destination may come and go between the look and the step; then it is looked at again.
+    # A destination may appear or vanish between the check and the move; then check again.
     while True:
         check_destination(destination)
         if not destination.exists():
@@ -83,7 +83,7 @@ def publish(staged: Path, destination: Path, aside: Path) -> None:
 
 
 def _check_content(old: Path, new: Path) -> None:
-    """Refuse to replace an artifact in which somebody has put a file of their own."""
+    """Refuse to replace an artifact to which a user has added a file."""
     ours = {name.split("/")[0] for name in EXPECTED} | {"artifacts", *_LITTER}
     foreign = set(os.listdir(old)) - ours - set(os.listdir(new))
     if foreign:
@@ -94,12 +94,12 @@ def _check_content(old: Path, new: Path) -> None:
 
 
 def _take_free(staged: Path, destination: Path) -> bool:
-    """Move to a name that is free; False if it no longer is."""
+    """Move to a free name; False if it is no longer free."""
     try:
         if not _rename(staged, destination, _RENAME_NOREPLACE):
             os.rename(staged, destination)
     except OSError as problem:
-        # A plain rename says of an artifact that came meanwhile that it is not empty.
+        # A plain rename reports an artifact that appeared meanwhile as a non-empty directory.
         if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
         return False
@@ -107,7 +107,7 @@ def _take_free(staged: Path, destination: Path) -> bool:
 
 
 def _swap(staged: Path, destination: Path, aside: Path) -> bool:
-    """Exchange new and old; False if the old one has gone or is no longer ours."""
+    """Exchange new and old; False if the old one is missing or is no longer ours."""
     try:
         if not _rename(staged, destination, _RENAME_EXCHANGE):
             return _swap_in_two_steps(staged, destination, aside)
@@ -132,13 +132,13 @@ def _swap_in_two_steps(staged: Path, destination: Path, aside: Path) -> bool:
 
 
 def undo(destination: Path, aside: Path) -> None:
-    """Put the old artifact back if it was moved aside and no new one came in its place."""
+    """Move the old artifact back if it was moved aside and no new one has replaced it."""
     if aside.exists() and not destination.exists():
         os.rename(aside, destination)
 
 
 def _rename(one: Path, other: Path, how: int) -> bool:
-    """Linux renameat2; False where kernel, library or file system do not have it."""
+    """Call Linux's renameat2; False if kernel, library or file system do not support it."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):

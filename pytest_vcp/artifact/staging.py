@@ -1,4 +1,4 @@
-"""A private place next to the destination, where an artifact grows until it is published."""
+"""A private directory next to the destination, where an artifact is built until it is published."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PREVIOUS = "previous"
 
 
 class Staging:
-    """A directory on the destination's file system; gone after `discard`, whatever happened.
+    """A directory on the destination's file system; `discard` removes it in every case.
 
-    `artifact` is where packaging puts the artifact, `tmp` what it may use on the way. The system
-    keeps a lock in it for as long as this process lives, so that what a killed run left behind
-    can be told from the staging of one that still works.
+    `artifact` is where packaging puts the artifact, `tmp` its temporary directory. The system
+    holds a lock on a file in it for as long as this process lives, to distinguish the remains of
+    a killed run from the staging directory of a running one.
     """
 
     def __init__(self, destination: Path) -> None:
@@ -37,13 +37,13 @@ class Staging:
         self._discarded = False
 
     def create(self) -> None:
-        """Make the directory. Raises ToolError where nothing can be written."""
+        """Create the directory. Raises ToolError if nothing can be written."""
         parent = self.destination.parent
         self._made = tuple(path for path in self.destination.parents if not path.exists())
         try:
             parent.mkdir(parents=True, exist_ok=True)
             clear_abandoned(self.destination)
-            # It gets the name by which others know it once it is locked.
+            # It gets the name that other runs look for only once it is locked.
             self._unlocked.mkdir(mode=0o700)
             self._lock = _open_locked(self._unlocked / _LOCK, create=True)
             self._unlocked.rename(self.root)
@@ -57,7 +57,7 @@ class Staging:
             ) from None
 
     def publish(self) -> None:
-        """Put the artifact in its place, whole. Raises DestinationTaken and OSError."""
+        """Move the complete artifact to its destination. Raises DestinationTaken and OSError."""
         publish(self.artifact, self.destination, self.root / _PREVIOUS)
 
     def discard(self) -> None:
@@ -71,12 +71,12 @@ class Staging:
             self._lock.close()
         self._discarded = True
         for path in self._made:
-            with contextlib.suppress(OSError):  # Something is in it, or it was never made.
+            with contextlib.suppress(OSError):  # It is not empty, or was never created.
                 path.rmdir()
 
 
 def clear_abandoned(destination: Path) -> None:
-    """Remove what killed runs have staged for this destination, and repair what they began."""
+    """Remove staging directories of killed runs for this destination; undo unfinished moves."""
     for root in destination.parent.iterdir():
         if not root.name.startswith(_prefix(destination)) or root.is_symlink():
             continue
@@ -92,7 +92,7 @@ def _prefix(destination: Path) -> str:
 
 
 def _open_locked(path: Path, *, create: bool) -> BinaryIO | None:
-    """An open file that holds the lock; None where another holds it, or there are no locks."""
+    """Open and lock a file; None if another process holds the lock, or locks are unsupported."""
     try:
         file = path.open("wb" if create else "r+b")
     except OSError:

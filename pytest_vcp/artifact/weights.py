@@ -1,4 +1,4 @@
-"""Weights and code as they were when the run began, to hold the artifact against."""
+"""Weights and code at the start of the run, to compare the artifact with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_vcp.worker.server.packaging import list_ignored
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file: where it lies, where it goes in the artifact, its size and time of change."""
+    """One file: its path, its path in the artifact, its size and modification time."""
 
     source: Path
     target: str
@@ -22,7 +22,7 @@ class SourceFile:
     mtime_ns: int
 
     def is_unchanged(self) -> bool:
-        """Whether the file still has the size and time of change that it had at the beginning."""
+        """Return whether the file still has its original size and modification time."""
         try:
             status = self.source.stat()
         except OSError:
@@ -50,7 +50,7 @@ class Code(Snapshot):
 
 
 def snapshot(sources: Iterable[ArtifactSource]) -> Weights:
-    """Note every file of the artifacts, without reading any."""
+    """List every file of the artifacts, without reading any."""
     return Weights(
         tuple(
             file
@@ -61,7 +61,7 @@ def snapshot(sources: Iterable[ArtifactSource]) -> Weights:
 
 
 def code_snapshot(pkg_dir: Path) -> Code:
-    """Note every file of model_code, without reading any."""
+    """List every file of model_code, without reading any."""
     files = _files(pkg_dir / CODE, Path("code") / CODE)
     return Code(tuple(file for file in files if list_ignored(file.target) is None))
 

@@ -1,1 +1,1 @@
-"""The commands of the plugin besides a run: each prints, and returns an exit code."""
+"""The plugin's commands other than a test run: each prints its result and returns an exit code."""

@@ -1,4 +1,4 @@
-"""The cache of environments, for people: a line in the verdict, and `pytest --vcp-cache`."""
+"""The command `pytest --vcp-cache`: show, prune or clear the cache of environments."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pytest_vcp.settings.values import Given, choice
 
 
 def act(config: pytest.Config, asked: str) -> int:
-    """Show, prune or clear the cache; returns the exit code.
+    """Show, prune or clear the cache and return the exit code.
 
-    Raises pytest.UsageError for anything else, and for a wrong --vcp-cache-dir or --vcp-policy.
+    Raises pytest.UsageError for any other action, and for a wrong --vcp-cache-dir or --vcp-policy.
     """
     action = choice(Given(asked, CACHE, "option"), ("show", "prune", "clear"))
     read = Reader(config)

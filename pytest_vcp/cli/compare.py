@@ -1,6 +1,6 @@
-"""`pytest --vcp-compare`: the reports of several runs side by side, a line for each Python.
+"""The command `pytest --vcp-compare`: a table of several reports, a row per Python and variant.
 
-The runs can be of different days and machines; nothing is judged again.
+The runs can be from different days and machines; nothing is judged again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CODES = {"error": ERROR_EXIT, "nonconformant": NONCONFORMANT_EXIT}
 
 @dataclass(frozen=True)
 class _Judged:
-    """One variant on one Python, as a report tells of it; `written` is when, in seconds."""
+    """The result of one variant on one Python; `written` is the report's mtime, in seconds."""
 
     python: str
     variant: str
@@ -36,7 +36,7 @@ class _Judged:
 
     @property
     def order(self) -> tuple[list[int], str]:
-        """Where its line stands: by Python, then by variant."""
+        """The sort key of the row: by Python, then by variant."""
         return [int(part) for part in self.python.split(".")], self.variant
 
     @property
@@ -46,10 +46,10 @@ class _Judged:
 
 
 def show(asked: Sequence[str]) -> int:
-    """Print the reports in a table; returns the exit code of the worst verdict: 0, 1 or 10.
+    """Print the reports as a table and return the exit code of the worst verdict: 0, 1 or 10.
 
-    `asked` are reports, and directories that hold one, or hold directories that do. Raises
-    pytest.UsageError for what is none.
+    `asked` lists reports, directories that contain one, and directories of such directories. Raises
+    pytest.UsageError for anything else.
     """
     files = dict.fromkeys(file for entry in asked for file in _reports(Path(entry)))
     judged = sorted((entry for file in files for entry in _read(file)), key=lambda one: one.order)
@@ -59,7 +59,7 @@ def show(asked: Sequence[str]) -> int:
 
 
 def _reports(path: Path) -> list[Path]:
-    """The reports at a path, none of them twice."""
+    """List the reports at a path, without duplicates."""
     candidates = [path]
     if path.is_dir():
         inner = sorted(path.glob(f"*/{REPORT}"))
@@ -107,7 +107,7 @@ def _read_judged(name: str, variant: Mapping[str, Any], written: float) -> _Judg
 
 
 def _format_rule(rule: str, values: Mapping[str, str]) -> str:
-    """A broken rule on one line: where, what, and what to do."""
+    """Format a broken rule as one line: location, finding and remedy."""
     if not values["found"]:
         return f"{rule}: {values['message']}"
     where = f"{values['where']}: " if values["where"] else ""
@@ -123,7 +123,7 @@ def _table(judged: Iterable[_Judged]) -> Iterator[str]:
 
 
 def _remarks(judged: Sequence[_Judged]) -> Iterator[str]:
-    """The Pythons that were judged with a lock other than the one of the latest report."""
+    """Yield a note on the Pythons whose lock differs from that of the latest report."""
     latest = max(judged, key=lambda entry: entry.written)
     others = dict.fromkeys(entry.python for entry in judged if entry.lock != latest.lock)
     if others:

@@ -1,4 +1,4 @@
-"""`pytest --vcp-lock`: lock in place of a run, and say what changed."""
+"""The command `pytest --vcp-lock`: write the lock instead of running tests, report the changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_vcp.util.progress import Progress
 
 
 def lock(config: pytest.Config, asked: str) -> int:
-    """Lock the package; returns the exit code: 0, 1 by its own fault, 10 by another's.
+    """Lock the package and return the exit code: 0, 1 if the package is at fault, 10 otherwise.
 
     Raises pytest.UsageError for a wrong setting.
     """
@@ -92,5 +92,5 @@ def _dotted(settings: LockSettings) -> str:
 
 
 def _say(progress: Progress, lines: list[str]) -> None:
-    """Print, on a line of its own where progress was told before."""
+    """Print the lines, beginning on a new line if progress was printed before."""
     print("\n" * (progress.lines > 0) + "\n".join(lines))

@@ -1,4 +1,4 @@
-"""Print the table of rules, or the page of one."""
+"""The command `pytest --vcp-rules`: print the table of rules, or the page of one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pytest_vcp.settings.values import nearest
 
 
 def show(asked: str) -> int:
-    """Print the table, or the page of the rule that is asked for; returns the exit code.
+    """Print the table, or the page of the requested rule, and return the exit code.
 
-    Raises pytest.UsageError for a rule that is none.
+    Raises pytest.UsageError for an unknown rule.
     """
     if not asked:
         levels = load_policy().level_of

@@ -1,7 +1,6 @@
-"""`--vcp-verify-artifact PATH --vcp-attestation FILE`: is this the artifact that was judged?
+"""`--vcp-verify-artifact PATH --vcp-attestation FILE`: check that this artifact is the judged one.
 
-Digests are compared, nothing else: no environment is built, and nothing of the artifact is read as
-anything but bytes.
+Only digests are compared: no environment is built, and the artifact's files are read only as bytes.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from pytest_vcp.settings.reading import Reader
 from pytest_vcp.settings.resolved import finished_artifact
 from pytest_vcp.settings.values import Given, refusal
 
-# Digests are computed outside of Python's lock; more readers make a disk slower.
+# Digests are computed without the GIL; more readers make a disk slower.
 _READERS = 4
-# A statement on a hundred thousand files is smaller, and this is somebody else's file.
+# The file is not trusted; a statement on a hundred thousand files is smaller.
 _LARGEST = 64 << 20
 _NAME_IT = "name the attestation.json that a run wrote beside its report, or one that was signed"
 
 
 def verify(config: pytest.Config, asked: str) -> int:
-    """Compare, and print each difference; returns the exit code.
+    """Compare, print each difference, and return the exit code.
 
-    It is 0 where this is the artifact that was judged and did not fail, 1 where it is not or
-    failed, and 10 where a file can't be read. Raises pytest.UsageError for a file that is no
-    attestation, and where no artifact is named.
+    It is 0 if this is the judged artifact and it did not fail, 1 if it differs or failed, and 10 if
+    a file can't be read. Raises pytest.UsageError for a file that is not an attestation, and if no
+    artifact is named.
     """
     given = Given(asked, ATTESTATION, "option")
     artifact = finished_artifact(Reader(config))
@@ -80,7 +79,7 @@ def _summary(statement: Statement, differing: int) -> Iterator[str]:
 
 
 def _differences(known: Mapping[str, str], found: Mapping[str, str | None]) -> Iterator[str]:
-    """A line for each file that is not as it was; `found` has None for what is no plain file."""
+    """Yield a line for each difference; `found` has None for anything but a plain file."""
     missing: dict[str, list[str]] = {}
     for name in sorted(known.keys() - found.keys(), reverse=True):
         missing.setdefault(known[name], []).append(name)
@@ -99,7 +98,7 @@ def _differences(known: Mapping[str, str], found: Mapping[str, str | None]) -> I
 
 
 def _digests(artifact: Path) -> dict[str, str | None]:
-    """The digest of each file below `artifact`; None for what holds no content of its own.
+    """Return the digest of each file below `artifact`; None for entries without their own content.
 
     A link to a file inside counts as that file, as it does when the artifact is judged.
     """
@@ -116,7 +115,7 @@ def _digests(artifact: Path) -> dict[str, str | None]:
 
 
 def _entries(artifact: Path) -> Iterator[Path]:
-    """Everything but folders; a link to a folder, which nothing attests to, is an entry."""
+    """Yield everything but folders; a link to a folder, which no attestation covers, counts."""
 
     def refuse(problem: OSError) -> None:
         raise problem
@@ -127,5 +126,5 @@ def _entries(artifact: Path) -> Iterator[Path]:
 
 
 def _format_name(name: str) -> str:
-    """A name as it can be printed on a line of its own."""
+    """Return a name that can be printed on one line, escaped if necessary."""
     return name if name.isprintable() else ascii(name)

@@ -1,8 +1,8 @@
-"""Environments: built from a package's own lock, cached, and looked into in every run.
+"""Environments: built from a package's own lock, cached, and inspected in every run.
 
-`prepare` is the way in. What an environment is comes back as frozen facts; a lock that can't be
-installed is one of these facts (`failure`), because it is the package's fault. What is the fault
-of the machine or of the network is raised as `ToolError`.
+`prepare` is the entry point. It returns frozen facts about an environment; a lock that can't be
+installed is one of these facts (`failure`), because it is the package's fault. A fault of the
+machine or of the network is raised as `ToolError`.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ _FILES = "files.json"
 
 @dataclass(frozen=True)
 class EnvironmentRequest:
-    """What an environment is to be built from.
+    """The input from which an environment is built.
 
-    `lock_bytes` are the content of `lock`; relative paths in it are taken from its directory.
-    virtualenv builds on `interpreter`; conda brings the version `python`, as "3.11" or "3.11.7", or
-    that of `interpreter`. `policy` names what else the result depends on. After a build,
-    environments of the cache are removed that `limits` have no room for; without limits, none is.
+    `lock_bytes` are the content of `lock`; relative paths in it are resolved against its directory.
+    virtualenv builds on `interpreter`; conda installs the version `python`, as "3.11" or "3.11.7",
+    or that of `interpreter`. `policy` names everything else on which the result depends. After a
+    build, environments that exceed `limits` are removed from the cache; without limits, none is.
     """
 
     manager: Manager
@@ -76,13 +76,13 @@ class EnvironmentRequest:
 
     @property
     def version(self) -> str:
-        """The version of Python that is asked for."""
+        """The requested version of Python."""
         asked = self.python if self.manager == "conda" else None
         return asked or ".".join(map(str, self.interpreter.version))
 
     @property
     def slot(self) -> Slot:
-        """Its place in the cache."""
+        """The environment's slot in the cache."""
         if self.manager == "conda":
             return environment_cache.conda_slot(
                 self.cache_dir,
@@ -100,12 +100,12 @@ class EnvironmentRequest:
 class Environment:
     """One environment, as it was found in this run.
 
-    `directory` and `python` are where it lies and its interpreter; neither exists when `failure`
-    says why it could not be built. `version` is the full Python version. `build_seconds` is what
-    building took when it was built, also when it is `reused`. `pip_report` is pip's installation
-    report. `installed` keeps duplicates; `broken` are the lines of `pip check`, None where there
-    is no pip to ask. `markers` are the interpreter's values for environment markers, `modules`
-    what can be imported.
+    `directory` and `python` are its path and its interpreter; neither exists if `failure` says why
+    it could not be built. `version` is the full Python version. `build_seconds` is the time that
+    building took, also if it is `reused`. `pip_report` is pip's installation report. `installed`
+    includes duplicates; `broken` are the lines of `pip check`, None if the environment has no pip.
+    `markers` are the interpreter's values for environment markers, `modules` the modules that can
+    be imported.
     """
 
     manager: Manager
@@ -127,13 +127,13 @@ class Environment:
 def prepare(
     request: EnvironmentRequest, progress: Progress, until: ExitStack | None = None
 ) -> Environment:
-    """Build the environment, or reuse it, and look into it.
+    """Build the environment, or reuse it, and inspect it.
 
     No other run removes it from the cache before `until` is closed. `progress` is called with a few
-    words on what is being done, at changes and at least every few seconds; how long it takes is for
-    the caller to show. Two runs at once build once. Raises `ToolError` when not the lock but the
-    machine, the network or the cache is at fault; whatever is raised, nothing half-built is left to
-    be used.
+    words on the current step, at changes and at least every few seconds; showing the elapsed time
+    is up to the caller. Two concurrent runs build it once. Raises `ToolError` if not the lock but
+    the machine, the network or the cache is at fault; whatever is raised, no half-built environment
+    remains to be used.
     """
     if request.manager == "local":
         return _local(request, progress)
@@ -150,7 +150,7 @@ def prepare(
 
 
 def failure_to_build(environment: Environment) -> BuildFailure | None:
-    """Why the environment did not build; unverified where none was to be built."""
+    """Return why the build failed, or None. Raises Unverified if none was to be built."""
     if environment.manager == "local":
         raise Unverified("the running interpreter was used as is (--vcp-env-manager local)")
     return environment.failure
@@ -164,9 +164,9 @@ def prepare_tool(
     progress: Progress,
     until: ExitStack | None = None,
 ) -> Environment:
-    """The environment of something that the plugin itself runs, from a lock of the plugin's own.
+    """Prepare the environment of a tool that the plugin itself runs, from the plugin's own lock.
 
-    As `prepare`; raises ToolError also where `what` can't be installed: no package is to blame.
+    Like `prepare`, but also raises ToolError if `what` can't be installed: no package is to blame.
     """
     request = EnvironmentRequest(
         manager="virtualenv",
@@ -185,7 +185,7 @@ def prepare_tool(
 
 
 def _prune(slot: Slot, request: EnvironmentRequest, progress: Progress) -> None:
-    """Make room in the cache; where that fails, it is no matter of this run."""
+    """Make room in the cache; a failure to do so does not affect this run."""
     if request.limits is not None:
         with suppress(OSError):
             pruning.prune(request.cache_dir, request.limits, progress, keep=slot.folder)
@@ -214,7 +214,7 @@ def _local(request: EnvironmentRequest, progress: Progress) -> Environment:
 
 
 def _reuse(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Environment | None:
-    """The environment that is ready in its slot; None when there is none that works."""
+    """Return the ready environment of the slot; None if there is none that works."""
     build = slot.find_build()
     if build is None:
         return None
@@ -255,7 +255,7 @@ def _build(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
         )
         slot.finish(build, environment_cache.purpose(request.lock, request.lock_bytes))
     except BaseException:
-        # Also KeyboardInterrupt: what is half-built must not outlive the run.
+        # Also on KeyboardInterrupt: a half-built environment must not outlive the run.
         remove(directory)
         raise
     return _describe(request, build, found, progress, reused=False)
@@ -264,7 +264,7 @@ def _build(slot: Slot, request: EnvironmentRequest, progress: Progress) -> Envir
 def _make(
     directory: Path, request: EnvironmentRequest, progress: Progress
 ) -> tuple[Path, BuildFailure | None]:
-    """Make the environment; its Python, and why pip failed."""
+    """Make the environment; return its Python, and pip's failure or None."""
     host = request.interpreter
     if request.manager == "conda":
         return conda.make(directory, request.version, host, request.lock_bytes, progress)
@@ -285,7 +285,7 @@ def _working(python: Path, directory: Path) -> Inspection:
 def _handle_failure(
     directory: Path, python: Path, failure: BuildFailure, request: EnvironmentRequest
 ) -> Environment:
-    """Turn pip's failure into a fact about the package, or raise it as one of the machine."""
+    """Turn pip's failure into a fact about the package, or raise it as a fault of the machine."""
     log = environment_cache.keep_log(request.cache_dir, directory / LOG)
     remove(directory)
     problem = surroundings(failure, f"while {request.lock.name} was installed", log)
@@ -329,22 +329,22 @@ def _describe(
 
 # ----------------------------------------------------------------------------------- virtualenvs
 #
-# Environments by virtualenv and pip.
+# Environments made with virtualenv and pip.
 
 
 def _make_virtualenv(
     directory: Path, interpreter: Interpreter, lock: Path, progress: Progress
 ) -> tuple[Path, BuildFailure | None]:
-    """Make an environment in `directory` and install the lock; its Python, and why it failed.
+    """Make an environment in `directory` and install the lock; return its Python and any failure.
 
-    Raises ToolError where virtualenv can't build on the interpreter.
+    Raises ToolError if virtualenv can't build on the interpreter.
     """
     python = create_virtualenv(directory, interpreter, progress)
     return python, _install(python, directory, lock, progress)
 
 
 def _install(python: Path, directory: Path, lock: Path, progress: Progress) -> BuildFailure | None:
-    """Install the lock: with uv what pip chose, where both can, else with pip."""
+    """Install the lock: with uv, from pip's choice, if both can; otherwise with pip."""
     report, log = directory / REPORT, directory / LOG
     environ = pip_environ(python)
     program = uv.find()

@@ -1,17 +1,17 @@
-"""Where built environments are kept: `<cache>/environments/<hash>/`.
+"""The cache of built environments: `<cache>/environments/<hash>/`.
 
-    environments/<hash>.lock          there and held while the environment is looked up or built
+    locks/<hash>.lock                 held while the environment is looked up or built
     environments/<hash>/in-use        held, together with others, by each run that works in it
-    environments/<hash>/last-used     its time of change is when a run last asked for it
-    environments/<hash>/ready.json    written last; names the folder that is whole
-    environments/<hash>/<build>/      one virtual environment, built in its final place
-    environments/.removed-*           on its way out, read by nobody
+    environments/<hash>/last-used     its modification time is when a run last requested it
+    environments/<hash>/ready.json    written last; names the folder of the complete build
+    environments/<hash>/<build>/      one virtual environment, built in its final path
+    environments/.removed-*           being removed, read by no run
     logs/                             pip's output of the latest failed builds
-    local/                            answers about environments that are not ours
-    publishing/                       locks of runs that publish to the same place
+    local/                            results about environments that the plugin did not build
+    publishing/                       locks of runs that publish to the same destination
 
-Each build gets a folder of its own name. A build that was killed can leave a pip behind that goes
-on writing; it writes into a folder that nobody reads and that the next build removes.
+Each build gets a folder with a new name. A build that was killed can leave a pip behind that goes
+on writing; it writes into a folder that no run reads and that the next build removes.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util import files
 from pytest_vcp.util.files import remove
 
-# Raised whenever environments built by an older release must not be used any more.
+# Incremented whenever environments built by an older release must no longer be used.
 FORMAT = 1
 _LOGS_KEPT = 20
-# The name of a log that is kept: when, and a few digits more.
+# The name of a saved log: its time, and a few random digits.
 KEPT_LOG = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}\.log")
 _PINS_TOLD = 3
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]*(\[[^]]*\])?==[\w.+!]+")
@@ -52,7 +52,7 @@ _REMEDY = "choose a directory that you can write to with --vcp-cache-dir"
 
 
 def normalize_lock(lock: bytes) -> bytes:
-    """The lock without what pip ignores: comments, blank lines, the kind of line ends."""
+    """Return the lock without what pip ignores: comments, blank lines, the kind of line ends."""
     lines: list[bytes] = []
     for line in lock.splitlines():
         line = re.sub(rb"(^|\s+)#.*$", b"", line).rstrip()
@@ -62,7 +62,7 @@ def normalize_lock(lock: bytes) -> bytes:
 
 
 def slot(cache_dir: Path, interpreter: Interpreter, lock: bytes, policy: str) -> Slot:
-    """The place for the environment that virtualenv makes of this interpreter and this lock."""
+    """Return the slot of the environment that virtualenv makes for this interpreter and lock."""
     return _slot(
         cache_dir,
         lock,
@@ -72,14 +72,14 @@ def slot(cache_dir: Path, interpreter: Interpreter, lock: bytes, policy: str) ->
             "version": interpreter.version,
             "implementation": interpreter.implementation,
             "platform": interpreter.platform,
-            "installer": f"virtualenv {metadata.version('virtualenv')}",  # brings its pip with it
+            "installer": f"virtualenv {metadata.version('virtualenv')}",  # bundles its pip
             "policy": policy,
         },
     )
 
 
 def conda_slot(cache_dir: Path, python: str, platform: str, lock: bytes, policy: str) -> Slot:
-    """The place for the environment that conda makes for this Python and this lock."""
+    """Return the slot of the environment that conda makes for this Python and lock."""
     return _slot(
         cache_dir,
         lock,
@@ -97,13 +97,13 @@ def conda_slot(cache_dir: Path, python: str, platform: str, lock: bytes, policy:
 
 def _slot(cache_dir: Path, lock: bytes, facts: dict[str, object]) -> Slot:
     facts = {**facts, "lock": hashlib.sha256(normalize_lock(lock)).hexdigest()}
-    # Twenty digits: scripts name their interpreter by a path that must not grow too long.
+    # Twenty digits: scripts contain the path of their interpreter, which must not get too long.
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
     return Slot(folder_of_all(cache_dir) / digest, facts)
 
 
 def purpose(lock: Path, lock_bytes: bytes) -> dict[str, object]:
-    """What an environment is for, in a few words for people: where its lock lay, its first pins."""
+    """Describe an environment in a few words for users: the path of its lock, its first pins."""
     lines = normalize_lock(lock_bytes).decode("utf-8", "replace").splitlines()
     # Anything else, such as an index or a URL, may hold a password.
     pins = [found[0] for line in lines if (found := _PIN.match(line))]
@@ -111,7 +111,7 @@ def purpose(lock: Path, lock_bytes: bytes) -> dict[str, object]:
 
 
 def folder_of_all(cache_dir: Path) -> Path:
-    """Where the slots lie."""
+    """Return the folder of all slots."""
     return cache_dir / "environments"
 
 
@@ -121,7 +121,7 @@ def explain_cache_errors(cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno is None:  # not from the system: somebody's TimeoutError, for example
+        if problem.errno is None:  # not from the system: a TimeoutError of ours, for example
             raise
         reason = problem.strerror or str(problem)
         remedy = _REMEDIES.get(problem.errno, _REMEDY)
@@ -129,7 +129,7 @@ def explain_cache_errors(cache_dir: Path) -> Iterator[None]:
 
 
 def keep_log(cache_dir: Path, log: Path) -> Path:
-    """Move the log of a failed build to where the latest few are kept, and return its place."""
+    """Move the log of a failed build to the folder of the latest few, and return its new path."""
     folder = cache_dir / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.log"
@@ -141,9 +141,9 @@ def keep_log(cache_dir: Path, log: Path) -> Path:
 
 
 def local_record(cache_dir: Path, prefix: str) -> Path:
-    """Where the answer of `pip check` for an environment that is not ours is kept."""
+    """Return the file for the `pip check` result of an environment not built by the plugin."""
     folder = cache_dir / "local"
-    with suppress(OSError):  # the answer is then asked for in every run
+    with suppress(OSError):  # without it, every run computes the result again
         files.make_ignored(cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{hashlib.sha256(prefix.encode()).hexdigest()[:20]}.json"
@@ -151,15 +151,15 @@ def local_record(cache_dir: Path, prefix: str) -> Path:
 
 # ----------------------------------------------------------------------------------------- space
 #
-# Whether there is room for an environment: pip tells a full disk as a download that broke off.
+# The check for free disk space: pip reports a full disk as an interrupted download.
 
-# An environment with MLflow takes some 700 MB; with less than this, not even pip gets to work.
+# An environment with MLflow takes some 700 MB; with less than this, even pip can't start its work.
 _LEAST_BYTES = 100_000_000
 _MEGABYTE = 1_000_000
 
 
 def require_space(cache_dir: Path) -> None:
-    """Raise ToolError where cache or temporary directory have no room for an environment."""
+    """Raise ToolError if the cache or the temporary directory has no room for an environment."""
     for folder, remedy in (
         (cache_dir, "name another place with --vcp-cache-dir"),
         (Path(tempfile.gettempdir()), "name another place in the variable TMPDIR"),
@@ -167,7 +167,7 @@ def require_space(cache_dir: Path) -> None:
         try:
             free = shutil.disk_usage(folder).free
         except OSError:
-            continue  # Whoever writes there will tell.
+            continue  # Writing there will report the error.
         if free < _LEAST_BYTES:
             raise ToolError(
                 f"the disk of {folder} is full: {free // _MEGABYTE} MB are left",

@@ -1,4 +1,4 @@
-"""The folder of one hash in the cache: its lock, its marker, the builds in it."""
+"""The folder of one hash in the cache: its lock, its marker, and the builds in it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pytest_vcp.environment.watched import Progress
 from pytest_vcp.util import locks
 from pytest_vcp.util.files import modification_time, remove, write_atomic
 
-# What lies in a build besides the environment: pip's report and its output.
+# Files in a build besides the environment: pip's report and its output.
 REPORT = "pip-report.json"
 LOG = "pip.log"
 _IN_USE = "in-use"
 _POLL_SECONDS = 0.01
-# How the names begin of folders that are on their way out.
+# The beginning of the names of folders that are being removed.
 REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
 class Build:
-    """A whole environment: its folder, its interpreter, its pip, and what building it took.
+    """A complete environment: its folder, its interpreter, its pip, and its build time in seconds.
 
-    `bytes` is what it takes on the disk when it is new; `absent` are the files that its
-    distributions promise and that were not there even then.
+    `bytes` is its size on disk when it is new; `absent` are the files that its distributions list
+    and that were missing even then.
     """
 
     directory: Path
@@ -45,8 +45,8 @@ class Build:
 class Slot:
     """The folder of one hash.
 
-    What changes it, or asks whether it is in use in order to change it, is to be called while it is
-    locked; reading needs no lock.
+    Methods that change it, or check whether it is in use in order to change it, have to be called
+    while it is locked; reading needs no lock.
     """
 
     folder: Path
@@ -54,11 +54,11 @@ class Slot:
 
     @contextmanager
     def hold_lock(self, progress: Progress) -> Iterator[None]:
-        """Keep every other run away from this slot, and leave no empty one behind."""
+        """Lock this slot against every other run, and leave no empty folder behind."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         waiting = "waiting for another run that builds this environment"
         with locks.hold(self.lock, lambda: progress(waiting)):
-            # Not before: whoever holds the lock may take the folder away.
+            # Not before: a run that holds the lock may remove the folder.
             self.folder.mkdir(exist_ok=True)
             try:
                 yield
@@ -73,13 +73,13 @@ class Slot:
 
     @property
     def lock(self) -> Path:
-        """The file of the lock."""
+        """The lock file."""
         return self.folder.parent.with_name("locks") / f"{self.folder.name}.lock"
 
     @contextmanager
     def mark_in_use(self) -> Iterator[None]:
-        """Keep others from removing the environment; to be entered while it is locked."""
-        # Who only looks whether it is in use has the lock for a moment.
+        """Keep others from removing the environment; has to be entered while it is locked."""
+        # A run that only checks whether it is in use holds the lock for a moment.
         while (lock := locks.attempt(self.folder / _IN_USE, shared=True)) is None:
             time.sleep(_POLL_SECONDS)
         try:
@@ -89,7 +89,7 @@ class Slot:
 
     @property
     def in_use(self) -> bool:
-        """Does a run work in it?"""
+        """Whether a run works in the environment."""
         if not (self.folder / _IN_USE).exists():
             return False
         free = locks.attempt(self.folder / _IN_USE)
@@ -98,7 +98,7 @@ class Slot:
         return free is None
 
     def find_build(self) -> Build | None:
-        """The build that is whole; None where there is none, or its interpreter has gone."""
+        """Return the complete build; None if there is none, or its interpreter is missing."""
         marker = self._read()
         try:
             directory = self.folder / marker["directory"]
@@ -115,12 +115,12 @@ class Slot:
         return build if build.python.exists() else None
 
     def read_part(self, key: str) -> dict[str, Any]:
-        """A part of what was written when the environment was ready; empty without."""
+        """Return a part of the marker that was written when it was ready; empty without one."""
         part = self._read().get(key)
         return part if isinstance(part, dict) else {}
 
     def _read(self) -> dict[str, Any]:
-        """The marker; empty where there is none that can be read."""
+        """Read the marker; empty if it is missing or can't be read."""
         try:
             marker = json.loads(self._marker.read_bytes())
         except (OSError, ValueError):
@@ -128,9 +128,9 @@ class Slot:
         return marker if isinstance(marker, dict) else {}
 
     def make_folder(self) -> Path:
-        """A new folder to build in, after whatever is here has been made unusable and removed.
+        """Return a path for a new build, after invalidating and removing whatever is here.
 
-        What another run still works in stays, for a later run to remove.
+        A build in which another run still works stays, for a later run to remove.
         """
         self._marker.unlink(missing_ok=True)
         if not self.in_use:
@@ -139,9 +139,9 @@ class Slot:
         return self.folder / secrets.token_hex(3)
 
     def finish(self, build: Build, purpose: Mapping[str, object]) -> None:
-        """Declare a build whole. Names in the marker are relative, so that a copy stays true.
+        """Mark a build as complete. Names in the marker are relative, so a copy stays valid.
 
-        `purpose` is kept for people who look into the cache.
+        `purpose` is stored for users who inspect the cache.
         """
         marker = {
             "directory": build.directory.name,
@@ -158,14 +158,14 @@ class Slot:
         write_atomic(self._marker, json.dumps(marker, indent=1), sync=True)
 
     def note_use(self) -> None:
-        """Note that the environment was used now; where that can't be noted, never mind."""
+        """Record that the environment is used now; a failure to do so is ignored."""
         with suppress(OSError):
             self.last_used.touch()
 
     def take_away(self) -> Path | None:
-        """Make all of it unusable in one step; returns what is left to remove, unlocked.
+        """Make all of it unusable in one step; return what is left to remove, without a lock.
 
-        Not to be called while it is in use. None: another run has been quicker.
+        Must not be called while it is in use. None if another run was quicker.
         """
         aside = self.folder.with_name(f"{REMOVED}{secrets.token_hex(4)}")
         try:
@@ -174,7 +174,7 @@ class Slot:
             return None
 
     def list_replaced(self) -> list[Path]:
-        """Builds that are not the one that is ready: a later one came while they were in use."""
+        """List builds other than the ready one: they were in use when a later one was built."""
         build = self.find_build()
         if build is None:
             return []
@@ -183,17 +183,17 @@ class Slot:
 
     @property
     def built(self) -> float:
-        """When the environment became ready, in seconds since the epoch."""
+        """The time at which the environment became ready, in seconds since the epoch."""
         return modification_time(self._marker)
 
     @property
     def used(self) -> float:
-        """When a run last asked for it, in seconds since the epoch."""
+        """The time at which a run last requested the environment, in seconds since the epoch."""
         return modification_time(self.last_used) or self.built
 
     @property
     def last_used(self) -> Path:
-        """The file whose time of change is when a run last asked for the environment."""
+        """The file whose modification time is when a run last requested the environment."""
         return self.folder / "last-used"
 
     @property

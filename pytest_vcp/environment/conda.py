@@ -1,4 +1,4 @@
-"""Environments by conda, mamba or micromamba, from a file like the `conda.yaml` of an artifact."""
+"""Environments made by conda, mamba or micromamba, from a file like an artifact's `conda.yaml`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_vcp.environment.watched import Progress
 from pytest_vcp.rules.outcomes import ToolError
 
 CHANNEL = "conda-forge"
-# The pip whose sentences `pip_messages` knows.
+# The pip whose messages `pip_messages` knows.
 PIP = "pip<=26.99"
 _COMMANDS = ("conda", "micromamba", "mamba")
 _VARIABLES = ("MAMBA_EXE", "CONDA_EXE")
@@ -33,10 +33,10 @@ _FILE = "conda.yaml"
 def make(
     directory: Path, python: str, host: Interpreter, lock: bytes, progress: Progress
 ) -> tuple[Path, BuildFailure | None]:
-    """Make an environment in `directory` from the lock; its Python, and why that failed.
+    """Make an environment in `directory` from the lock; return its Python and any failure.
 
-    `python` is the version that conda is to bring, `host` an interpreter of this machine. Raises
-    ToolError where there is no conda.
+    `python` is the version for conda to install, `host` an interpreter of this machine. Raises
+    ToolError if conda is not found.
     """
     command = find_command()
     directory.mkdir()
@@ -57,7 +57,7 @@ def make(
 
 
 def find_command() -> Path:
-    """The command that makes conda environments. Raises ToolError where there is none."""
+    """Return the command that makes conda environments. Raises ToolError without one."""
     for name in _COMMANDS:
         found = shutil.which(name)
         if found:
@@ -73,7 +73,7 @@ def find_command() -> Path:
 
 
 def specification(python: str, lock: bytes) -> str:
-    """The text of a file as MLflow writes it: one channel, Python, pip, and the lock for pip."""
+    """Return a file's text as MLflow writes it: one channel, Python, pip, and the lock for pip."""
     requirements = list(_logical_lines(lock.decode("utf-8", "replace")))
     dependencies = [f"python={python}", PIP, {"pip": requirements}]
     content = {"channels": [CHANNEL], "dependencies": dependencies, "name": "mlflow-env"}
@@ -81,7 +81,7 @@ def specification(python: str, lock: bytes) -> str:
 
 
 def _logical_lines(lock: str) -> Iterator[str]:
-    """The lines of a requirements file without comments, those that go on put together."""
+    """Yield the lines of a requirements file without comments, continuations joined."""
     for line in re.sub(r"[ \t]*\\\r?\n\s*", " ", lock).splitlines():
         bare = re.sub(r"(^|\s+)#.*$", "", line).strip()
         if bare:
@@ -95,7 +95,7 @@ def _arguments(command: Path, prefix: Path, file: Path) -> list[str | Path]:
 
 
 def _environ(host: Interpreter, report: Path) -> dict[str, str]:
-    """The environment variables for conda, and for the pip that it starts: our own settings."""
+    """Return the variables for conda, and for the pip that it starts: the plugin's settings."""
     return {
         **_sources(host),
         "CONDA_ALWAYS_YES": "true",
@@ -109,7 +109,7 @@ def _environ(host: Interpreter, report: Path) -> dict[str, str]:
 
 
 def _sources(host: Interpreter) -> dict[str, str]:
-    """The variables for pip, by a pip that is here before there is one of conda's."""
+    """Return the variables for pip, from a pip that exists before conda has installed one."""
     for python in (Path(sys.executable), host.executable):
         with suppress(ToolError):
             return pip_environ(python)
@@ -124,7 +124,7 @@ def _python_of(prefix: Path) -> Path:
 
 
 def _failure(log: Path, python: Path, environ: dict[str, str], version: str) -> BuildFailure:
-    """Why the command failed: by pip's words where pip had been started, else by its own."""
+    """Return why the command failed: from pip's output if pip was started, else from its own."""
     output = log.read_text(encoding="utf-8", errors="replace")
     by_pip = find_pip_output(output)
     if by_pip is None or not python.exists():
@@ -134,10 +134,10 @@ def _failure(log: Path, python: Path, environ: dict[str, str], version: str) -> 
 
 # -------------------------------------------------------------------------------- conda messages
 #
-# Read what conda, mamba and micromamba print: progress, and why they failed.
+# The output of conda, mamba and micromamba: progress, and the reasons of failures.
 #
-# They run pip themselves and repeat what it says. That part is for `pip_messages`; the rest is
-# about channels and the machine, and nothing of it is the package's fault.
+# They run pip themselves and repeat its output. That part is left to `pip_messages`; the rest is
+# about channels and the machine, and none of it is the package's fault.
 
 _PROGRESS = (
     (re.compile(r"^Collecting package metadata|^Channels:"), "reading the channels of conda"),
@@ -145,7 +145,7 @@ _PROGRESS = (
     (re.compile(r"^Downloading and Extracting|^Linking "), "installing the packages of conda"),
     (re.compile(r"^Installing pip "), "installing the lock with pip"),
 )
-# From here on pip speaks, whichever command has started it.
+# From here on the output is pip's, whichever command has started it.
 _PIP = re.compile(
     r"^(?:Installing pip (?:dependencies|packages)|Pip subprocess (?:output|error):"
     r"|Ran pip subprocess)",
@@ -165,7 +165,7 @@ _NO_PACKAGE = re.compile(
 
 
 def progress_of(line: str) -> str | None:
-    """What a line says about the progress, in a few words; None for nothing."""
+    """Return the progress that a line reports, in a few words; None if it reports none."""
     for pattern, words in _PROGRESS:
         if pattern.match(line):
             return words
@@ -173,15 +173,15 @@ def progress_of(line: str) -> str | None:
 
 
 def find_pip_output(output: str) -> str | None:
-    """The part of the output in which pip speaks; None where it was not come to."""
+    """Return the part of the output that is pip's; None if pip was not started."""
     match = _PIP.search(output)
     return output[match.start() :] if match else None
 
 
 def explain(output: str, python: str, log: Path) -> BuildFailure:
-    """Name the kind of a failure before pip was started, or without its doing.
+    """Classify a failure that happened before pip was started, or without its doing.
 
-    `python` is the version that was asked for.
+    `python` is the requested version.
     """
     channel = [line for line in output.splitlines() if _CHANNEL.search(line)]
     if channel:

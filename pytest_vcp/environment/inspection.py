@@ -1,7 +1,7 @@
-"""What an environment holds: its distributions, its MLflow, and what `pip check` says of it.
+"""The content of an environment: its distributions, its MLflow, and its result of `pip check`.
 
-Read anew in every run, also from a cached environment: the cache says how an environment was
-built, never what is in it now.
+It is read again in every run, also from a cached environment: the cache records how an environment
+was built, never its present content.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _LIMIT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Installed:
-    """One distribution: canonical name, version as its metadata says, folder of its metadata.
+    """One distribution: canonical name, version from its metadata, folder of its metadata.
 
-    `requires` and `requires_python` are Requires-Dist and Requires-Python, as they are written.
+    `requires` and `requires_python` are Requires-Dist and Requires-Python, as written.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Installed:
 class MlflowFacts:
     """The MLflow of an environment, found without importing it.
 
-    `version` is that of the distribution `mlflow`, None where it is not installed. `skinny_only`:
-    `mlflow-skinny` is there and `mlflow` is not. `missing` are the files, relative to
-    site-packages, that a serving MLflow has and this one has not.
+    `version` is that of the distribution `mlflow`, None if it is not installed. `skinny_only`:
+    `mlflow-skinny` is installed and `mlflow` is not. `missing` are the files, relative to
+    site-packages, that a serving MLflow has and this one lacks.
     """
 
     version: str | None
@@ -55,11 +55,11 @@ class MlflowFacts:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one look into an environment found.
+    """The result of one inspection of an environment.
 
-    `installed` keeps duplicates. `markers` are the interpreter's values for environment markers.
-    `fingerprint` changes with every distribution that comes, goes or is altered. `absent` are files
-    that the distributions promise and that are not there, where they were looked for.
+    `installed` includes duplicates. `markers` are the interpreter's values for environment markers.
+    `fingerprint` changes with every distribution that is added, removed or altered. `absent` are
+    the missing files of distributions, if they were looked for.
     """
 
     python_version: str
@@ -71,7 +71,7 @@ class Inspection:
     absent: frozenset[str] = frozenset()
 
     def version_of(self, name: str) -> str | None:
-        """The version of a distribution by its canonical name; None where it is not installed."""
+        """Return a distribution's version by its canonical name; None if it is not installed."""
         return next((entry.version for entry in self.installed if entry.name == name), None)
 
 
@@ -82,12 +82,12 @@ class InspectionFailed(Exception):
 def inspect_installed(
     python: Path, record: Path | None = None, files: Path | None = None
 ) -> Inspection:
-    """Look into the environment of the interpreter `python`; one subprocess, about 0.1 s.
+    """Inspect the environment of the interpreter `python`; one subprocess, about 0.1 s.
 
-    Which distribution provides which module is kept in the file `record` for as long as the
-    environment stays the same. With `files`, it looks for files that are gone; that file keeps the
-    times of change of all folders, so that the next look is a short one. Raises
-    `InspectionFailed` when the interpreter does not answer.
+    Which distribution provides which module is stored in the file `record` and valid while the
+    environment stays the same. With `files`, missing files are looked for; that file stores the
+    modification times of all folders, so that the next search is short. Raises `InspectionFailed`
+    if the interpreter does not answer.
     """
     known = _read_record(record, "modules") if record is not None else {}
     try:
@@ -144,10 +144,10 @@ def _read(facts: Mapping[str, Any], modules: Mapping[str, Any]) -> Inspection:
 
 
 def pip_check(python: Path, fingerprint: str, record: Path) -> tuple[str, ...] | None:
-    """The lines in which `pip check` names broken requirements; empty when there are none.
+    """Return the lines in which `pip check` names broken requirements; empty if there are none.
 
-    The answer is kept in the file `record` and reused for as long as `fingerprint` stays the
-    same. None: there is no pip beside this interpreter. Raises `ToolError` when pip fails.
+    The result is stored in the file `record` and reused while `fingerprint` stays the same. None if
+    this interpreter has no pip. Raises `ToolError` if pip fails.
     """
     known = _read_record(record, "broken")
     if fingerprint in known:
@@ -190,7 +190,7 @@ _CHECK_REMEDY = "delete the environment from the cache and run again"
 
 
 def _read_record(record: Path, key: str) -> dict[str, Any]:
-    """What is kept in a record, by the fingerprint it was true for; empty without any."""
+    """Return a record's value by the fingerprint for which it was stored; empty without one."""
     try:
         kept = json.loads(record.read_bytes())
         return {str(kept["fingerprint"]): kept[key]}
@@ -199,37 +199,37 @@ def _read_record(record: Path, key: str) -> dict[str, Any]:
 
 
 def _write_record(record: Path, fingerprint: str, key: str, answer: object) -> None:
-    """Write an answer down; one that can't be kept is asked for again, and that is all."""
+    """Store a result; if that fails, it is only computed again."""
     with suppress(OSError):
         write_atomic(record, json.dumps({"fingerprint": fingerprint, key: answer}))
 
 
 # ---------------------------------------------------------------------------- importable modules
 #
-# Which modules an environment has, and which distributions they came with.
+# The modules of an environment, and the distributions that installed them.
 
 
 @dataclass(frozen=True)
 class Modules:
-    """What can be imported in an environment, as far as names tell.
+    """The modules that can be imported in an environment, judging by names.
 
     `standard` are the top-level modules of its Python. `provided` maps the name of a module, or of
-    a package with all that is in it, to the canonical names of the distributions that installed
-    it. What lies in a namespace package is named in full: `google.protobuf`.
+    a package with everything in it, to the canonical names of the distributions that installed it.
+    The content of a namespace package is named in full: `google.protobuf`.
     """
 
     standard: frozenset[str] = frozenset()
     provided: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def is_standard(self, module: str) -> bool:
-        """Whether a module, by its dotted name, is part of Python."""
+        """Return whether a module, given by its dotted name, is part of Python."""
         return module.partition(".")[0] in self.standard
 
     def providers(self, module: str, attributes: Iterable[str] = ()) -> frozenset[str]:
-        """The distributions that provide a module, or `attributes` taken from it.
+        """Return the distributions that provide a module, or `attributes` imported from it.
 
         A namespace package has no attributes but the modules in it, so each has to be provided;
-        without attributes, whoever has something in it provides it. Empty where none does.
+        without attributes, every distribution with something in it counts. Empty if there is none.
         """
         parts = module.split(".")
         for end in range(1, len(parts) + 1):

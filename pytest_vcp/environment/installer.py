@@ -1,4 +1,4 @@
-"""Run pip in an environment: one call with the resolver on, and the user's sources only."""
+"""Calls of pip in an environment: one call with the resolver on, and the user's sources only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _ASK_LIMIT_SECONDS = 120.0
 
 
 class NotOnlyWheels(Exception):
-    """pip took a source archive, which only pip can build."""
+    """pip chose a source archive, which only pip can build."""
 
 
 def install(
@@ -63,12 +63,12 @@ def install(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> BuildFailure | None:
-    """Install the whole lock with the pip of `python`; None when that worked.
+    """Install the complete lock with the pip of `python`; return None if that worked.
 
     pip resolves, writes its installation report to `report` and its output to `log`. `environ` is
-    that of `pip_environ`. Relative paths in the lock are taken from the lock's directory. No
-    byte-code is written. Whatever is raised meanwhile (KeyboardInterrupt, a time-out), pip and its
-    children are gone.
+    that of `pip_environ`. Relative paths in the lock are resolved against the lock's directory. No
+    byte-code is written. If anything is raised meanwhile (KeyboardInterrupt, a time-out), pip and
+    its children are ended.
     """
     options = ("--no-compile", "--report", report)
     return _install(python, lock, options, log, environ, progress)
@@ -82,25 +82,25 @@ def resolve(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> BuildFailure | None:
-    """As `install`, but nothing is installed; what would be is in `report`.
+    """Resolve like `install`, but install nothing: the result is only in `report`.
 
-    Raises `NotOnlyWheels` as soon as pip takes anything that has to be built, before it is.
+    Raises `NotOnlyWheels` as soon as pip chooses anything that has to be built, before building it.
     """
     options = ("--dry-run", "--report", report)
     return _install(python, lock, options, log, environ, progress, _only_wheels)
 
 
 def _only_wheels(line: str) -> str | None:
-    """The progress that a line tells of; raises `NotOnlyWheels`."""
+    """Return the progress that a line reports. Raises `NotOnlyWheels` for a source archive."""
     if pip_messages.takes_sources(line):
         raise NotOnlyWheels(line.strip())
     return pip_messages.progress_of(line)
 
 
 def try_out(python: Path, requirements: Path, log: Path, progress: Progress) -> BuildFailure | None:
-    """Ask the pip of `python` whether it would install these requirements; None when it would.
+    """Ask the pip of `python` whether it would install these requirements; None if it would.
 
-    What is installed there already does not count, and nothing is installed. Otherwise as
+    Already installed distributions do not count, and nothing is installed. Otherwise like
     `install`.
     """
     options = ("--dry-run", "--ignore-installed")
@@ -131,7 +131,7 @@ def _install(
 
 
 def failure_of(status: int, log: Path) -> BuildFailure | None:
-    """Why a pip that ended with `status` and wrote `log` failed; None where it did not."""
+    """Return why a pip that ended with `status` and wrote `log` failed; None if it did not."""
     if status == 0:
         return None
     if status < 0:
@@ -141,7 +141,7 @@ def failure_of(status: int, log: Path) -> BuildFailure | None:
 
 
 def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | None:
-    """The error where not the package but the network or the machine is at fault, else None."""
+    """Return the error if the network or the machine is at fault, not the package; else None."""
     if failure.kind not in ("network", "machine"):
         return None
     remedy = f"see the end of {log}"
@@ -153,10 +153,10 @@ def surroundings(failure: BuildFailure, when: str, log: Path) -> ToolError | Non
 
 
 def pip_environ(python: Path) -> dict[str, str]:
-    """The environment variables for pip: the user's sources, and nothing that bends the resolver.
+    """Return the variables for pip: the user's sources, without anything that affects resolving.
 
     The user's settings are read from variables and configuration files alike, as pip merges them;
-    then the files are switched off and what remains is handed over in variables.
+    then the files are switched off and the remaining settings are passed in variables.
     """
     environ = {key: value for key, value in clean_environ().items() if key != "VIRTUAL_ENV"}
     asking = {key: value for key, value in environ.items() if key not in ("PIP_QUIET", "PIP_LOG")}
@@ -180,9 +180,9 @@ def pip_environ(python: Path) -> dict[str, str]:
 
 
 def source_settings(listing: str) -> dict[str, str]:
-    """The variables that carry the permitted settings of a `pip config list`.
+    """Return the variables with the permitted settings of a `pip config list`.
 
-    A setting for `install` wins over a global one, and a variable over both.
+    A setting for `install` overrides a global one, and a variable overrides both.
     """
     merged: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listing.splitlines():
@@ -195,9 +195,10 @@ def source_settings(listing: str) -> dict[str, str]:
 
 
 def environ_for(environ: Mapping[str, str], lock: Iterable[RequirementLine]) -> dict[str, str]:
-    """The variables for pip: the places in `environ`, and those that the lock names.
+    """Return the variables for pip: the sources in `environ`, and those that the lock names.
 
-    In variables, because `pip index` reads no file, and other users can see a command line.
+    They are passed in variables, because `pip index` reads no file, and other users can see a
+    command line.
     """
     environ = dict(environ)
     for line in lock:
@@ -211,17 +212,18 @@ def environ_for(environ: Mapping[str, str], lock: Iterable[RequirementLine]) -> 
 
 
 def pip_command(python: Path) -> list[str | Path]:
-    """The words with which the pip of an environment is started, cut off from its surroundings."""
+    """Return the command that starts the pip of an environment, isolated from its surroundings."""
     return [python, "-I", "-u", "-m", "pip", "--no-input", "--disable-pip-version-check"]
 
 
 def check_reachable(
     failure: BuildFailure, output: str, python: Path, environ: Mapping[str, str]
 ) -> BuildFailure:
-    """Tell "not there" from "not reachable": pip says "no matching distribution" for both.
+    """Distinguish a missing distribution from an unreachable index.
 
-    Its debug log does tell them apart, but writes a line for each file of each project, so it is
-    asked for only now, and only for the requirement in question.
+    pip reports "no matching distribution" for both. Its debug log does distinguish them, but has a
+    line for each file of each project, so it is requested only now, and only for the requirement in
+    question.
     """
     requirement = pip_messages.missing_requirement(output)
     if failure.kind not in ("unavailable", "build") or requirement is None:

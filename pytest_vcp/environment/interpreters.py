@@ -1,8 +1,8 @@
-"""Find the Python on which an environment is to be based.
+"""The search for the Python on which an environment is to be based.
 
-The order is virtualenv's own (the running interpreter, PATH, pyenv's shims, uv), and after it the
-versions that pyenv holds without having them activated: their shims refuse to run, although the
-interpreter is there.
+The order is virtualenv's own (the running interpreter, PATH, pyenv's shims, uv), followed by the
+versions that pyenv has installed but not activated: their shims refuse to run, although the
+interpreter exists.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _ASK_LIMIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that environments can be based on.
+    """A Python on which environments can be based.
 
-    `version` is (major, minor, micro), `implementation` is as in "CPython", and `platform` names
-    operating system, machine and C library: together they decide which wheels fit.
+    `version` is (major, minor, micro), `implementation` is a name such as "CPython", and `platform`
+    names operating system, machine and C library: together they decide which wheels fit.
     """
 
     executable: Path
@@ -44,7 +44,7 @@ class Interpreter:
 
 
 class InterpreterNotFound(Exception):
-    """No interpreter answers to `spec`; `found` lists the versions that are there."""
+    """No interpreter matches `spec`; `found` lists the installed versions."""
 
     def __init__(self, spec: str, found: tuple[str, ...]) -> None:
         self.spec = spec
@@ -73,7 +73,7 @@ def find(spec: str | None) -> Interpreter:
 
 
 def find_running() -> Interpreter:
-    """The interpreter below the running one: links of virtual environments are followed."""
+    """Return the interpreter below the running one, following links of virtual environments."""
     return Interpreter(
         executable=Path(os.path.realpath(sys.executable)),
         version=sys.version_info[:3],
@@ -83,9 +83,10 @@ def find_running() -> Interpreter:
 
 
 def clean_environ(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment variables, less those that would make another Python of a Python.
+    """Return the environment variables, without those that change the behaviour of a Python.
 
-    Those of virtualenv go too, except the folder for its own data: they change what it builds.
+    Those of virtualenv are removed, too, except the folder for its own data: they change what it
+    builds.
     """
     clean = {
         key: value
@@ -126,7 +127,7 @@ def _found_by_virtualenv(spec: str) -> Path | None:
 
 
 def _pyenv_versions() -> Iterator[Path]:
-    """The versions that pyenv holds, newest first."""
+    """Yield the versions that pyenv has installed, newest first."""
     roots = [os.environ.get("PYENV_ROOT"), os.path.expanduser("~/.pyenv")]
     for root in dict.fromkeys(root for root in roots if root):
         versions = Path(root, "versions")
@@ -148,7 +149,7 @@ def _found_in_pyenv(spec: str) -> Path | None:
 
 
 def _ask_interpreter(executable: Path) -> Interpreter | None:
-    """Ask an interpreter who it is; None when it does not answer."""
+    """Ask an interpreter for its version and implementation; None if it does not answer."""
     try:
         answer = subprocess.run(
             [executable, "-I", "-S", "-c", _ASK],
@@ -164,6 +165,6 @@ def _ask_interpreter(executable: Path) -> Interpreter | None:
 
 
 def _known_versions() -> tuple[str, ...]:
-    """What to tell somebody whose version is not there: this one, and those of pyenv."""
+    """Return the installed versions for an error message: this one, and those of pyenv."""
     here = ".".join(map(str, sys.version_info[:3]))
     return tuple(dict.fromkeys([here, *(path.name for path in _pyenv_versions())]))

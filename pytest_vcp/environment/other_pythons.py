@@ -1,7 +1,7 @@
-"""The lock, judged for a Python that no environment was built on: nothing is installed for it.
+"""The lock, judged for a Python without an environment: nothing is installed for it.
 
-The answer is kept beside the environment, which stands for the lock, in a file for each Python; a
-refusal is not kept, because the index may answer differently next time.
+The result is stored beside the environment, which stands for the lock, in a file for each Python; a
+refusal is not stored, because the index may answer differently next time.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from pytest_vcp.requirements.lock import Lock, RequirementLine
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util.files import write_atomic
 
-# "3.12" means its latest release: distributions ask for a micro version as the least, such as
-# >=3.12.2, and leave out what a later one fixed, as in python_full_version < "3.11.3".
+# "3.12" means its latest release: distributions require a minimum micro version, such as >=3.12.2,
+# and drop workarounds that a later one made unnecessary, as in python_full_version < "3.11.3".
 _LATEST = 99
 _FORMAT = 1
 _ELSEWHERE = ("vcs", "url", "path", "editable")
@@ -46,12 +46,12 @@ _ELSEWHERE = ("vcs", "url", "path", "editable")
 
 @dataclass(frozen=True)
 class OtherPython:
-    """What the lock comes to on another Python, such as "3.12".
+    """The result of judging the lock for another Python, such as "3.12".
 
-    `environment` is as it would be there: its markers, and what the pins that apply bring.
-    `refused` is the first pin whose Requires-Python leaves this Python out, `missing` the name of
-    the first of which no index has a file for it; what comes behind it is then not known. Of the
-    pins `unjudged` nobody says which Pythons they require.
+    `environment` is as it would be there: its markers, and the distributions that the applicable
+    pins install. `refused` is the first pin whose Requires-Python excludes this Python, `missing`
+    the name of the first one for which no index has a file; the pins after it are then unknown.
+    `unjudged` are pins whose Requires-Python is unknown.
     """
 
     python: str
@@ -71,8 +71,8 @@ def judge_other_python(
 ) -> OtherPython:
     """Ask the pip of an environment what it would install on another Python.
 
-    `directory` is that of the lock. Raises ToolError where an index is out of reach or the
-    machine is at fault: nothing is then said of the lock.
+    `directory` is that of the lock. Raises ToolError if an index is unreachable or the machine is
+    at fault: the lock is then not judged.
     """
     there = _empty(environment, python)
     lines = applying(lock.pinned, there)
@@ -105,7 +105,7 @@ def judge_other_python(
 
 
 def admits(requires_python: str, version: str) -> bool:
-    """Whether a Requires-Python admits a Python; one that can't be parsed does, as for pip."""
+    """Return whether a Requires-Python admits a Python; an unparsable one does, as for pip."""
     try:
         return SpecifierSet(requires_python).contains(version, prereleases=True)
     except InvalidSpecifier:
@@ -113,7 +113,7 @@ def admits(requires_python: str, version: str) -> bool:
 
 
 def _empty(environment: Environment, python: str) -> Environment:
-    """The environment as it would be on another Python of this platform, with nothing in it."""
+    """Return the empty environment as it would be on another Python of this platform."""
     version = f"{python}.{_LATEST}"
     markers = {
         **environment.markers,
@@ -143,7 +143,7 @@ class _Answer:
 
 
 def _ask(dry_run: DryRun, lines: Sequence[RequirementLine], copies: Iterable[Installed]) -> _Answer:
-    """Ask for all of them at once, and for each that has no wheel by itself."""
+    """Ask for all lines at once, and separately for each that has no wheel."""
     left = list(lines)
     from_source: list[Installed] = []
     unjudged: list[str] = []
@@ -171,7 +171,7 @@ def _ask(dry_run: DryRun, lines: Sequence[RequirementLine], copies: Iterable[Ins
 
 
 def _find_refused_line(reply: Unmet, lines: Iterable[RequirementLine]) -> RequirementLine:
-    """The line that pip did not take. Raises ToolError where that can't be told."""
+    """Return the line that pip refused. Raises ToolError if it can't be identified."""
     requirement = reply.requirement or ""
     for line in lines:
         if requirement.partition(" ")[0] == _without_marker(line):
@@ -185,7 +185,7 @@ def _find_refused_line(reply: Unmet, lines: Iterable[RequirementLine]) -> Requir
 def _judge_by_copies(
     lines: Iterable[RequirementLine], copies: Sequence[Installed]
 ) -> tuple[list[Installed], list[str]]:
-    """Of what comes from no index: the copies installed for the target, and what has none."""
+    """Return the target's installed copies of lines from no index, and the lines without one."""
     known, unknown = [], []
     for line in lines:
         if line.kind in _ELSEWHERE:
@@ -198,7 +198,7 @@ def _judge_by_copies(
 
 
 def _copy(line: RequirementLine, copies: Iterable[Installed]) -> Installed | None:
-    """The distribution of a line as it is installed for the target: sources say one for all."""
+    """Find a line's distribution as installed for the target: sources are the same for all."""
     specifier = line.requirement.specifier if line.requirement is not None else SpecifierSet()
     for copy in copies:
         if copy.name == line.name and specifier.contains(copy.version, prereleases=True):
@@ -234,7 +234,7 @@ def _read_installed(values: dict[str, Any]) -> Installed:
 
 
 def _write(record: Path, texts: Sequence[str], answer: _Answer) -> None:
-    """Keep an answer; where it can't be kept, the next run asks again."""
+    """Store an answer; if that fails, the next run asks again."""
     kept = {
         "format": _FORMAT,
         "asked": list(texts),
@@ -247,16 +247,16 @@ def _write(record: Path, texts: Sequence[str], answer: _Answer) -> None:
 
 # --------------------------------------------------------------------------------------- dry run
 #
-# Ask the pip of an environment what it would do on another Python, and install nothing.
+# Questions to the pip of an environment about another Python, which install nothing.
 #
-# pip chooses files for the Python that it is told, but evaluates markers for the one that runs it:
-# those of the requirements that it is given, and those of what the distributions need. So it is
-# given lines without markers, and told not to follow them; what they need is in its report.
+# pip chooses files for the Python given as an option, but evaluates markers for the one that runs
+# it: those of the given requirements, and those of what the distributions need. So it is given
+# lines without markers, and the option not to follow dependencies, which are in its report.
 
 
 @dataclass(frozen=True)
 class Unmet:
-    """What pip does not take: why, and the requirement that it names, if it names one."""
+    """A refusal by pip: the reason, and the requirement that it names, if any."""
 
     failure: BuildFailure
     requirement: str | None
@@ -264,11 +264,11 @@ class Unmet:
 
 @dataclass(frozen=True)
 class DryRun:
-    """pip's answers for one Python, `target`, in full: major, minor and micro.
+    """The answers of pip for one Python, `target`, in full: major, minor and micro.
 
-    `environ` has the places for distributions, of which relative ones are taken from `directory`;
-    pip's output goes into `scratch`. Every question raises ToolError where an index is out of
-    reach or the machine at fault; `keep` puts the log of that where it stays.
+    `environ` has the package sources, relative ones resolved against `directory`; pip's output goes
+    into `scratch`. Every question raises ToolError if an index is unreachable or the machine at
+    fault; `keep` moves the log of that to a permanent path.
     """
 
     python: Path
@@ -280,7 +280,7 @@ class DryRun:
     progress: Progress
 
     def install(self, requirements: Iterable[str]) -> tuple[Installed, ...] | Unmet:
-        """What pip would install for these, from wheels; else the first that it does not take."""
+        """Return what pip would install for these, from wheels; else the first that it refuses."""
         file, report = self.scratch / "requirements.txt", self.scratch / "report.json"
         file.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
         options: list[str | Path] = [
@@ -296,7 +296,7 @@ class DryRun:
         return Unmet(failure, pip_messages.missing_requirement(_text(log)))
 
     def list_release(self, name: str, version: str) -> Listed:
-        """What the indexes have of one release, also as a source archive, which is not built."""
+        """Return what the indexes have of one release; source archives count but are not built."""
         log = self.scratch / "index.log"
         options = ["-vv", "--pre", "--python-version", self.target]
         status = self._run(["index", "versions", *options, "--", name], log)
@@ -328,7 +328,7 @@ class DryRun:
 
 
 def _read_report(report: dict[str, Any]) -> Iterator[Installed]:
-    """The distributions of an installation report, as if they lay in an environment."""
+    """Yield the distributions of an installation report, as if they were installed."""
     for entry in report["install"]:
         metadata = entry["metadata"]
         yield Installed(
@@ -346,10 +346,10 @@ def _text(log: Path) -> str:
 
 # --------------------------------------------------------------------------------- index listing
 #
-# Read what `pip index versions -vv` prints of one release: has an index a file for a Python?
+# The output of `pip index versions -vv` on one release: does an index have a file for a Python?
 #
-# pip's option --json tells the versions that it would take, and not why it takes no other. Its
-# debug output has a line for each file. The sentences are those of pip 24 to 26.
+# pip's option --json lists the versions that it would take, but not why it takes no other. Its
+# debug output has a line for each file. The messages are those of pip 24 to 26.
 
 _FOUND = re.compile(r"^\s*Found link (?P<link>.+), version: (?P<version>\S+)$", re.MULTILINE)
 _ASKED_FOR = re.compile(r"\(requires-python:(?P<python>[^()]*)\)")
@@ -360,10 +360,10 @@ _SKIPPED = re.compile(
 
 @dataclass(frozen=True)
 class Listed:
-    """What the indexes have of one release for one Python, a source archive included.
+    """The files of one release in the indexes for one Python, source archives included.
 
-    `offered`: there is a file that pip would take. `requires_python`: the Requires-Python that an
-    index gives with it, or for which pip takes none; None where the index tells none.
+    `offered`: an index has a file that pip would take. `requires_python`: the Requires-Python that
+    an index gives with it, or because of which pip takes none; None if the index states none.
     """
 
     offered: bool

@@ -1,7 +1,7 @@
-"""Read what pip prints: one short line of progress, or the reason of a failure.
+"""The output of pip: one short line of progress, or the reason of a failure.
 
-pip has no machine-readable errors, so its sentences are matched here and nowhere else. They are
-those of pip 24 to 26; a sentence that is not known counts as a failed build, with pip's own words.
+pip has no machine-readable errors, so its messages are matched here and nowhere else. They are
+those of pip 24 to 26; an unknown message counts as a failed build, with pip's own words.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _DETAIL_LINES = 3
 
 @dataclass(frozen=True)
 class BuildFailure:
-    """Why an environment could not be built from a lock.
+    """The reason why an environment could not be built from a lock.
 
     `kind`: "resolver" (pins contradict each other), "unavailable" (an index that answers has no
-    such distribution for this platform), "python" (a distribution is not meant for this Python),
-    "build" (a distribution does not build or install), "network" (an index is out of reach) or
-    "machine" (disk, memory, pip itself). The last two are not the package's fault. `detail` holds
-    at most three lines of pip's own message, `log` the whole of it. `resolved`: the resolver had
-    accepted the whole lock before the failure. `refused`: the distribution of the kind "python".
-    `remedy` is what to do where the package is not at fault, and there is more to say than to look
-    at the connection or at the log.
+    such distribution for this platform), "python" (a distribution does not support this Python),
+    "build" (a distribution does not build or install), "network" (an index is unreachable) or
+    "machine" (disk, memory, pip itself). The last two are not the package's fault. `detail` has at
+    most three lines of pip's own message, `log` the complete output. `resolved`: the resolver had
+    accepted the complete lock before the failure. `refused`: the distribution, for the kind
+    "python". `remedy` says what to do if the package is not at fault, and there is more to do than
+    to check the connection or the log.
     """
 
     kind: FailureKind
@@ -52,7 +52,7 @@ class BuildFailure:
 
     @property
     def summary(self) -> str:
-        """The part of pip's own words that matters most."""
+        """The most important part of pip's own message."""
         if self.kind == "resolver" and self.detail:
             return "; ".join(self.detail[:2])
         return ": ".join([self.headline, *self.detail[-1:]])
@@ -60,7 +60,7 @@ class BuildFailure:
 
 @dataclass(frozen=True)
 class Refused:
-    """A distribution that pip refused, with the Requires-Python for which it did."""
+    """A distribution that pip refused, with the Requires-Python that was the reason."""
 
     name: str
     requires_python: str
@@ -88,7 +88,7 @@ _INSTALLING = re.compile(r"^Installing collected packages: (.*)")
 
 
 def progress_of(line: str) -> str | None:
-    """What a line of pip's output says about its progress, in a few words; None for nothing."""
+    """Return the progress that a line of pip's output reports, in a few words, or None."""
     installing = _INSTALLING.match(line)
     if installing:
         return f"installing {installing[1].count(',') + 1} distributions"
@@ -100,7 +100,7 @@ def progress_of(line: str) -> str | None:
 
 
 def takes_sources(line: str) -> bool:
-    """Whether a line of pip's output says that something will have to be built."""
+    """Return whether a line of pip's output shows that something will have to be built."""
     return _SOURCES.match(line) is not None
 
 
@@ -108,7 +108,7 @@ def takes_sources(line: str) -> bool:
 
 
 def yank_reasons(output: str) -> dict[tuple[str, str], str]:
-    """Why the releases that pip warned of were yanked, by name and version; some give no reason."""
+    """Return the reasons, if given, of the yanks that pip warned of, by name and version."""
     found = {
         (match["name"], match["version"]): match["reason"] for match in _YANKED.finditer(output)
     }
@@ -150,9 +150,9 @@ _YANKED = re.compile(
 _BUILD = re.compile(
     r"^\s*error: (?:subprocess-exited-with-error|metadata-generation-failed)", re.MULTILINE
 )
-# A build backend that is not there: pip ends with a traceback of its own.
+# A missing build backend: pip ends with its own traceback.
 _BACKEND = re.compile(r"^pip\._vendor\.pyproject_hooks\S*: (.+)$", re.MULTILINE)
-# What git says of a server that it can't reach stands above pip's own words.
+# git's message about an unreachable server precedes pip's own.
 _GIT = re.compile(r"^\s*× git ", re.MULTILINE)
 _GIT_UNREACHABLE = re.compile(
     r"^.*(?:fatal: unable to access (?!.* error: 4\d\d).*"
@@ -171,13 +171,13 @@ _ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
 def missing_requirement(output: str) -> str | None:
-    """The requirement for which pip found no distribution at all, also one needed for a build."""
+    """Return the requirement, also one of a build, for which pip found no distribution; or None."""
     match = _NO_MATCH.search(output)
     return match[1] if match else None
 
 
 def is_unreachable(output: str) -> bool:
-    """Does pip's own output say that an index or a file did not answer?"""
+    """Return whether pip's own output says that an index or a file did not answer."""
     return _UNREACHABLE.search(output) is not None
 
 
@@ -185,12 +185,12 @@ _REFUSED = re.compile(r"Could not fetch URL \S+ (?!404|410)(.+?)(?: - skipping)?
 
 
 def was_refused(debug_log: str) -> bool:
-    """Does pip's debug log tell of an index that gave no answer? "Not found" is an answer."""
+    """Return whether pip's debug log shows an index that gave no answer ("not found" is one)."""
     return _REFUSED.search(debug_log) is not None or is_unreachable(debug_log)
 
 
 def explain(output: str, log: Path) -> BuildFailure:
-    """Name the kind of a failed `pip install` from its output, and the lines that matter."""
+    """Classify a failed `pip install` by its output, and select the lines that matter."""
     if _MACHINE.search(output):
         return _machine(output, log)
     if _CONFLICT.search(output):
@@ -224,7 +224,7 @@ def _machine(output: str, log: Path) -> BuildFailure:
 
 
 def build_no_answer(output: str, log: Path) -> BuildFailure:
-    """The failure of an index that did not answer, with the host that pip names, or all asked."""
+    """Return the failure of a silent index, with the host that pip names, or all those asked."""
     lines = [line for line in output.splitlines() if is_unreachable(line) or _REFUSED.search(line)]
     hosts = _hosts(lines[:1]) or _hosts(_INDEXES.findall(output)) or ["pypi.org"]
     return BuildFailure(
@@ -244,11 +244,11 @@ def _resolver(output: str, log: Path) -> BuildFailure:
 
 
 def _find_refused(output: str) -> Refused | None:
-    """The distribution that pip has, and does not take because of its Requires-Python."""
+    """Return the distribution that pip found but refused because of its Requires-Python."""
     refused = _OTHER_PYTHON.search(output)
     if refused:
         return Refused(refused[2], refused[3])
-    # Where there are others, "no matching distribution" has this among its reasons.
+    # If other versions exist, "no matching distribution" has this among its reasons.
     ignored, pin = _WRONG_PYTHON.search(output), _PINNED.match(missing_requirement(output) or "")
     for entry in ignored[1].split("; ") if ignored and pin else ():
         version, _, requires_python = entry.strip().partition(" Requires-Python ")
@@ -258,7 +258,7 @@ def _find_refused(output: str) -> Refused | None:
 
 
 def same_version(first: str, second: str) -> bool:
-    """Whether two spellings mean one version; what is no version is compared as it is."""
+    """Return whether two spellings mean one version; invalid ones are compared as strings."""
     try:
         return Version(first) == Version(second)
     except InvalidVersion:
@@ -274,7 +274,7 @@ def _read_unavailable(output: str, log: Path) -> BuildFailure:
 
 def _build(output: str, log: Path) -> BuildFailure:
     named = _BUILT.search(output)
-    # Where pip does not say it, the failure is that of the distribution it took up last.
+    # If pip does not name it, the distribution that it started last has failed.
     names = [name for name in named.groups() if name] if named else _TAKEN_UP.findall(output)[-1:]
     steps = [step for step in _BUILD_STEP.findall(output) if "Encountered error" not in step]
     printed = _BUILD_OUTPUT.search(output)
@@ -288,12 +288,12 @@ def _build(output: str, log: Path) -> BuildFailure:
 
 # ------------------------------------------------------------------------------------- conflicts
 #
-# A conflict as pip tells it, shortened to what contradicts what, and how each came in.
+# pip's report of a conflict, shortened to the contradicting requirements and their origins.
 
 _CAUSES = re.compile(r"^The conflict is caused by:\n((?:[ \t]+\S.*\n)+)", re.MULTILINE)
 _DEPENDS = re.compile(r"(?P<name>\S+) (?P<version>\S+) depends on (?P<wanted>.+)")
 _REQUESTED = re.compile(r"The user requested (?:\(constraint\) )?(?P<wanted>.+)")
-# How pip came to a distribution: by others, the nearest first, from a line of a file.
+# Why pip collects a distribution: others require it, the nearest first, from a line of a file.
 _BROUGHT_IN = re.compile(
     r"^(?:Collecting|Processing) (?:\S*/)?(?P<name>[A-Za-z0-9][\w.]*(?:-(?!\d)[\w.]+)*).*"
     r" \(from (?P<way>.+)->-[rc] .*\)$",
@@ -302,10 +302,10 @@ _BROUGHT_IN = re.compile(
 
 
 def chain(output: str) -> list[str]:
-    """What contradicts what, a line each: pip's own sentences, many versions told as one.
+    """List the contradicting requirements, one line each: pip's own sentences, versions merged.
 
-    A distribution that no requirement asks for itself is followed by those that brought it, the
-    first of which is asked for. Empty where pip tells no causes.
+    A distribution that is not requested itself is followed by those that require it, beginning with
+    the requested one. Empty if pip names no causes.
     """
     found = _CAUSES.search(output)
     causes = [line.strip() for line in found[1].splitlines()] if found else []
@@ -317,7 +317,7 @@ def chain(output: str) -> list[str]:
 
 
 def _contested(cause: str) -> str | None:
-    """The distribution about which a cause says something, by its canonical name."""
+    """Return the canonical name of the distribution that a cause is about; None if unknown."""
     match = _REQUESTED.fullmatch(cause) or _DEPENDS.fullmatch(cause)
     try:
         return canonicalize_name(Requirement(match["wanted"]).name) if match else None
@@ -326,7 +326,7 @@ def _contested(cause: str) -> str | None:
 
 
 def _merged(causes: list[str]) -> dict[str, int]:
-    """The first of all versions of a distribution that want the same, and how many there are."""
+    """Count the versions of a distribution with the same need, by the cause of the first one."""
     firsts: dict[tuple[str, ...], str] = {}
     counts: dict[str, int] = {}
     for cause in causes:
@@ -338,7 +338,7 @@ def _merged(causes: list[str]) -> dict[str, int]:
 
 
 def _ways(output: str) -> dict[str, tuple[str, ...]]:
-    """By which others each distribution came in, from the one that was asked for onwards."""
+    """Map each distribution to those through which it is required, the requested one first."""
     ways: dict[str, tuple[str, ...]] = {}
     for match in _BROUGHT_IN.finditer(output):
         names = [re.split(r"[\s<>=!~;\[(@]", part)[0] for part in match["way"].split("->")]

@@ -1,8 +1,8 @@
 """The environment of the platform's own MLflow, as opposed to the one that a model pins.
 
-A hub predicts with its installation of MLflow, which makes an environment for each model; what a
-lock brings besides MLflow is no matter of the hub's. Built, cached and shared between runs like the
-environment of a model, once for each Python.
+A hub predicts with its installation of MLflow, which makes an environment for each model; the other
+distributions of a lock do not affect the hub's. It is built, cached and shared between runs like
+the environment of a model, once for each Python.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_vcp.settings.policy import Policy
 from pytest_vcp.util.files import write_atomic
 
 _HERE = Path(__file__).parent
-# What `mlflow models predict` calls to begin the environment of a model.
+# `mlflow models predict` calls it to create the environment of a model.
 _BESIDES = "virtualenv"
 
 
@@ -33,9 +33,9 @@ def platform_environment(
     progress: Progress,
     until: ExitStack | None = None,
 ) -> Environment:
-    """The environment with the policy's MLflow; built where there is none yet.
+    """Prepare the environment with the policy's MLflow, building it if necessary.
 
-    No other run removes it before `until` is closed. Raises ToolError where it can't be built: no
+    No other run removes it before `until` is closed. Raises ToolError if it can't be built: no
     package is to blame for that.
     """
     what, lock = "the platform's MLflow", _lock(policy, cache_dir)
@@ -45,7 +45,7 @@ def platform_environment(
 
 
 def _lock(policy: Policy, cache_dir: Path) -> Path:
-    """The lock that is shipped for the policy's MLflow; without one, what its line says."""
+    """Return the lock shipped for the policy's MLflow; without one, a lock of the policy's line."""
     wanted = _mlflow(policy)
     shipped = _shipped(wanted)
     if shipped is not None:
@@ -56,20 +56,20 @@ def _lock(policy: Policy, cache_dir: Path) -> Path:
 
 
 def comes_with_mlflow(policy: Policy) -> frozenset[str]:
-    """The distributions, by canonical name, that the policy's MLflow needs, as far as is known."""
+    """Return the canonical names of distributions that the policy's MLflow is known to need."""
     shipped = _shipped(_mlflow(policy))
     lines = parse_lines(shipped.read_text(encoding="utf-8"), shipped.name) if shipped else ()
     return frozenset(line.name for line in lines if line.name)
 
 
 def _mlflow(policy: Policy) -> Requirement:
-    """The line of the policy for MLflow; any release where there is none."""
+    """Return the policy's requirement for MLflow; any release if it has none."""
     pins = (Requirement(line) for line in policy.pinned_requirements)
     pin = next((pin for pin in pins if canonicalize_name(pin.name) == "mlflow"), None)
     return Requirement("mlflow") if pin is None else pin
 
 
 def _shipped(wanted: Requirement) -> Path | None:
-    """The lock of an MLflow that comes with the plugin."""
+    """Return the lock for an MLflow that is shipped with the plugin, or None."""
     path = _HERE / f"platform-{str(wanted.specifier).removeprefix('==')}.txt"
     return path if path.is_file() else None

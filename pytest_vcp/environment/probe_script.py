@@ -1,9 +1,9 @@
-"""Runs inside the judged environment, by path: prints what is installed there, as one JSON object.
+"""A script for the judged environment, run by path: prints its distributions as a JSON object.
 
-Standard library only, any Python from 3.10, and nothing of the environment is imported: a
-distribution that is broken must not be able to break the look at it. The metadata is read by
-hand, because `importlib.metadata` parses every long description, which takes longer than all of
-the rest, and hides a distribution that is there twice.
+It uses only the standard library, on any Python from 3.10, and imports nothing of the environment:
+a broken distribution must not be able to break the inspection. The metadata is read by hand,
+because `importlib.metadata` parses every long description, which takes longer than all of the rest,
+and hides a distribution that is installed twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 _SUFFIXES = frozenset(importlib.machinery.all_suffixes())
-# What MLflow needs in order to load a model from a file, to predict, and to serve it over HTTP.
+# The files that MLflow needs to load a model from a file, to predict, and to serve it over HTTP.
 SERVING_FILES = (
     "mlflow/__init__.py",
     "mlflow/models/cli.py",
@@ -29,14 +29,14 @@ SERVING_FILES = (
 
 
 def _headers(metadata_file: str) -> dict[str, list[str]]:
-    """The values of the headers of a METADATA or PKG-INFO file, by their names in lower case."""
+    """Read the headers of a METADATA or PKG-INFO file: values by names in lower case."""
     found: dict[str, list[str]] = {}
     try:
         with open(metadata_file, encoding="utf-8", errors="replace") as stream:
             for line in stream:
                 if line == "\n":
                     break
-                if line[0] not in " \t":  # else the line before goes on
+                if line[0] not in " \t":  # else it continues the line before
                     key, _, value = line.partition(":")
                     found.setdefault(key.lower(), []).append(value.strip())
     except OSError:
@@ -45,9 +45,9 @@ def _headers(metadata_file: str) -> dict[str, list[str]]:
 
 
 def _metadata_file(folder: str, entry: str) -> str | None:
-    """The file with the headers, for the entry of a folder that is a distribution's metadata."""
+    """Return the file with the headers if a folder's entry is a distribution's metadata."""
     path = os.path.join(folder, entry)
-    if entry.startswith("~"):  # what pip leaves behind of an uninstallation that was interrupted
+    if entry.startswith("~"):  # left behind by an interrupted uninstallation
         return None
     if entry.endswith(".dist-info"):
         return os.path.join(path, "METADATA")
@@ -57,7 +57,7 @@ def _metadata_file(folder: str, entry: str) -> str | None:
 
 
 def _folders() -> list[str]:
-    """The folders on the module search path, each once, however many links lead to it."""
+    """List the folders on the module search path, each once, however many links lead to it."""
     seen: dict[str, str] = {}
     for entry in sys.path:
         if os.path.isdir(entry):
@@ -66,7 +66,7 @@ def _folders() -> list[str]:
 
 
 def list_installed() -> list[dict[str, Any]]:
-    """Every distribution, also the second copy of one, in the order of the module search path."""
+    """List every distribution, duplicates included, in the order of the module search path."""
     found = []
     for folder in _folders():
         for entry in sorted(os.listdir(folder)):
@@ -89,7 +89,7 @@ def list_installed() -> list[dict[str, Any]]:
 
 
 def _record(dist_info: str) -> list[str]:
-    """The files that a distribution's RECORD promises, as paths relative to site-packages."""
+    """List the files in a distribution's RECORD, as paths relative to site-packages."""
     try:
         with open(os.path.join(dist_info, "RECORD"), encoding="utf-8") as stream:
             return [line.split(",", 1)[0].strip('"') for line in stream]
@@ -98,9 +98,10 @@ def _record(dist_info: str) -> list[str]:
 
 
 def _import_names(files: list[str]) -> set[str]:
-    """The names by which files are imported: `numpy` for all of its modules.
+    """Return the names by which files are imported: `numpy` for all of its modules.
 
-    A namespace package belongs to nobody, so what lies in it is named in full: `google.protobuf`.
+    A namespace package belongs to no distribution, so its content is named in full:
+    `google.protobuf`.
     """
     packages = set()
     modules = []
@@ -120,7 +121,7 @@ def _import_names(files: list[str]) -> set[str]:
 
 
 def _outermost(folder: str, packages: set[str]) -> str:
-    """The outermost package that a folder belongs to; empty where it belongs to none."""
+    """Return the outermost package that a folder belongs to; empty if it belongs to none."""
     parts = folder.split("/")
     for end in range(1, len(parts) + 1):
         outer = "/".join(parts[:end])
@@ -130,7 +131,7 @@ def _outermost(folder: str, packages: set[str]) -> str:
 
 
 def _top_levels(location: str) -> list[str]:
-    """The top-level modules that setuptools notes, also for what it did not copy (editable)."""
+    """List the top-level modules recorded by setuptools, also for editable installs."""
     try:
         with open(os.path.join(location, "top_level.txt"), encoding="utf-8") as stream:
             return stream.read().split()
@@ -139,13 +140,13 @@ def _top_levels(location: str) -> list[str]:
 
 
 def map_providers(distributions: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """The distributions behind each name that can be imported."""
+    """Map each importable name to the distributions behind it."""
     found: dict[str, list[str]] = {}
     for entry in distributions:
         files = _record(entry["location"])
         names = _import_names([file for file in files if not file.startswith("__editable__")])
         names = names or set(_top_levels(entry["location"]))
-        if "distutils-precedence.pth" in files:  # setuptools puts itself in the place of distutils
+        if "distutils-precedence.pth" in files:  # setuptools replaces distutils
             names.add("distutils")
         for name in names or {entry["name"].replace("-", "_").replace(".", "_")}:
             found.setdefault(name, []).append(entry["name"])
@@ -153,7 +154,7 @@ def map_providers(distributions: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def missing_of_mlflow(distributions: list[dict[str, Any]]) -> list[str]:
-    """The files that MLflow should have and has not; empty when it is whole."""
+    """List the files that MLflow should have but lacks; empty if it is complete."""
     spec = importlib.util.find_spec("mlflow")  # a top-level name: this imports nothing
     if spec is None or spec.origin is None:
         return ["mlflow/__init__.py"]
@@ -167,11 +168,11 @@ def missing_of_mlflow(distributions: list[dict[str, Any]]) -> list[str]:
 
 
 def list_absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, Any]:
-    """The files that distributions promise and that are not there, relative to the environment.
+    """Return the missing files of distributions, relative to the environment.
 
-    A file that goes changes its folder: the file `kept_in` has the time of change of each folder
-    and what was absent then. Only where one of them differs is everything looked for again, and
-    the answer has `folders` to keep.
+    Removing a file changes its folder: the file `kept_in` has the modification time of each folder
+    and the files that were missing then. Only if one of these times differs is everything searched
+    again, and the result has `folders` to store.
     """
     try:
         with open(kept_in, encoding="utf-8") as stream:
@@ -181,7 +182,7 @@ def list_absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, 
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     promised = _map_promised(distributions)
-    # Before the look: what goes during it is noticed next time.
+    # Before the search: a removal during it is noticed next time.
     folders = {folder: _read_change_time(folder) for folder in promised}
     missing = [
         os.path.join(folder, name)
@@ -192,10 +193,10 @@ def list_absent(distributions: list[dict[str, Any]], kept_in: str) -> dict[str, 
 
 
 def _map_promised(distributions: list[dict[str, Any]]) -> dict[str, set[str]]:
-    """The names of the files that belong into each folder; folders relative to the environment.
+    """Map each folder, relative to the environment, to the names of its distributions' files.
 
-    Byte-code comes again by itself. The metadata is left out: it goes with an uninstallation, and
-    what is uninstalled is told by what is installed.
+    Byte-code is left out because it is regenerated. Metadata is left out because an uninstallation
+    removes it, and the list of installed distributions shows that.
     """
     promised: dict[str, set[str]] = {}
     for entry in distributions:
@@ -212,7 +213,7 @@ def _map_promised(distributions: list[dict[str, Any]]) -> dict[str, set[str]]:
 
 
 def _read_change_time(folder: str) -> int | None:
-    """When an entry last came to a folder or left it, in ns; None where it is not there."""
+    """Return when a folder's entries last changed, in ns; None if it does not exist."""
     try:
         return os.stat(os.path.join(sys.prefix, folder)).st_mtime_ns
     except OSError:
@@ -227,7 +228,7 @@ def _list_folder(folder: str) -> list[str]:
 
 
 def markers() -> dict[str, str]:
-    """The values with which this interpreter answers environment markers (PEP 508)."""
+    """Return this interpreter's values for environment markers (PEP 508)."""
     info = sys.implementation.version
     kind = "" if info.releaselevel == "final" else f"{info.releaselevel[0]}{info.serial}"
     return {
@@ -248,8 +249,8 @@ def markers() -> dict[str, str]:
 def main() -> None:
     """Print the facts on standard output.
 
-    Arguments are the file in which `absent` finds what is kept, or nothing, and the fingerprints
-    for which the modules are known.
+    Arguments are the file with the stored result of `list_absent`, or an empty string, and the
+    fingerprints for which the modules are known.
     """
     files_kept_in, *known = sys.argv[1:]
     distributions = list_installed()

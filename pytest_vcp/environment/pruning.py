@@ -1,8 +1,8 @@
-"""What the cache holds, and how environments that nobody has used for long leave it.
+"""The content of the cache, and the removal of environments that were not used for long.
 
-An environment goes in one step, by another name, and is removed afterwards; a run that is killed
-in between leaves a folder that nobody reads and that is removed after the next build. What another
-run looks up, builds or works in is never touched.
+An environment is renamed in one step, and removed afterwards; a run that is killed in between
+leaves a folder that no run reads and that is removed after the next build. Environments that
+another run looks up, builds or works in are never touched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_vcp.settings.policy import CacheLimits
 from pytest_vcp.util.files import modification_time, remove
 
 _SECONDS_A_DAY = 86400.0
-# Names that we give. Whatever else lies in the folder that somebody has named is theirs.
+# Names that the plugin gives. Any other file in the cache directory belongs to the user.
 _SLOT = re.compile(r"[0-9a-f]{20}")
 _LEAVING = re.compile(rf"{re.escape(REMOVED)}[0-9a-f]{{8}}")
 _LOCAL = re.compile(r"[0-9a-f]{20}\.(?:modules\.)?json(?:\.\d+)?")
@@ -32,9 +32,9 @@ _LOCAL = re.compile(r"[0-9a-f]{20}\.(?:modules\.)?json(?:\.\d+)?")
 class Entry:
     """One environment that is ready.
 
-    `python` is as in "CPython 3.11.7". `built` and `used` are seconds since the epoch, `bytes` is
-    what it took on the disk when it was built. `lock` is the file it was first built from, and
-    `requirements` are the first of its lines.
+    `python` is a name such as "CPython 3.11.7". `built` and `used` are seconds since the epoch,
+    `bytes` is its size on disk when it was built. `lock` is the file it was first built from, and
+    `requirements` are the first pins in it.
     """
 
     slot: Slot
@@ -53,20 +53,20 @@ class Entry:
 
     @property
     def in_use(self) -> bool:
-        """Does a run work in it?"""
+        """Whether a run works in the environment."""
         return self.slot.in_use
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What was removed: the number of environments, and what they took when they were built."""
+    """The number of removed environments, and their size when they were built."""
 
     environments: int = 0
     bytes: int = 0
 
 
 def entries(cache_dir: Path) -> list[Entry]:
-    """The environments that are ready, the one used last first. Costs a few reads for each."""
+    """List the ready environments, the one used last first. Costs a few reads for each."""
     found = (_entry(slot) for slot in _slots(cache_dir))
     return sorted((entry for entry in found if entry), key=lambda entry: -entry.used)
 
@@ -77,10 +77,10 @@ def prune(
     progress: Progress = lambda text: None,
     keep: Path | None = None,
 ) -> Removed:
-    """Remove leftovers, and the environments used least lately until the limits are kept.
+    """Remove leftovers, and the least recently used environments until the limits are met.
 
     `progress` is called as in `prepare`. `keep` is the folder of a slot that stays. Raises OSError
-    where the cache can't be changed.
+    if the cache can't be changed.
     """
     _sweep(cache_dir, keep)
     there = entries(cache_dir)
@@ -113,7 +113,7 @@ def clear(cache_dir: Path) -> Removed:
 
 
 def leftovers(cache_dir: Path) -> int:
-    """How many folders there are that hold no environment and that nobody is building in."""
+    """Count the folders that hold no environment and that no run is building in."""
     leaving = _list_ours(folder_of_all(cache_dir), _LEAVING)
     torn = [
         slot for slot in _slots(cache_dir) if slot.find_build() is None and not _is_locked(slot)
@@ -125,7 +125,7 @@ def leftovers(cache_dir: Path) -> int:
 
 
 def _sweep(cache_dir: Path, keep: Path | None) -> None:
-    """Remove what runs that were killed have left."""
+    """Remove the leftovers of killed runs."""
     folder = folder_of_all(cache_dir)
     for path in _list_ours(folder, _LEAVING):
         remove(path)
@@ -138,7 +138,7 @@ def _sweep_slot(slot: Slot) -> None:
     if slot.find_build() is None:
         _remove(slot, lambda slot: slot.find_build() is None)
         return
-    with suppress(FileNotFoundError):  # another run that prunes has been quicker
+    with suppress(FileNotFoundError):  # another pruning run was quicker
         if slot.list_replaced() and (lock := slot.try_lock()) is not None:
             try:
                 for folder in () if slot.in_use else slot.list_replaced():
@@ -148,7 +148,7 @@ def _sweep_slot(slot: Slot) -> None:
 
 
 def _remove(slot: Slot, still_unwanted: Callable[[Slot], bool]) -> bool:
-    """Remove a slot that nobody looks up or works in, if that is still right once it is locked."""
+    """Remove a slot that no run looks up or works in, if it is still unwanted once locked."""
     lock = slot.try_lock()
     if lock is None:
         return False
@@ -159,7 +159,7 @@ def _remove(slot: Slot, still_unwanted: Callable[[Slot], bool]) -> bool:
     finally:
         lock.release()
     if aside is not None:
-        remove(aside)  # It takes seconds, in which nobody has to wait for the lock.
+        remove(aside)  # It takes seconds, without making other runs wait for the lock.
     return aside is not None
 
 
@@ -180,7 +180,7 @@ def _is_locked(slot: Slot) -> bool:
 
 
 def _list_ours(folder: Path, ours: re.Pattern[str]) -> list[Path]:
-    """What lies in a folder and has a name that we give."""
+    """List the entries of a folder that have a name given by the plugin."""
     try:
         return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name))
     except (FileNotFoundError, NotADirectoryError):
@@ -194,7 +194,7 @@ def _slots(cache_dir: Path) -> Iterator[Slot]:
 
 
 def _entry(slot: Slot) -> Entry | None:
-    """What the marker of a slot tells; None where there is nothing ready."""
+    """Describe a slot by its marker; None if nothing is ready."""
     build = slot.find_build()
     if build is None:
         return None

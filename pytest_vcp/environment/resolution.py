@@ -1,4 +1,4 @@
-"""The lock, seen from an environment: which pins apply there, and what they need."""
+"""The lock in an environment: the pins that apply there, and their requirements."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _INSTALLABLE = ("requirement", "vcs", "url", "path", "editable")
 
 
 def pins_here(lock: Lock, environment: Environment) -> dict[str, RequirementLine]:
-    """The lines of requirements.txt that apply in an environment, by canonical name.
+    """Return the lines of requirements.txt that apply in an environment, by canonical name.
 
-    A URL need not tell what it holds; pip's report then does. Raises Unverified without one.
+    A URL need not state the name of its distribution; pip's report then does. Raises Unverified
+    without a report.
     """
     found = pins_by_name(lock, environment)
     nameless = [line for line in lock.pinned if line.kind in _INSTALLABLE and line.name is None]
@@ -35,19 +36,19 @@ def pins_here(lock: Lock, environment: Environment) -> dict[str, RequirementLine
 
 
 def pins_by_name(lock: Lock, environment: Environment) -> dict[str, RequirementLine]:
-    """The same, of the lines that tell a name."""
+    """Return the lines that apply in an environment and state a name, by canonical name."""
     lines = applying((line for line in lock.pinned if line.kind in _INSTALLABLE), environment)
     return {line.name: line for line in lines if line.name is not None}
 
 
 def applying(lines: Iterable[RequirementLine], environment: Environment) -> list[RequirementLine]:
-    """The lines whose markers hold in an environment; those that have none always apply."""
+    """List the lines whose markers hold in an environment; those without one always apply."""
     markers = {**environment.markers, "extra": ""}
     return [line for line in lines if applies(line.requirement, markers)]
 
 
 def choices(environment: Environment) -> tuple[Chosen, ...]:
-    """What pip reported when it built an environment. Raises Unverified where it did not."""
+    """Return what pip reported when it built an environment. Raises Unverified without a report."""
     report = environment.pip_report
     if report is None:
         raise Unverified("pip did not build this environment, so there is no report of it")
@@ -60,9 +61,10 @@ def choices(environment: Environment) -> tuple[Chosen, ...]:
 def everything_needed(
     roots: Mapping[str, RequirementLine], environment: Environment
 ) -> dict[str, str]:
-    """Each distribution that the roots need, directly or not, and the first one that needs it.
+    """Map each distribution that the roots need, directly or not, to the first one that needs it.
 
-    Told by the metadata of what is installed, with extras and markers; all names are canonical.
+    The source is the metadata of installed distributions, with extras and markers; all names are
+    canonical.
     """
     needed: dict[str, str] = {}
     for name, requirement in _follow(roots, environment):
@@ -73,9 +75,9 @@ def everything_needed(
 def find_unmet(
     pins: Mapping[str, RequirementLine], environment: Environment
 ) -> Iterator[tuple[str, Requirement]]:
-    """Each requirement that no pin meets, with the name of the distribution that has it.
+    """Yield each requirement that no pin meets, with the name of the distribution that has it.
 
-    Of a pin that the environment lacks, nothing is known, and it counts as fitting.
+    A pin that is not installed counts as fitting, because its version is unknown.
     """
     versions = {entry.name: entry.version for entry in environment.installed}
     for name, requirement in _follow(pins, environment):
@@ -89,7 +91,7 @@ def find_unmet(
 def _follow(
     roots: Mapping[str, RequirementLine], environment: Environment
 ) -> Iterator[tuple[str, Requirement]]:
-    """Each requirement that applies, of the roots and of all that these need; and whose it is."""
+    """Yield each applicable requirement of the roots and of all they need, with its owner."""
     pending = [(name, frozenset(_extras(line.requirement))) for name, line in roots.items()]
     seen = set()
     while pending:
@@ -111,13 +113,13 @@ def _extras(requirement: Requirement | None) -> set[str]:
 def _requirements(
     name: str, extras: frozenset[str], environment: Environment
 ) -> Iterable[Requirement]:
-    """What the installed distribution of this name needs, with these extras."""
+    """Yield what the installed distribution of this name needs, with these extras."""
     texts = [
         text for entry in environment.installed if entry.name == name for text in entry.requires
     ]
     for text in texts:
         if not extras and "extra" in text.partition(";")[2]:
-            continue  # most of what metadata says is about extras that nobody asked for
+            continue  # most requirements in metadata are for extras that are not requested
         requirement = _parse(text)
         contexts = ({**environment.markers, "extra": extra} for extra in ("", *extras))
         if requirement is not None and any(applies(requirement, markers) for markers in contexts):
@@ -128,21 +130,21 @@ def _requirements(
 def _parse(text: str) -> Requirement | None:
     try:
         return Requirement(text)
-    except InvalidRequirement:  # pip does not follow it either
+    except InvalidRequirement:  # pip ignores it, too
         return None
 
 
 # ------------------------------------------------------------------------------------ pip report
 #
-# What pip chose when it built an environment: its installation report, and what it warned of.
+# pip's choices when it built an environment: its installation report, and its warnings.
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """One distribution that pip installed: by its canonical name, and in which version.
+    """One distribution that pip installed, by its canonical name and version.
 
-    `requested`: a line of the lock asked for it. `yanked`: the index said, at that time, that its
-    maintainers had withdrawn the release; `reason` is what they said, if anything.
+    `requested`: a line of the lock asked for it. `yanked`: the index stated, at that time, that its
+    maintainers had withdrawn the release; `reason` is the one they gave, if any.
     """
 
     name: str
@@ -153,9 +155,9 @@ class Chosen:
 
 
 def read_pip_report(report: Path, log: Path) -> tuple[Chosen, ...]:
-    """Read pip's report and the reasons in its log, which the report leaves out.
+    """Read pip's report, and from its log the reasons of yanks, which the report leaves out.
 
-    Raises OSError or ValueError where the report can't be read.
+    Raises OSError or ValueError if the report can't be read.
     """
     output = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     reasons: dict[tuple[str, str], str] = {

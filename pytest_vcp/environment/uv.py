@@ -1,9 +1,9 @@
-"""Install with uv what pip has chosen: the same files, in a fraction of the time.
+"""Installation with uv of what pip has chosen: the same files, in a fraction of the time.
 
-pip alone resolves and judges a lock. What it chose are wheels, each with the hash of its file, as a
-rule; these uv takes from its cache, and links instead of copying where it can. Anything else is
-left to pip, and so is what uv would have to download: MLflow's own command builds an environment
-with pip, which then has it in its cache.
+Only pip resolves and judges a lock. It usually chooses wheels, each with the hash of its file; uv
+takes these from its cache, and links instead of copying if it can. Anything else is left to pip,
+including what uv would have to download: MLflow's own command builds an environment with pip, which
+then has it in its cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pytest_vcp.environment import watched
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import RequirementLine
 
-# What uv may take from the user's environment: how to reach and to keep, never what to choose.
+# The user's variables that uv may use: for access and caching, never for what to choose.
 _KEPT = frozenset(
     {
         "UV_CACHE_DIR",
@@ -34,7 +34,7 @@ _KEPT = frozenset(
         "UV_OFFLINE",
     }
 )
-# pip's variables and the twins that uv has for them; pip separates by spaces.
+# pip's variables, uv's equivalents, and uv's separators; pip separates by spaces.
 _TWINS = (
     ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", " "),
     ("PIP_EXTRA_INDEX_URL", "UV_INDEX", " "),
@@ -44,19 +44,19 @@ _TWINS = (
     ("PIP_PROXY", "ALL_PROXY", " "),
 )
 _BUILT = ("vcs", "url", "path", "editable")
-# Has uv download, too, for whoever builds many environments from the same distributions.
+# Lets uv download, too, for users who build many environments from the same distributions.
 DOWNLOADS = "VCP_UV_DOWNLOADS"
 _CHOSEN = "uv-requirements.txt"
 _LOG = "uv.log"
 
 
 def find() -> str | None:
-    """The uv on PATH."""
+    """Return the path of uv, or None if it is not on PATH."""
     return shutil.which("uv")
 
 
 def environ_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables for uv, which reads neither pip's configuration nor its variables."""
+    """Return the variables for uv, which reads neither pip's configuration nor its variables."""
     found = {
         key: value
         for key, value in environ.items()
@@ -69,15 +69,16 @@ def environ_of(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def fits(lines: Iterable[RequirementLine]) -> bool:
-    """Whether pip alone needs not install the lock of these lines.
+    """Return whether uv may install a lock of these lines once pip has resolved it.
 
-    It would have to build whatever has no index, and to read every file that has a hash, twice.
+    Otherwise pip would work twice: to build whatever has no index, and to read every file that has
+    a hash.
     """
     return not any(line.hashes or line.kind in _BUILT for line in lines)
 
 
 def options_of(environ: Mapping[str, str]) -> list[str]:
-    """The options with which uv looks where pip would, and for nothing else."""
+    """Return the options with which uv searches where pip would, and nowhere else."""
     no_index = ["--no-index"] if environ.get("PIP_NO_INDEX") else []
     # pip's strategy: the best of all indexes.
     best = ("--index-strategy", "unsafe-best-match")
@@ -92,10 +93,10 @@ def install_chosen(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> bool:
-    """Install exactly the files of pip's installation report; whether uv has them, and did.
+    """Install exactly the files of pip's installation report; return whether uv could.
 
-    `places` are where distributions come from, in pip's variables, relative ones taken from
-    `directory`. Where it did not work, pip can install as if nothing had been tried.
+    `environ` names the package sources in pip's variables, relative ones resolved against
+    `directory`. If it fails, pip can install as if nothing had been tried.
     """
     chosen = _list_pins(json.loads(report.read_bytes()))
     if chosen is None:
@@ -119,7 +120,7 @@ def install_chosen(
 
 
 def _list_pins(report: Mapping[str, Any]) -> list[str] | None:
-    """What pip would install, as pins with hashes; None where something is not a wheel."""
+    """Return what pip would install, as pins with hashes; None if anything is not a wheel."""
     pins = []
     for entry in report["install"]:
         pin = _pin(entry)
@@ -130,7 +131,7 @@ def _list_pins(report: Mapping[str, Any]) -> list[str] | None:
 
 
 def _pin(entry: Mapping[str, Any]) -> str | None:
-    """One distribution as a line that no other file fulfils; None for what has to be built."""
+    """Return one distribution as a line that no other file meets; None for what has to be built."""
     download = entry["download_info"]
     hashes = download.get("archive_info", {}).get("hashes", {})
     if entry["is_direct"] or not hashes or not download["url"].endswith(".whl"):
@@ -141,6 +142,6 @@ def _pin(entry: Mapping[str, Any]) -> str | None:
 
 
 def _news(line: str) -> str | None:
-    """What uv says of its progress: the large files that it downloads."""
+    """Return the progress that a line of uv reports: the large files it downloads; else None."""
     line = line.strip()
     return line.lower() if line.startswith("Downloading ") else None

@@ -1,4 +1,4 @@
-"""One process that builds: watched, logged, and ended for sure."""
+"""One build process: watched, logged, and ended in any case."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def run(
     news: News,
     step: str,
 ) -> int:
-    """Run a command to its end and return its exit status; tell what it does while it does it.
+    """Run a command to its end and return its exit status, reporting its progress meanwhile.
 
-    All that it prints goes to `log`. `news` makes a few words of a line that says something, and
-    `step` is what is told before that. Whatever is raised meanwhile (KeyboardInterrupt, a
-    time-out), the process and its children are gone.
+    All its output goes to `log`. `news` turns a meaningful line into a few words, and `step` is
+    reported until the first of these. If anything is raised meanwhile (KeyboardInterrupt, a
+    time-out), the process and its children are ended.
     """
     marker = processes.new_marker()
     with log.open("wb") as sink, ExitStack() as ends:
-        # A pip that is killed leaves whatever it was unpacking and building. It lies in the build,
-        # so that a pytest that is killed does not leave it for ever either.
+        # A killed pip leaves whatever it was unpacking and building. The directory is part of the
+        # build, so that a killed pytest does not leave it for ever either.
         scratch = ends.enter_context(
             tempfile.TemporaryDirectory(prefix="tmp-", dir=log.parent, ignore_cleanup_errors=True)
         )
@@ -52,7 +52,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that its children are known as such
+            start_new_session=True,  # so that its children can be identified
         )
         ends.callback(_end, process, marker)
         guard.watch(process.pid)
@@ -64,7 +64,7 @@ def run(
 def _steps(
     process: subprocess.Popen[bytes], sink: IO[bytes], news: News, step: str
 ) -> Iterator[str]:
-    """What it is doing: when that changes, but not for each of hundreds, and as a heartbeat."""
+    """Yield the current step: when it changes, but not for each of hundreds, and as a heartbeat."""
     assert process.stdout is not None
     lines: queue.Queue[bytes | None] = queue.Queue()
     threading.Thread(target=_pump, args=(process.stdout, sink, lines), daemon=True).start()
@@ -75,22 +75,22 @@ def _steps(
         except queue.Empty:
             line = b""
         if line is None or (not line and process.poll() is not None):
-            return  # the second: it has ended, and something that it left running holds the pipe
+            return  # the second case: it has ended, but a process it left running holds the pipe
         new = news(line.decode("utf-8", "replace"))
         step = new or step
         now = time.monotonic()
-        # A heartbeat must not keep back the news that follows it.
+        # A heartbeat must not delay the news that follows it.
         if now - announced_news >= _NEWS_SECONDS if new else now - announced >= _HEARTBEAT_SECONDS:
             announced, announced_news = now, now if new else announced_news
             yield step
 
 
 def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
-    """Copy what is printed to the log, line by line, and tell of each; None is the end."""
+    """Copy the output to the log, line by line, and pass each line on; None marks the end."""
     try:
         for line in source:
-            # A full disk, or an interrupted run that closed the log: read on nevertheless, because
-            # a process that nobody reads from never ends.
+            # On a full disk, or if an interrupted run closed the log: read on nevertheless, because
+            # a process whose output is not read never ends.
             with suppress(OSError, ValueError):
                 sink.write(line)
                 sink.flush()
@@ -102,7 +102,7 @@ def _pump(source: IO[bytes], sink: IO[bytes], lines: queue.Queue[bytes | None]) 
 
 
 def _end(process: subprocess.Popen[bytes], marker: str) -> None:
-    """End the process and everything it started, whether or not it has ended itself."""
+    """End the process and everything it started, whether or not it has ended already."""
     processes.end(lambda: processes.leftovers(marker, process.pid), grace=0)
     process.wait()
     if process.stdout is not None:

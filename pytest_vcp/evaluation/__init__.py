@@ -1,1 +1,1 @@
-"""One variant's way from source to artifact to prediction."""
+"""The evaluation of one variant, from source to artifact to prediction."""

@@ -1,4 +1,4 @@
-"""The session of an artifact: loaded where nothing but the artifact is to be had, and run.
+"""The session of an artifact, which loads and runs it where nothing else is available.
 
 A second worker, the tester, sends the same request through MLflow's validate_serving_input at the
 same time, as the hub's packager does. A passing run loads the model twice.
@@ -29,7 +29,7 @@ from pytest_vcp.util.files import file_states
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
 
-# A process that loaded a model may take its time to end: libraries tear down devices and pools.
+# A process that loaded a model may take a while to exit: libraries tear down devices and pools.
 _EXIT_SECONDS = 15.0
 
 
@@ -68,14 +68,14 @@ class ArtifactSession:
         return self._factory.scratch
 
     def warm_up(self) -> None:
-        """Start the worker that will load; it begins with the imports that it will need."""
+        """Start the worker that will load the artifact; it begins with its imports."""
         self._loader.warm_up()
 
     def begin(self, payload: Payload | None) -> None:
-        """Load in the one worker and validate in the other, without waiting for either.
+        """Start loading in one worker and validating in the other, without waiting for either.
 
-        `payload` is the request for the forward pass, its inputs absolute; without one, the
-        artifact is loaded and nothing more.
+        `payload` is the request for the forward pass, with absolute inputs; without one, the
+        artifact is only loaded.
         """
         self._files = file_states(self.artifact)
         self._loader.begin(payload)
@@ -88,34 +88,34 @@ class ArtifactSession:
 
     @property
     def loads_alone(self) -> bool:
-        """Whether no two processes may load the model at once, which would meet in /tmp."""
+        """Whether only one process at a time may load the model, as two would collide in /tmp."""
         return self._factory.loads_alone and not self._loader.keeps_to_itself()
 
     @property
     def _kept(self) -> Path:
         return self.scratch / "other-process.npz"
 
-    # Steps, each asked for once; the reply is kept.
+    # Steps: each is requested once, and its reply is remembered.
 
     def load(self) -> Reply:
-        """Load the artifact where nothing but the artifact is to be had."""
+        """Load the artifact where nothing else is available."""
         if self._loader.load_failed():
             self.requirements()
         return self._loader.load()
 
     def predict(self) -> Reply:
-        """The first forward pass."""
+        """Return the reply of the first forward pass."""
         self.requirements()
         return self._loader.predict()
 
     def requirements(self) -> Requirements:
-        """What the model can't do without; the session goes on with what it needs."""
-        # A finished artifact is tested under conditions, too.
+        """Find out what the model needs; the session continues with those needs met."""
+        # The tester of a finished artifact runs under conditions, too.
         is_free = self.payload and self.settings.artifact_only is None
         return self._loader.find_requirements(self.validate if is_free else None)
 
     def changed_files(self) -> tuple[str, ...]:
-        """Files of the artifact that have come, gone or changed since its session began."""
+        """List files of the artifact that were added, removed or changed during the session."""
         if self.payload:
             self.validate()
         now = file_states(self.artifact)
@@ -123,12 +123,12 @@ class ArtifactSession:
         return tuple(name for name in both if self._files.get(name) != now.get(name))
 
     def shared_paths(self) -> tuple[str, ...]:
-        """What loading and predicting wrote to a place that every process of the machine has."""
+        """List what loading and predicting wrote to directories shared by all processes."""
         reply = self.ask("probe.observed", {}, "looking at what was written")
         return tuple((reply.content or {}).get("shared", ()))
 
     def validate(self) -> Reply:
-        """The serving payload through MLflow's validate_serving_input, in the testing worker."""
+        """Pass the serving payload to MLflow's validate_serving_input in the testing worker."""
         if self._requests.known(self._validation) is None:
             self._loads += 1
             self._passes += 1
@@ -141,7 +141,7 @@ class ArtifactSession:
         return Request("packaging.validate", params, "validating the serving example")
 
     def send_to_tester(self, request: Request) -> None:
-        """Have the testing worker do something else after that, while the other one predicts."""
+        """Send the testing worker a further request, to run while the other one predicts."""
         self._requests.send(self._tester, request)
         self._sent_to_tester.append(request)
 
@@ -151,13 +151,13 @@ class ArtifactSession:
 
     @property
     def pid(self) -> int:
-        """The number of the process that holds the loaded model."""
+        """The id of the process that holds the loaded model."""
         pid = self._loader.worker.pid
         assert pid is not None
         return pid
 
     def leftovers(self) -> tuple[str, ...]:
-        """Processes that the model left running in a worker that loaded it and has ended."""
+        """End the testing worker, and list processes that the model left running in it."""
         if self._leftovers is None:
             if self.payload:
                 self.validate()
@@ -167,7 +167,7 @@ class ArtifactSession:
         return self._leftovers
 
     def repeat(self) -> Reply:
-        """The forward pass again, after one with other params."""
+        """Repeat the forward pass, after one with other params."""
         return self._ask(self._repetition)
 
     @property
@@ -178,7 +178,7 @@ class ArtifactSession:
         return Request("forward.repeat", params, "repeating the forward pass")
 
     def compare_processes(self) -> Reply:
-        """The result here against the one of the testing worker."""
+        """Compare the result here with that of the testing worker."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         return self.ask(
@@ -188,7 +188,7 @@ class ArtifactSession:
         )
 
     def as_json(self) -> Reply:
-        """The result through MLflow's JSON and back."""
+        """Convert the result to MLflow's JSON and back."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.json_tolerance)
         return self.ask(
@@ -196,7 +196,7 @@ class ArtifactSession:
         )
 
     def observations(self) -> tuple[Observations, ...]:
-        """The observations of each input."""
+        """Count the observations of each input."""
         uris = inputs(self.payload, self.settings.policy.input_column)
         reply = self.ask("forward.observations", {"inputs": uris}, "counting observations")
         if reply.content is None:
@@ -206,7 +206,7 @@ class ArtifactSession:
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
     def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Reply:
-        """Compare answers in JSON, each by when it was, with the result here."""
+        """Compare replies in JSON, each labelled with its time, with the result here."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         pairs = [[when, str(path)] for when, path in answers]
@@ -216,9 +216,9 @@ class ArtifactSession:
     def ask(
         self, method: str, params: Mapping[str, Any], doing: str, timeout: float | None = None
     ) -> Reply:
-        """Ask the worker that loaded the artifact, once for the same params, and keep the reply.
+        """Ask the worker that loaded the artifact, once for the same params; remember the reply.
 
-        A reply that tells its number of `passes` has them counted.
+        If the reply has a number of `passes`, they are counted.
         """
         return self._ask(Request(method, params, doing, timeout))
 
@@ -237,9 +237,9 @@ class ArtifactSession:
         tolerance: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """Ask how the model takes another request than the example; `more` are further params.
+        """Send a request other than the example to the model; `more` are further params.
 
-        Raises Unverified where the process ended under an earlier request.
+        Raises Unverified if the process ended during an earlier request.
         """
         params = {**self._request(), **(more or {})}
         if tolerance is not None:
@@ -250,14 +250,14 @@ class ArtifactSession:
         return reply
 
     def ask_model(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One more question to the loaded model. Raises WorkerFailure."""
+        """Send one more request to the loaded model. Raises WorkerFailure."""
         with self._progress.step("asking the model"):
             return self._loader.worker.call(
                 f"forward.{method}", dict(params), doing="asking the model"
             )
 
     def figures(self) -> Figures:
-        """What the session cost so far; what the scaling costs does not count."""
+        """Return the cost of the session so far, without the cost of the scaling."""
         return self._measure() if self._scaled is None else self._scaled
 
     def _measure(self) -> Figures:
@@ -278,10 +278,10 @@ class ArtifactSession:
         )
 
     def scale(self) -> None:
-        """Have the example's observations predicted several times over, and note what it took.
+        """Predict on the example's observations several times over, and measure the cost.
 
-        Comes last: what the process needs for it is no figure of the example, and whatever it
-        comes to, no rule fails by it.
+        Runs last: the memory that the process needs for it is no figure of the example, and
+        whatever the result, no rule fails because of it.
         """
         if self._scaled is None:
             measured, first = self._measure(), self.first_pass()
@@ -292,25 +292,25 @@ class ArtifactSession:
             self._scaled = replace(measured, scaling=steps, scaling_problem=problem)
 
     def _request(self) -> dict[str, Any]:
-        """The example as the worker takes it to make other requests of it."""
+        """Return the example in the form from which the worker makes other requests."""
         column = self.settings.policy.input_column
         return {"payload": self.payload, "column": column, "inputs": inputs(self.payload, column)}
 
     def commands_run(self) -> list[dict[str, object]]:
-        """The commands of MLflow that were run on the artifact."""
+        """List the MLflow commands that were run on the artifact."""
         return self._commands.describe_runs() if self._commands else []
 
     def first_pass(self) -> Reply | None:
-        """The first forward pass, where somebody has waited for it."""
+        """Return the reply of the first forward pass; None if it was not waited for."""
         return self._loader.known_replies()[1]
 
     def own_commands(self, commands: MlflowCommands) -> MlflowCommands:
-        """Take over commands that were given this artifact: they end with the session."""
+        """Take ownership of commands on this artifact, so that they end with the session."""
         self._commands = commands
         return commands
 
     def close(self) -> None:
-        """End the worker that loaded, and the commands."""
+        """End the loading worker and the commands."""
         with contextlib.ExitStack() as ends:
             ends.callback(self._loader.close)
             if self._commands is not None:

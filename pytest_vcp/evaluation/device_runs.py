@@ -1,4 +1,4 @@
-"""The finished artifact in one more process, which is shown other devices than the first."""
+"""Runs of the finished artifact in another process, which sees other devices than the first."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pytest_vcp.source.payload import Payload
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import WorkerFailure
 
-# The directory of what runs where no GPU is visible, for logs and scratch.
+# Name of the log and scratch directories of a run with no GPU visible.
 WITHOUT_GPU = "without-gpu"
-# And of what runs where only another GPU is visible.
+# The same for a run with only another GPU visible.
 SECOND_GPU = "second-gpu"
 
-# How libraries say that there is no GPU, and authors, who refuse to go on without one. Of shared
-# libraries those of the driver are meant: CUDA's own, such as libcudart, come with a package.
+# Messages of libraries that find no GPU, and of authors who refuse to go on without one. Among
+# shared libraries, only the driver's count: CUDA's own, such as libcudart, come with a package.
 _WANTS_A_GPU = re.compile(
     r"\b(cuda(?!rt)\w*|gpus?|nvidia|active drivers)\b|\blib(cuda|nvidia-\w+|nvcuvid)\.so",
     re.IGNORECASE,
@@ -35,7 +35,7 @@ _NOT_HERE = ("FileNotFoundError", "ModuleNotFoundError")
 
 @dataclass(frozen=True)
 class KeptPrediction:
-    """The result of the first process in a file, to be compared with within a tolerance."""
+    """The result of the first process, saved in a file, and the tolerance for the comparison."""
 
     path: Path
     tolerance: Mapping[str, Any]
@@ -43,9 +43,9 @@ class KeptPrediction:
 
 @dataclass(frozen=True)
 class DeviceRun:
-    """What the process did: loading and predicting, or why it did not get so far.
+    """The outcome of the process: its prediction, or why it failed to load or predict.
 
-    `comparison` is its result against the one that was kept; None where none was.
+    `comparison` compares its result with the saved one; None if none was saved, or on failure.
     """
 
     reply: Reply
@@ -54,7 +54,7 @@ class DeviceRun:
 
 @dataclass(frozen=True)
 class DeviceRunner:
-    """Starts such processes: each loads the artifact, predicts and ends."""
+    """Starts processes that each load the artifact, predict and end."""
 
     settings: Settings
     artifact: Path
@@ -64,9 +64,9 @@ class DeviceRunner:
     def run(
         self, payload: Payload, device: str, name: str, kept: KeptPrediction | None = None
     ) -> DeviceRun:
-        """Predict on a payload with no device visible but this one.
+        """Predict on a payload with only this device visible.
 
-        `name` is that of the directories for logs and scratch.
+        `name` is the name of the directories for logs and scratch files.
         """
         settings = replace(self.settings, device=device, report_dir=self.settings.report_dir / name)
         scratch = self.factory.scratch / name
@@ -94,8 +94,8 @@ class DeviceRunner:
 
 
 def wants_a_gpu(failure: WorkerFailure) -> bool:
-    """Whether a failure is what a library says, or an author, where there is no GPU."""
+    """Return whether a failure is a message of a library or an author about a missing GPU."""
     if failure.kind != "raised" or failure.exception in _NOT_HERE:
         return False
-    # A path may have such a name in it.
+    # A path may contain such a name.
     return bool(_WANTS_A_GPU.search(_PATH.sub("", failure.message)))

@@ -1,4 +1,4 @@
-"""Devices, as the processes of one session see them: a GPU, none, or another one."""
+"""Devices as seen by the processes of one session: a GPU, none, or another one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DeviceSession(LoadedSession, Protocol):
 class SessionDevices:
     """Asks the session about devices, and runs its artifact on others.
 
-    `loads` and `passes` count what the model was made to do for it.
+    `loads` and `passes` count the model's loads and forward passes in these runs.
     """
 
     def __init__(self, session: DeviceSession, runner: DeviceRunner) -> None:
@@ -36,11 +36,11 @@ class SessionDevices:
         self._watch = GpuWatch(self._device)
 
     def has_gpu(self) -> bool:
-        """Whether the process of the first forward pass had a GPU before or after it."""
+        """Return whether the process of the first forward pass had a GPU before or after it."""
         return self._watch.are_seen(self._session.load(), self._session.predict())
 
     def missing_gpu(self) -> WorkerFailure | None:
-        """What the session failed by for want of a GPU, where its process sees none; else None."""
+        """Return the failure for lack of a GPU, if the session's process sees none; else None."""
         load = self._session.load()
         failure = (load if load.failure is not None else self._session.predict()).failure
         if failure is None or not wants_a_gpu(failure):
@@ -50,13 +50,13 @@ class SessionDevices:
         return None if is_here else failure
 
     def measure_use(self, device: DeviceUse) -> GpuUse | None:
-        """What the first forward pass took on the GPU; None where nobody can tell."""
+        """Measure the GPU memory used by the first forward pass; None if it is unknown."""
         return self._watch.measure_use(device, self._session.pid)
 
     def run(self, device: str, name: str, tolerance: Mapping[str, Any] | None = None) -> DeviceRun:
-        """The forward pass in a process that sees no device but this one.
+        """Run the forward pass in a process that sees only this device.
 
-        With a tolerance its result is compared with the one here. `name` is that of its logs.
+        With a tolerance, its result is compared with the one here. `name` is that of its logs.
         """
         kept = None
         if tolerance is not None:

@@ -1,6 +1,6 @@
-"""The recorded output of one variant: where it lies, what it belongs to, what became of it.
+"""The recorded output of one variant: its path, what it belongs to, and the comparison with it.
 
-The numbers are written and compared by the worker that predicted. What they belong to stands in
+The numbers are written and compared by the worker that predicted. What they belong to is stored in
 ``record.json`` inside the archive, which is read here without numpy.
 """
 
@@ -31,7 +31,7 @@ from pytest_vcp.util.files import write_atomic
 FOLDER = "expected_outputs"
 SCHEMA = 1
 _RECORD = "record.json"
-# Beyond that it is no record of ours, and nothing to read into memory.
+# A larger record is not one of ours, and should not be read into memory.
 _LARGEST_RECORD = 10_000_000
 
 Record = Mapping[str, Any]
@@ -43,10 +43,10 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Expected:
-    """What became of the recorded output.
+    """The result of comparing the prediction with the recorded output.
 
     `file` is its path below the package directory, `origin` where it was computed. `refused` says
-    why the file is not compared with, `difference` how the prediction differs from it.
+    why the file can't be compared with, `difference` how the prediction differs from it.
     """
 
     file: str
@@ -57,23 +57,23 @@ class Expected:
 
 @dataclass(frozen=True)
 class Recording:
-    """A file that was made in this run, to be put in its place if the run ends well."""
+    """A file that was recorded in this run, to be written to its path if the run succeeds."""
 
     path: Path
     content: bytes
 
     def write(self) -> None:
-        """Put it in its place. Raises OSError."""
+        """Write the file to its path. Raises OSError."""
         write_atomic(self.path, self.content)
 
 
 def expected_path(settings: Settings) -> Path:
-    """Where the recorded output of this variant lies, or would."""
+    """Return the path of the recorded output of this variant, whether or not it exists."""
     return settings.pkg_dir / FOLDER / f"{variant_name(settings)}.npz"
 
 
 def variant_name(settings: Settings) -> str:
-    """The variant, also where it was asked for by its class and artifacts instead of its name."""
+    """Return the variant's name, even if it was requested by its class and artifacts."""
     if settings.sources["model-class"] == "metadata":
         return settings.variant
     metadata = read_metadata(settings.pkg_dir, settings.policy)
@@ -84,7 +84,7 @@ def variant_name(settings: Settings) -> str:
 
 
 def _is_of(settings: Settings, said: VariantArguments) -> bool:
-    """Whether the arguments of the metadata file say what the settings say."""
+    """Return whether the arguments in the metadata file match the settings."""
     pairs = (text.partition("=") for text in said.artifacts)
     artifacts = {name: PurePosixPath(path).as_posix() for name, _, path in pairs}
     try:
@@ -97,7 +97,7 @@ def _is_of(settings: Settings, said: VariantArguments) -> bool:
 
 
 def _arguments(settings: Settings) -> dict[str, Any]:
-    """What makes the variant. Of the class only its name: a module may re-export it."""
+    """Return what defines the variant; of the class only its name, as a module may re-export it."""
     return {
         "class": settings.model_class.name,
         "artifacts": dict(settings.artifacts),
@@ -108,10 +108,10 @@ def _arguments(settings: Settings) -> dict[str, Any]:
 def describe_owner(
     settings: Settings, signature: Signature, request: Payload, digests: FileDigests
 ) -> dict[str, Any]:
-    """What a recorded output belongs to: variant, signature, request and its input files.
+    """Describe what a recorded output belongs to: variant, signature, request and its input files.
 
-    `request` has its inputs as they are written. An input that is larger than the policy wants
-    it, or no file, has None in place of a digest.
+    `request` has its inputs as written. An input that is larger than the policy allows, or that
+    can't be read as files, has None in place of a digest.
     """
     return {
         "variant": variant_name(settings),
@@ -126,7 +126,7 @@ def describe_owner(
 
 
 def _describe_signature(signature: Signature) -> list[Any]:
-    """What a signature declares; its form in JSON changes from one MLflow to the next."""
+    """List the declarations of a signature; its JSON form changes between MLflow releases."""
     fields = (
         [entry.name, entry.type, entry.required, entry.shape]
         for entry in (*signature.inputs, *signature.outputs)
@@ -141,7 +141,7 @@ def record(
     device: DeviceUse,
     tolerance: Mapping[str, Any],
 ) -> Recording:
-    """Have the first prediction written to a file, and take the file over."""
+    """Have the worker write the first prediction to a file; read and remove the file."""
     settings = session.settings
     lock = (settings.pkg_dir / "requirements.txt").read_bytes()
     document = {
@@ -166,7 +166,7 @@ def record(
 def replay(
     session: ArtifactSession, belongs_to: Mapping[str, Any], tolerance: Mapping[str, Any]
 ) -> Expected:
-    """Compare the first prediction with the recorded one, where that belongs to it."""
+    """Compare the first prediction with the recorded one, if they belong together."""
     settings = session.settings
     path = expected_path(settings)
     file = path.relative_to(settings.pkg_dir).as_posix()
@@ -183,7 +183,7 @@ def replay(
         if settings.payload is not None and "request" in foreign:
             raise Unverified("the request that was given is not the one whose output was recorded")
         return Expected(file, origin, refused=next(iter(foreign.values())))
-    # The worker that predicted sees nothing of the package.
+    # The worker that predicted can't see the package.
     copy = session.scratch / "expected.npz"
     shutil.copyfile(path, copy)
     params = {"path": str(copy), "outputs": outputs, "tolerance": tolerance}
@@ -205,7 +205,7 @@ def _answer(reply: Reply) -> Mapping[str, Any]:
 
 
 def _read(path: Path) -> Record:
-    """The record of a file. Raises Unusable."""
+    """Read the record of a file. Raises Unusable."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(_RECORD).file_size > _LARGEST_RECORD:
@@ -227,7 +227,7 @@ def _origin(known: Record) -> str:
 
 
 def _foreign(known: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, str] | None:
-    """The first thing by which a file belongs elsewhere, and how that is told; None for none."""
+    """Return the first mismatch of a file, as kind and message; None if the file belongs here."""
     if known["variant"] != own["variant"]:
         return {"variant": f"a file of the variant {known['variant']}, not {own['variant']}"}
     for name, option in (
@@ -251,13 +251,13 @@ def _foreign(known: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, str]
 
 
 def _digest(document: object) -> str:
-    """SHA-256 over the JSON form, the same for equal documents."""
+    """Return the SHA-256 of the JSON form, which is the same for equal documents."""
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _digest_of_input(path: Path, most: int, digests: FileDigests) -> str | None:
-    """SHA-256 of a file; of a directory, over the names and digests of its files."""
+    """Return the SHA-256 of a file; for a directory, that of its files' names and digests."""
     try:
         if path.is_file():
             return digests.of(path) if path.stat().st_size <= most else None

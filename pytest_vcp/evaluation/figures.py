@@ -1,6 +1,6 @@
-"""What a variant costs: seconds, bytes, rows per second. Nothing is guessed: None was not measured.
+"""The cost of a variant: seconds, bytes, rows per second. None means not measured; no guesses.
 
-That ends a run, and is told; the rules on time and memory read the same figures.
+The figures are reported at the end of a run; the rules on time and memory use the same ones.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pytest_vcp.rules.outcomes import ToolError
 class ScalingStep:
     """A forward pass on the observations of the example, each `factor` times.
 
-    `observations` are those of all inputs, `rows` the first dimension of the outputs where they
-    share one. `peak_rss_bytes` is the most that the process has held so far, loading included;
-    `peak_device_bytes` is that of this pass, None where no GPU is seen.
+    `observations` is their number in all inputs, `rows` the first dimension of the outputs if they
+    share one. `peak_rss_bytes` is the peak memory of the process so far, including loading;
+    `peak_device_bytes` is the GPU peak of this pass, None if no GPU is visible.
     """
 
     factor: int
@@ -33,13 +33,13 @@ class ScalingStep:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the example took, in seconds and bytes, and how often the model was made to work.
+    """The cost of the example in seconds and bytes, and the number of loads and forward passes.
 
     `import_seconds` are those of the wrapper's module and model_spec, and of what they import.
     The second forward pass is the one that is compared with the first; `rows_per_second` is that
-    of the second, or of the first where there was no second. `peak_rss_bytes` is the most that a
-    process of the model held, `peak_device_bytes` the most on GPUs during the first pass.
-    `scaling` is empty unless it was asked for, and `scaling_problem` says where it ended early.
+    of the second, or of the first if there was no second. `peak_rss_bytes` is the peak memory of
+    any process of the model, `peak_device_bytes` the peak on GPUs during the first pass.
+    `scaling` is empty unless it was requested; `scaling_problem` says where it ended early.
     """
 
     import_seconds: float | None
@@ -57,37 +57,37 @@ class Figures:
 
 
 def read_figures(values: Mapping[str, Any]) -> Figures:
-    """Figures from plain values, as `dataclasses.asdict` makes them."""
+    """Build Figures from plain values, as returned by `dataclasses.asdict`."""
     steps = tuple(ScalingStep(**step) for step in values["scaling"])
     return Figures(**{**values, "scaling": steps})
 
 
 def seconds_of(reply: Reply | None) -> float | None:
-    """What a step took, where it was waited for and ended well."""
+    """Return the seconds that a step took; None if it failed or was not waited for."""
     return None if reply is None or reply.content is None else float(reply.content["seconds"])
 
 
 def device_peak_of(reply: Reply | None) -> int | None:
-    """The most memory on GPUs during a forward pass; None where it saw none."""
+    """Return the peak bytes on GPUs during a forward pass; None if it saw no GPU."""
     if reply is None or reply.content is None or not reply.content["device"]["gpus"]:
         return None
     return int(reply.content["device"]["peak_bytes"])
 
 
 def rows_of(summary: Mapping[str, Any]) -> int | None:
-    """The first dimension of the outputs, where all of them have the same."""
+    """Return the first dimension of the outputs if all of them share it, else None."""
     shapes = [entry["shape"] for entry in summary["entries"].values() if entry["is_array"]]
     lengths = {shape[0] if shape else None for shape in shapes}
     return lengths.pop() if len(lengths) == 1 else None
 
 
 def rate(rows: int | None, seconds: float | None) -> float | None:
-    """Rows per second, where both are known."""
+    """Return rows per second if both are known, else None."""
     return rows / seconds if rows is not None and seconds else None
 
 
 def rate_of(first: Reply | None, second: Reply | None) -> float | None:
-    """Rows per second of the second forward pass on the example, else of the first."""
+    """Return rows per second of the second forward pass on the example, else of the first."""
     if first is None or first.content is None:
         return None
     again = seconds_of(second)
@@ -96,9 +96,9 @@ def rate_of(first: Reply | None, second: Reply | None) -> float | None:
 
 # --------------------------------------------------------------------------------------- scaling
 #
-# The scaling figure: the example's observations several times over, what each pass takes.
+# The scaling figure: the cost of passes on the example's observations several times over.
 #
-# It is asked for, and judges nothing: where a pass fails, the figure ends there and says why.
+# It is optional and judges nothing: if a pass fails, the figure ends there and says why.
 
 FACTORS = (1, 4, 16)
 
@@ -108,10 +108,10 @@ Ask = Callable[[str, Mapping[str, Any], str], Reply]
 def measure(
     ask: Ask, request: Mapping[str, Any], observed: Sequence[Observations]
 ) -> tuple[tuple[ScalingStep, ...], str | None]:
-    """What each pass took, as far as they went, and why they went no further.
+    """Measure each pass up to the first failure; return the steps and why they ended early, if so.
 
-    `ask` reaches the worker that loaded the model. `request` is the example, `observed` tells what
-    its inputs hold.
+    `ask` sends a request to the worker that loaded the model. `request` is the example, `observed`
+    the observations in its inputs.
     """
     steps: list[ScalingStep] = []
     counts = [entry.observations for entry in observed if entry.is_anndata]
@@ -130,7 +130,7 @@ def measure(
 
 
 def _try_pass(ask: Ask, params: Mapping[str, Any]) -> Reply | str:
-    """One pass, or what went wrong with it."""
+    """Run one pass; return its reply, or what went wrong."""
     doing = f"predicting on {params['factor']} times the observations"
     try:
         reply = ask("variations.predict_scaled", params, doing)

@@ -1,4 +1,4 @@
-"""A finished artifact that is judged by itself: a gatekeeper's and a consumer's view."""
+"""A finished artifact that is judged by itself, as gatekeepers and consumers see it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EXAMPLES = ("input_example.json", "serving_input_example.json")
 
 
 class Finished:
-    """The artifact, and the workers that try it once there is an environment."""
+    """The artifact, and the workers that test it once its environment exists."""
 
     def __init__(
         self, settings: Settings, digests: FileDigests, progress: Progress, launcher: Launcher
@@ -62,24 +62,24 @@ class Finished:
 
     @cached_property
     def artifact(self) -> ModelArtifact:
-        """The artifact. Raises OSError or ValueError where it can't be read."""
+        """The artifact. Raises OSError or ValueError if it can't be read."""
         with self._progress.step("digesting the artifact"):
             return read_artifact(self.path, self._digests)
 
     def files(self) -> tuple[ArtifactFile, ...]:
-        """The files as they were judged, also where they are no artifact. Raises OSError."""
+        """Return the files as they were judged, even if they are no artifact. Raises OSError."""
         try:
             return self.artifact.files
         except (OSError, ValueError):
             return read_files(self.path, self._digests)
 
     def missing_files(self) -> tuple[str, ...]:
-        """What it lacks. Without a package to compare with, that it has weights is not known."""
+        """List missing files, except weights, which are unknown without the source package."""
         return tuple(name for name in EXPECTED if not (self.path / name).exists())
 
     @cached_property
     def payload(self) -> Payload | None:
-        """The request for the forward pass; None where an input that it names is not at hand."""
+        """The request for the forward pass; None if one of its inputs is missing here."""
         request = request_for(self.settings, self.path, self.settings.pkg_dir)
         uris = inputs(request, self.settings.policy.input_column)
         return request if all(":" in uri or os.path.exists(uri) for uri in uris) else None
@@ -106,20 +106,20 @@ class Finished:
         return self.session
 
     def figures(self) -> Figures | None:
-        """What the session cost; None where no worker was started."""
+        """Return the cost of the session; None if no worker was started."""
         return None if self.session is None else self.session.figures()
 
     def describe_spec(self) -> Reply:
-        """Describe the signature and the example as the artifact has them.
+        """Describe the signature and the example that the artifact contains.
 
-        MLflow alone reads them: where it can't, the artifact is at fault.
+        Only MLflow reads them: if it can't, the artifact is at fault.
         """
         doing = "reading the signature and the example"
         params = {"artifact": str(self.path)}
         return self._requests.ask(self._tester, Request("spec.describe_artifact", params, doing))
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
-        """Ask for something that rests on that description."""
+        """Send a request that depends on the description of the signature and the example."""
         described = self.describe_spec()
         if described.failure is not None:
             return described
@@ -138,7 +138,7 @@ class Finished:
 
 
 def on_its_python(settings: Settings) -> Settings:
-    """The settings with the Python that the artifact names, unless one was asked for."""
+    """Return the settings with the Python that the artifact names, unless one was requested."""
     assert settings.artifact_only is not None
     named = _named_python(settings.artifact_only)
     if settings.python is not None or named is None:
@@ -150,7 +150,7 @@ def on_its_python(settings: Settings) -> Settings:
 
 
 def _named_python(path: Path) -> str | None:
-    """The version in python_env.yaml; None where it has none that can be read."""
+    """Return the version in python_env.yaml; None without one that can be read."""
     try:
         named = yaml_text.load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
@@ -159,7 +159,7 @@ def _named_python(path: Path) -> str | None:
 
 
 def _at_hand(named: str, target: tuple[int, int]) -> str | None:
-    """The very version where there is one, else another release of the same minor version."""
+    """Return the exact version if installed, else the minor version; None for the running one."""
     if target == sys.version_info[:2]:
         return None
     try:

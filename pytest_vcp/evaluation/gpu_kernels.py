@@ -1,4 +1,4 @@
-"""Which GPUs a build of torch has kernels for."""
+"""The GPUs that a build of torch has kernels for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pytest_vcp.rules.outcomes import Location, Unverified
 
 Capability = tuple[int, int]
 
-# sm_86 is machine code, compute_86 is what the driver compiles for the GPU that it finds.
+# sm_86 is machine code; compute_86 is code that the driver compiles for the GPU that it finds.
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([a-z]?)")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A GPU that torch has to serve: its compute capability, and how it is named in messages."""
+    """A GPU that torch has to support: its compute capability, and its name in messages."""
 
     capability: Capability
     name: str
@@ -25,11 +25,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Kernels:
-    """What the environment's torch was built for, and the GPUs that it has to serve.
+    """The architectures of the environment's torch, and the GPUs that it has to support.
 
     `torch` is its version, `build` the toolkit or "the CPU alone", `architectures` as in "sm_90"
-    and "compute_90". Of the GPUs that are `here` it has to serve one, and of those that were
-    `named` each. `where` is the line of the lock that pins it.
+    and "compute_90". It has to support one of the GPUs that are `here`, and each of those that
+    were `named`. `where` is the line of the lock that pins it.
     """
 
     torch: str
@@ -40,27 +40,27 @@ class Kernels:
     where: Location | None = None
 
     def find_unserved(self) -> Target | None:
-        """A GPU for which there is no kernel, and ought to be."""
+        """Return a GPU that has to be supported and has no kernel; None without one."""
         here, named = (
             [each for each in targets if not serves(self.architectures, each.capability)]
             for targets in (self.here, self.named)
         )
-        # Another GPU beside the one that the model uses, such as that of the display, may be old.
+        # A GPU that the model does not use, such as that of the display, may be old.
         return next(iter([*(here if len(here) == len(self.here) else ()), *named]), None)
 
 
 def serves(architectures: Iterable[str], capability: Capability) -> bool:
-    """Whether code for these architectures runs on a GPU of this compute capability.
+    """Return whether code for these architectures runs on a GPU of this compute capability.
 
-    Machine code runs on the same major version from its minor version on, code that is compiled
-    when it is loaded on every GPU from its version on. Code of a letter, such as sm_90a, uses what
-    that one architecture has, and runs there alone.
+    Machine code runs on the same major version from its minor version up; code that is compiled
+    when it is loaded runs on every GPU from its version up. Code with a letter, such as sm_90a,
+    uses features of that one architecture, and runs only there.
     """
     return any(_serves(architecture, capability) for architecture in architectures)
 
 
 def format_capability(capability: Capability) -> str:
-    """A capability as NVIDIA writes it."""
+    """Format a capability as NVIDIA writes it."""
     return ".".join(map(str, capability))
 
 
@@ -70,15 +70,15 @@ def read_kernels(
     asked_for: tuple[Target, ...],
     where: Location | None,
 ) -> Kernels:
-    """Type the reply of the worker's ``kernels.describe``, and see what torch has to serve.
+    """Parse the reply of the worker's ``device.describe_kernels``; determine the GPUs to support.
 
-    `here` are the GPUs of which the driver knows; those that torch has in use come before them.
-    Raises Unverified where there is no torch, or nothing that it could be held against.
+    `here` are the GPUs known to the driver; the one that torch has in use takes precedence.
+    Raises Unverified if there is no torch for CUDA, or no GPU to check it against.
     """
     in_use = tuple(
         Target((gpu["capability"][0], gpu["capability"][1]), gpu["name"]) for gpu in reply["gpus"]
     )
-    # The first that torch has in use is the one that "cuda" means.
+    # The first GPU that torch has in use is the one that "cuda" refers to.
     here = in_use[:1] or here
     if not here and not asked_for:
         raise Unverified("no GPU is visible here, and the policy names none (gpu_capabilities)")
@@ -97,7 +97,7 @@ def read_kernels(
         reply["build"],
         architectures,
         here,
-        # Of another platform's build nothing is known, but for the GPU that is here.
+        # Nothing is known of another platform's build; only the GPU that is here can be checked.
         asked_for if architectures else (),
         where,
     )

@@ -1,4 +1,4 @@
-"""What a model uses of GPUs, by torch's own count where it has torch, else by the driver's."""
+"""GPU memory used by a model, by torch's own count if it has torch, else by the driver's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_vcp.util import processes
 
 BY_TORCH = "by torch's count"
 BY_PROCESS = "by the driver's count of its processes"
-# In containers the driver does not tell which process is whose.
+# In containers, the driver does not report which process is whose.
 BY_MACHINE = "by the driver's count of all GPUs together, whoever uses them"
 
 
@@ -34,9 +34,9 @@ class LoadedSession(Protocol):
 
 @dataclass(frozen=True)
 class GpuUse:
-    """Bytes that the forward pass took on a GPU, by whose count, and the GPU's name.
+    """Bytes that the forward pass used on a GPU, the source of the count, and the GPU's name.
 
-    `held_bytes` were there before it, where that is known.
+    `held_bytes` were in use before the pass, if known.
     """
 
     gpu: str
@@ -47,9 +47,9 @@ class GpuUse:
 
 @dataclass(frozen=True)
 class HeldMemory:
-    """Bytes that the model holds on GPUs after each of several predictions, by whose count.
+    """Bytes that the model holds on GPUs after each of several predictions, and how counted.
 
-    `last` is the last of them: the one that failed, if one did.
+    `last` is the reply of the last prediction: the one that failed, if one did.
     """
 
     bytes: tuple[int, ...]
@@ -58,20 +58,20 @@ class HeldMemory:
 
     @property
     def growth(self) -> int:
-        """By how much it grew over all of them, where it grew with each; else 0."""
+        """The total growth in bytes if memory grew with each prediction, else 0."""
         grows = all(before < after for before, after in pairwise(self.bytes))
         return self.bytes[-1] - self.bytes[0] if self.bytes and grows else 0
 
 
 class GpuWatch:
-    """Watches through the driver what is in use on GPUs, from before the model is loaded."""
+    """Watches the memory in use on GPUs through the driver, from before the model is loaded."""
 
     def __init__(self, device: str) -> None:
         self._device = device
         self._before = nvml.used_bytes()
 
     def are_seen(self, load: Reply, predict: Reply) -> bool:
-        """Whether the process that loaded and predicted had a GPU, and a library to use it by."""
+        """Return whether the process that loaded and predicted had a GPU and a library for it."""
         loaded, predicted = load.content or {}, (predict.content or {}).get("device", {})
         if loaded.get("gpu") or predicted.get("gpus"):
             return True
@@ -81,14 +81,14 @@ class GpuWatch:
         )
 
     def measure_use(self, device: DeviceUse, pid: int) -> GpuUse | None:
-        """What the forward pass of the process `pid` took; None where nobody can tell."""
+        """Measure the memory used by the forward pass of process `pid`; None if unknown."""
         by_torch, visible = measure_by_torch(device), nvml.visible_with(self._device)
-        # Of a process that has ended the driver knows nothing any more.
+        # The driver no longer knows a process that has ended.
         if not visible or not nvml.is_here(pid):
             return by_torch
         if by_torch is not None:
             others = _descendants(pid) if device.is_used else {pid, *_descendants(pid)}
-            # torch counts in its own process alone, and beside it another library may be at work.
+            # torch only counts in its own process, and another library may be in use besides it.
             own = None if by_torch.bytes else nvml.used_by(others)
             return measure_by_driver(visible[0].name, own, None) if own else by_torch
         now, before = nvml.used_bytes(), self._before
@@ -97,15 +97,15 @@ class GpuWatch:
 
 
 def held_over_passes(session: LoadedSession, passes: int, counted: str) -> HeldMemory:
-    """Predict once to warm up and then `passes` times, and see after each what is held.
+    """Predict once to warm up and then `passes` times, and measure the held memory after each.
 
-    Raises Unverified where it can't be counted any more.
+    Raises Unverified if the memory can't be counted any more, or if the process had ended.
     """
     held = []
     for number in range(passes + 1):
         reply = session.ask(
             "forward.after_a_pass",
-            {"payload": session.payload},
+            {"payload": session.payload, "number": number},
             f"repeating the forward pass on the GPU ({number} of {passes})",
         )
         if reply.content is None:
@@ -121,7 +121,7 @@ def held_over_passes(session: LoadedSession, passes: int, counted: str) -> HeldM
 
 
 def measure_by_torch(device: DeviceUse) -> GpuUse | None:
-    """What torch says; None where it has no GPU, or another library may have used it instead."""
+    """Return torch's count; None without a GPU, or if another library may have used it instead."""
     if not device.gpus or (device.libraries and not device.added_bytes):
         return None
     before = device.peak_bytes - device.added_bytes
@@ -129,9 +129,9 @@ def measure_by_torch(device: DeviceUse) -> GpuUse | None:
 
 
 def measure_by_driver(gpu: str, own: int | None, growth: int | None) -> GpuUse | None:
-    """What the driver says: of the model's own processes, else by what is in use since before it.
+    """Return the driver's count: for the model's own processes, else the growth of the total.
 
-    None where it says neither, or where others have given back more than the model can have taken.
+    None if neither is known, or if others have released more than the model can have allocated.
     """
     if own is not None:
         return GpuUse(gpu, own, BY_PROCESS)

@@ -1,4 +1,4 @@
-"""The process that loads the artifact and predicts first, and its successors where it fails."""
+"""The process that loads the artifact and predicts first, and its successors if it fails."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ NOTHING: frozenset[Condition] = frozenset()
 
 
 class Loader:
-    """Owns the worker that loads: under all conditions, or under those that the model can bear.
+    """Owns the loading worker, which runs under all conditions or those that the model tolerates.
 
-    `loads` and `passes` count what the model was made to do here.
+    `loads` and `passes` count the model's loads and forward passes here.
     """
 
     def __init__(
@@ -60,23 +60,23 @@ class Loader:
         return self._worker
 
     def warm_up(self) -> None:
-        """Start the process; it begins with the imports that it will need."""
+        """Start the process; it begins with its imports."""
         self._start(NOTHING)
 
     def begin(self, payload: Payload | None) -> None:
-        """Load, and predict on the payload where there is one, without waiting for either."""
+        """Start to load, and to predict on the payload if given, without waiting for either."""
         self._payload = payload
         self._let_see(payload or {})
         self._send()
 
     def wait(self) -> None:
-        """Wait until the process has done what it was sent."""
+        """Wait until the process has replied to the requests sent to it."""
         self._sent.finish(self._loading)
         if self._payload is not None:
             self._sent.finish(self._predicting)
 
     def keeps_to_itself(self) -> bool:
-        """Whether no other process sees what this one leaves in the machine's directories."""
+        """Return whether other processes can't see its files in shared temporary directories."""
         try:
             in_force = self.worker.hello()["conditions"]
         except WorkerFailure:
@@ -84,22 +84,22 @@ class Loader:
         return set(in_force["private"]) == set(map(os.path.realpath, TEMPORARY))
 
     def load_failed(self) -> bool:
-        """Wait for the first loading, and tell whether it failed."""
+        """Wait for the first load, and return whether it failed."""
         return self._sent.finish(self._loading).failure is not None
 
     def load(self) -> Reply:
-        """The loading; where it failed, and has been explained, that of the last process."""
+        """Return the reply of loading; once a failure is explained, that of the furthest run."""
         return self._sent.finish(self._loading) if self._settled is None else self._settled[0].load
 
     def predict(self) -> Reply:
-        """The first forward pass, once settled; neither reply nor failure without a payload."""
+        """Return the reply of the first forward pass, once settled; empty without a payload."""
         assert self._settled is not None
         return self._settled[0].predict or Reply(None)
 
     def find_requirements(self, free: Callable[[], Reply] | None) -> Requirements:
-        """Wait for loading and predicting, and find out what the model needs where they fail.
+        """Wait for loading and predicting, and find out what the model needs if they fail.
 
-        `free` tells what became of the same request under no condition at all.
+        `free` returns the reply to the same request under no conditions at all.
         """
         if self._settled is None:
             first = self._finish()
@@ -110,13 +110,13 @@ class Loader:
         return self._settled[1]
 
     def known_replies(self) -> tuple[Reply | None, Reply | None]:
-        """Loading and the first forward pass, as far as somebody has waited for them."""
+        """Return the replies of loading and the first forward pass; None if not waited for."""
         if self._settled is not None:
             return self._settled[0].load, self._settled[0].predict
         return self._sent.known(self._loading), None
 
     def peak_rss_bytes(self) -> int | None:
-        """The most memory that one of the processes held."""
+        """Return the peak memory of any of the processes; None if unknown."""
         now = self._worker.peak_rss_bytes if self._worker is not None else None
         return max([*self._peaks, *([now] if now else [])], default=None)
 
@@ -130,11 +130,11 @@ class Loader:
         self._worker = self._factory.started_loader(self._visible, relaxed, self._number)
 
     def _let_see(self, payload: Payload) -> None:
-        """Start anew where the guess was wrong about what the process may see.
+        """Restart the process if the guess was wrong about what it may see.
 
-        Inputs inside the package stay readable while the source tree around them does not, and
-        which they are had to be guessed before model_spec.py was imported: it may compute their
-        names, or name files that are no inputs.
+        Inputs inside the package stay readable while the source tree around them does not. They
+        had to be guessed before model_spec.py was imported, which may compute their names, or
+        name files that are not inputs.
         """
         wanted = tuple(Path(uri) for uri in inputs(payload, self._settings.policy.input_column))
         hidden = source_tree(self._settings)
@@ -162,7 +162,7 @@ class Loader:
         return Request("forward.predict", {"payload": self._payload}, "predicting")
 
     def _finish(self) -> LoadAttempt:
-        """Wait for what was sent, and count it."""
+        """Wait for the requests that were sent, and count them."""
         load = self._sent.finish(self._loading)
         self.loads += 1
         predict = None
@@ -189,15 +189,15 @@ class Loader:
     def _explain(
         self, first: LoadAttempt, free: WorkerFailure | None
     ) -> tuple[LoadAttempt, Requirements]:
-        """What came of milder conditions; `free` is the failure of a process under none at all."""
+        """Retry under milder conditions; `free` is the failure of a process under none at all."""
         if free is not None:
-            # The conditions are not what it fails by, or nobody has a network here.
+            # The conditions are not the cause of the failure, or there is no network here.
             return first, add_unmet(first, Requirements(), free)
         run, requirements = explain(first, self._try_relaxed)
         return run, add_unmet(run, requirements, self._online)
 
     def _try_relaxed(self, relaxed: frozenset[Condition]) -> LoadAttempt:
-        """Load and predict in a fresh process; the one before gives its memory back first."""
+        """Load and predict in a fresh process; the previous one releases its memory first."""
         if self.worker.peak_rss_bytes:
             self._peaks.append(self.worker.peak_rss_bytes)
         self.worker.close(grace=0)

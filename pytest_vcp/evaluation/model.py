@@ -1,4 +1,4 @@
-"""The loaded model, for tests that a user writes beside the suite."""
+"""The loaded model, for tests that a user writes in addition to the suite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SLOT = "asked"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The packaged model, loaded from its artifact in a process of its own.
+    """The packaged model, loaded from its artifact in a separate process.
 
     It runs as it does for the suite: in the environment of the lock, offline, in another
     directory, and with the source tree out of reach. One load serves all tests of a run.
@@ -40,10 +40,10 @@ class LoadedModel:
 
         Args:
             rows: the input columns by name, row by row, such as
-                ``[{"input_uri": "example_data/cells.h5ad"}]``. A relative ``input_uri`` is taken
-                from the package directory. The model can't see that directory: it is given a
+                ``[{"input_uri": "example_data/cells.h5ad"}]``. A relative ``input_uri`` is
+                resolved in the package directory. The model can't see that directory: it gets a
                 copy of an input that lies there.
-            params: params by name. Those left out have their declared defaults, and MLflow drops
+            params: params by name. Omitted params have their declared defaults, and MLflow drops
                 those that the signature does not declare.
 
         Returns:
@@ -55,23 +55,23 @@ class LoadedModel:
                 longer than ``--vcp-timeout``. Its text is one line: type and message.
             OSError: an input inside the package can't be copied.
         """
-        __tracebackhide__ = True  # A test that fails here is shown its own line.
+        __tracebackhide__ = True  # A test that fails here shows its own line.
         payload: dict[str, Any] = {"dataframe_records": [self._record(row) for row in rows]}
         if params:
             payload["params"] = dict(params)
         return read_prediction(self._ask("predict", {"payload": payload, "slot": _SLOT}))
 
     def values(self, output: str | None = None, limit: int = 100_000) -> list[Any]:
-        """The numbers of the last prediction, as lists nested like the array's dimensions.
+        """Return the numbers of the last prediction, as lists nested like the array's dimensions.
 
         Args:
-            output: which output, where there are several.
-            limit: most values to fetch, of all outputs together.
+            output: which output, if there are several.
+            limit: maximum number of values to fetch, of all outputs together.
 
         Raises:
             KeyError: there is no such output, or there are several and none is named.
             ValueError: the prediction has more than `limit` values.
-            WorkerFailure: nothing was predicted yet, or the values have no form in JSON.
+            WorkerFailure: nothing was predicted yet, or JSON can't represent the values.
         """
         __tracebackhide__ = True
         reply = self._ask("values", {"limit": limit, "slot": _SLOT})
@@ -86,7 +86,7 @@ class LoadedModel:
         return found[output]
 
     def _record(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """One row, with its input where the model's process can open it."""
+        """Return one row, with its input at a path that the model's process can open."""
         record = dict(row)
         uri = record.get(self._settings.policy.input_column)
         if isinstance(uri, str):
@@ -94,7 +94,7 @@ class LoadedModel:
         return record
 
     def _make_readable(self, uri: str) -> str:
-        """The input itself, or a copy of it where the source tree hides it."""
+        """Return the path of the input, or of a copy if the input is hidden in the source tree."""
         given = resolve_uri(uri, self._settings.pkg_dir)
         real = os.path.realpath(given)
         if not os.path.exists(real) or not self._is_hidden(os.path.normpath(given), real):

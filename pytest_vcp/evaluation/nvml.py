@@ -1,6 +1,6 @@
-"""GPUs and the memory in use on them, as the driver tells it: whatever library uses them.
+"""GPUs and the memory in use on them, as reported by the driver, whatever library uses them.
 
-Where there is no driver, or none that answers, there are no GPUs and nothing is known of memory.
+Without a driver, or with one that does not reply, no GPUs are found and memory is unknown.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pytest_vcp.settings.devices import variables, visible_gpus
 T = TypeVar("T")
 
 _PROC = Path("/proc")
-# The namespace of processes in which Linux itself begins; all others have other numbers.
+# The inode of Linux's initial PID namespace; all others have other numbers.
 _FIRST_NAMESPACE = 0xEFFFFFFC
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its place in the driver's list, compute capability, identity."""
+    """One GPU: its index in the driver's list, name, compute capability and UUID."""
 
     index: int
     name: str
@@ -31,32 +31,32 @@ class Gpu:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """Every GPU of the machine; none without a driver."""
+    """List every GPU of the machine; none without a driver."""
     return _ask(lambda nvml: tuple(_gpus(nvml))) or ()
 
 
 def used_bytes() -> int | None:
-    """Memory in use on all GPUs together, whoever uses it; None where the driver can't tell."""
+    """Return the bytes in use on all GPUs together, by any process; None if unknown."""
     return _ask(
         lambda nvml: sum(nvml.nvmlDeviceGetMemoryInfo(handle).used for handle in _handles(nvml))
     )
 
 
 def used_by(pids: Collection[int]) -> int | None:
-    """Memory that these processes hold on all GPUs; None where the driver can't tell."""
+    """Return the bytes that these processes hold on all GPUs; None if unknown."""
     listed = _ask(_used_by_process)
     return None if listed is None else share_of(pids, listed, _knows_our_numbers())
 
 
 def visible_with(device: str) -> tuple[Gpu, ...]:
-    """The GPUs that a process of the model sees under this value of ``--vcp-device``."""
+    """List the GPUs that a process of the model sees with this value of ``--vcp-device``."""
     return visible(gpus(), {**os.environ, **variables(device)})
 
 
 def visible(found: tuple[Gpu, ...], environ: Mapping[str, str]) -> tuple[Gpu, ...]:
-    """Those that CUDA_VISIBLE_DEVICES leaves: by place or by the beginning of the UUID.
+    """List the GPUs that CUDA_VISIBLE_DEVICES names, by index or by the beginning of the UUID.
 
-    As in CUDA, what comes after an entry that names no GPU is left out, too.
+    As in CUDA, an entry that names no GPU ends the list.
     """
     names = visible_gpus(environ)
     if names is None:
@@ -73,10 +73,10 @@ def visible(found: tuple[Gpu, ...], environ: Mapping[str, str]) -> tuple[Gpu, ..
 def share_of(
     pids: Collection[int], listed: Mapping[int, int | None], knows_our_numbers: bool
 ) -> int | None:
-    """What of the memory `listed` by process, in bytes, belongs to `pids`.
+    """Return how much of the memory `listed` by process, in bytes, belongs to `pids`.
 
-    In a container the driver lists no process, or the numbers that they have outside: there it is
-    not known what belongs to whom, unless one of `pids` is listed.
+    In a container, the driver lists no processes, or the ids that they have outside: the result
+    is then unknown (None), unless one of `pids` is listed.
     """
     own = [used for pid, used in listed.items() if pid in pids]
     if None in own:
@@ -87,12 +87,12 @@ def share_of(
 
 
 def is_here(pid: int) -> bool:
-    """Whether a process runs here that has this number."""
+    """Return whether a process with this id exists here."""
     return (_PROC / str(pid)).exists()
 
 
 def _knows_our_numbers() -> bool:
-    """Whether processes have the same numbers here as for the driver, so in no container."""
+    """Return whether processes have the same ids here as for the driver (not in a container)."""
     try:
         return os.stat(_PROC / "self" / "ns" / "pid").st_ino == _FIRST_NAMESPACE
     except OSError:
@@ -100,7 +100,7 @@ def _knows_our_numbers() -> bool:
 
 
 def _ask(question: Callable[[Any], T]) -> T | None:
-    """What the driver's library answers; None where there is no driver, or it refuses."""
+    """Query the driver's library; None if there is no driver, or the query fails."""
     import pynvml
 
     try:
@@ -129,7 +129,7 @@ def _gpus(nvml: Any) -> Iterator[Gpu]:
 
 
 def _used_by_process(nvml: Any) -> dict[int, int | None]:
-    """Bytes of each process on all GPUs together; None where the driver keeps them to itself."""
+    """Map each process to its bytes on all GPUs; None if the driver does not report them."""
     used: dict[int, int | None] = {}
     for handle in _handles(nvml):
         for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle):

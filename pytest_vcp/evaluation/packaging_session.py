@@ -1,4 +1,4 @@
-"""Where one variant is packaged, and then tried. The workers are started early and asked late."""
+"""The packaging and testing of one variant. Workers start early; replies are awaited late."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_vcp.util.progress import Progress
 class PackagingSession:
     """Owns the workers and the scratch directory of one variant.
 
-    The packaging worker goes on as the tester of the session: it has imported the sources by then.
+    The packaging worker then serves as the tester of the session, with the sources imported.
     """
 
     def __init__(self, settings: Settings, factory: WorkerFactory, progress: Progress) -> None:
@@ -35,13 +35,13 @@ class PackagingSession:
         self.session = ArtifactSession(settings, self.artifact, factory, self._packager, progress)
 
     def start(self) -> None:
-        """Start the workers; the one that loads begins with the imports it will need."""
+        """Start the workers; the loading worker begins with its imports."""
         self._packager.start()
         if not self.settings.skip_inference:
             self.session.warm_up()
 
     def import_sources(self) -> Reply:
-        """Import model_code's wrapper module and model_spec where the model is packaged."""
+        """Import model_code's wrapper module and model_spec in the packaging worker."""
         for name in self._modules:
             reply = self._ask(_import_request(name))
             if reply.failure is not None:
@@ -49,7 +49,7 @@ class PackagingSession:
         return reply
 
     def import_seconds(self) -> float | None:
-        """What importing both took; None where one of them was not imported here."""
+        """Return the seconds to import both modules; None if one was not imported here."""
         took = [seconds_of(self._requests.known(_import_request(name))) for name in self._modules]
         known = [seconds for seconds in took if seconds is not None]
         return sum(known) if len(known) == len(took) else None
@@ -59,19 +59,19 @@ class PackagingSession:
         return self.settings.model_class.module, "model_spec"
 
     def describe_spec(self) -> Reply:
-        """Describe model_spec.py, which was imported before.
+        """Describe model_spec.py, which has already been imported.
 
         Raises ToolError for an exception that didn't come through the author's code.
         """
         return require_description(self._ask(Request("spec.describe", {}, "reading model_spec.py")))
 
     def examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
-        """Ask for something that rests on the description of model_spec.py."""
+        """Send a request that depends on the description of model_spec.py."""
         described = self.describe_spec()
         return described if described.failure else self._ask(Request(method, params, doing))
 
     def package(self) -> Reply:
-        """Save the model, and begin its session where that succeeds."""
+        """Save the model, and begin its session if that succeeds."""
         settings = self.settings
         # With several variants, the spec may have been judged in the session of another.
         for step in (self.import_sources, self.describe_spec):
@@ -88,7 +88,7 @@ class PackagingSession:
         return reply
 
     def package_again(self) -> Reply:
-        """What came of packaging a second time."""
+        """Wait for the result of packaging a second time."""
         return self.session.wait_for(self._saving_again)
 
     @property
@@ -98,7 +98,7 @@ class PackagingSession:
 
     @property
     def _saved(self) -> dict[str, Any]:
-        """What makes the model that is saved."""
+        """The params that define the saved model."""
         settings = self.settings
         return {
             "module": settings.model_class.module,
@@ -108,7 +108,7 @@ class PackagingSession:
         }
 
     def missing_files(self) -> tuple[str, ...]:
-        """What the staged artifact lacks."""
+        """List the files that the staged artifact lacks."""
         return missing_files(self.artifact, dict(self.settings.artifacts))
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ def _import_request(module: str) -> Request:
 
 
 def require_description(reply: Reply) -> Reply:
-    """A description of a spec; ToolError for a failure that is not the author's."""
+    """Return the description of a spec. Raises ToolError for a failure that is not the author's."""
     failure = reply.failure
     if failure is not None and failure.kind == "raised" and failure.where is None:
         raise ToolError(
@@ -139,12 +139,12 @@ def require_description(reply: Reply) -> Reply:
 
 
 def request_for(settings: Settings, artifact: Path, root: Path) -> Payload:
-    """The request for the forward pass: as given, or the example; relative inputs below `root`."""
+    """Return the request for the forward pass, given or example; relative inputs below `root`."""
     return resolve_inputs(request_as_given(settings, artifact), settings.policy.input_column, root)
 
 
 def request_as_given(settings: Settings, artifact: Path) -> Payload:
-    """The same request with its inputs as they are written."""
+    """Return the request for the forward pass with its inputs as written."""
     if settings.payload is not None:
         return read_payload(settings.payload)
     example = (artifact / "serving_input_example.json").read_text(encoding="utf-8")

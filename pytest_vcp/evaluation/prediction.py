@@ -1,4 +1,4 @@
-"""What came back from the forward pass, as facts. The arrays themselves stay in the worker."""
+"""Facts about the result of a forward pass. The arrays themselves stay in the worker."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pytest_vcp.worker.failure import WorkerFailure
 
 @dataclass(frozen=True)
 class Output:
-    """One array of a prediction, or what stands in its place.
+    """One array of a prediction, or another object in its place.
 
     `type` is the Python type; the rest is filled for numpy arrays only. `dtype` is numpy's name,
-    `bytes` the size of the array. `digest` is the SHA-256 over dtype, shape and bytes: equal
+    `bytes` the size of the array. `digest` is the SHA-256 of dtype, shape and bytes: equal
     arrays have equal digests. `not_finite` counts the values that are NaN or infinite;
     `first_not_finite` is the index and the value of the first one. `range` is minimum, maximum
-    and mean of the finite values, None where there is none. `alike` is "values" or "rows" where
-    all of them are the same.
+    and mean of the finite values, None without any. `alike` is "values" or "rows" if all of
+    them are the same.
     """
 
     is_array: bool
@@ -35,12 +35,12 @@ class Output:
 
 @dataclass(frozen=True)
 class DeviceUse:
-    """GPUs that the worker saw through torch, and the memory that was allocated there, in bytes.
+    """GPUs that the worker saw through torch, and the memory allocated on them, in bytes.
 
-    `added_bytes` is what the forward pass itself allocated: the peak less what was held before.
-    `libraries` are those besides torch that the worker has loaded, and that could use a GPU.
+    `added_bytes` is what the forward pass itself allocated: the peak minus the memory held before.
+    `libraries` are libraries besides torch that the worker has loaded and that could use a GPU.
     `is_used` is whether torch has begun to use one. `shown` is the CUDA_VISIBLE_DEVICES of the
-    process after it, None where it is not set; `tf32` is whether torch may compute products of
+    process after the pass, None if it is not set; `tf32` is whether torch may compute products of
     float32 in TF32.
     """
 
@@ -57,8 +57,8 @@ class DeviceUse:
 class Prediction:
     """The result of one forward pass.
 
-    `outputs` goes by name; the array of a plain output goes by the empty name. `type` is the Python
-    type of what predict returned, `seconds` the time of the call.
+    `outputs` maps names to outputs; a plain output has the empty name. `type` is the Python type
+    of the return value of predict, `seconds` the duration of the call.
     """
 
     type: str
@@ -69,7 +69,7 @@ class Prediction:
 
     @property
     def output(self) -> Output:
-        """The only output. Raises ValueError, naming them, where there are several or none."""
+        """The only output. Raises ValueError, with their names, if there are several or none."""
         if len(self.outputs) != 1:
             there = ", ".join(map(repr, self.outputs)) or "none"
             raise ValueError(f"there is no single output; there is {there}")
@@ -77,13 +77,13 @@ class Prediction:
 
     @property
     def is_arrays(self) -> bool:
-        """Whether it is one numpy array, or a dict that holds nothing else."""
+        """Whether the result is one numpy array, or a dict that holds only numpy arrays."""
         return bool(self.outputs) and all(entry.is_array for entry in self.outputs.values())
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A step in a worker: its reply, or why there is none."""
+    """The reply to a request, or why there is none."""
 
     content: Mapping[str, Any] | None
     failure: WorkerFailure | None = None
@@ -91,7 +91,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Packaging:
-    """What packaging came to: its failure, the files it left out, why the rest can't be read."""
+    """The result of packaging: its failure, missing files, why the artifact can't be read."""
 
     failure: WorkerFailure | None
     missing: tuple[str, ...]
@@ -100,7 +100,7 @@ class Packaging:
 
 @dataclass(frozen=True)
 class Loading:
-    """What loading came to: its failure, and processes that a worker left behind at its end."""
+    """The result of loading: its failure, and the processes that a worker left behind."""
 
     failure: WorkerFailure | None
     leftovers: tuple[str, ...]
@@ -108,9 +108,9 @@ class Loading:
 
 @dataclass(frozen=True)
 class ProcessChange:
-    """Something of the process that a step has left otherwise than it was.
+    """A change to the state of the process, made by one step.
 
-    `binds` is whether a command relies on it; `old` and `new` are short texts.
+    `binds` is whether a command relies on that state; `old` and `new` are short texts.
     """
 
     step: str
@@ -134,7 +134,7 @@ class Observations:
 
 
 def read_prediction(reply: Mapping[str, Any]) -> Prediction:
-    """Type the reply of the worker's ``forward.predict``."""
+    """Parse the reply of the worker's ``forward.predict``."""
     summary = reply["summary"]
     return Prediction(
         type=summary["type"],
@@ -146,7 +146,7 @@ def read_prediction(reply: Mapping[str, Any]) -> Prediction:
 
 
 def read_device(reply: Mapping[str, Any]) -> DeviceUse:
-    """Type what the same reply says about GPUs."""
+    """Parse the part about GPUs in the reply of a forward pass."""
     device = reply["device"]
     return DeviceUse(
         **{
@@ -158,7 +158,7 @@ def read_device(reply: Mapping[str, Any]) -> DeviceUse:
 
 
 def render_outputs(reply: Reply | None) -> dict[str, dict[str, object]] | None:
-    """What a forward pass returned, for the report: each array's shape, dtype, digest and range."""
+    """Describe the outputs for the report: the shape, dtype, digest and range of each array."""
     if reply is None or reply.content is None:
         return None
     return {
@@ -192,10 +192,10 @@ def _output(entry: Mapping[str, Any]) -> Output:
 
 @dataclass(frozen=True)
 class Repackaging:
-    """The files of the second artifact that differ from the first, names and times aside.
+    """The files of the second artifact that differ from the first, apart from names and times.
 
-    `attribute` is the one of the wrapper that differs in the pickle, where that could be told.
-    `without_arguments` is what the class raises where it is called without arguments, `failure`
+    `attribute` is the attribute of the wrapper that differs in the pickle, if known.
+    `without_arguments` is the exception of the class when called without arguments, `failure`
     says why there is no second artifact.
     """
 
@@ -206,7 +206,7 @@ class Repackaging:
 
 
 def read_repackaging(reply: Reply) -> Repackaging:
-    """Type the reply of the worker's ``packaging.save_again``."""
+    """Parse the reply of the worker's ``packaging.save_again``."""
     if reply.content is None:
         return Repackaging(failure=reply.failure)
     found = reply.content

@@ -1,7 +1,7 @@
-"""Which condition a failing model can't live under: they are lifted one at a time.
+"""The conditions that make a model fail, found by lifting them one at a time.
 
 The loading worker runs under all conditions from the start, so a conforming package pays nothing.
-Only what fails is tried again, with what its failure points at relaxed.
+Only a run that fails is retried, with the conditions relaxed that its failure points to.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pytest_vcp.worker.failure import WorkerFailure
 
 Condition = Literal["home", "network", "outside"]
 
-# The mildest first: what helps without the others is what is named.
+# The mildest first: the one that helps without the others is reported.
 CONDITIONS: tuple[Condition, ...] = ("home", "network", "outside")
 
-# How libraries say that there is no network, and that they may not write.
+# Messages of libraries that find no network, or that may not write.
 _OFFLINE = (
     "name resolution",
     "getaddrinfo",
@@ -39,19 +39,19 @@ _READ_ONLY = (
     "readonly",
     "not writable",
     "unable to open database file",
-    # numba, which keeps what it compiles beside the source or in the home directory.
+    # numba, which caches compiled code next to the source or in the home directory.
     "no locator available",
 )
-# Commands by which MLflow and Python find out where they are; nothing comes of them.
+# Commands with which MLflow and Python inspect the system; they have no effects.
 _LOOKING = ("uname", "git version", "ldconfig", "gcc", "cc", "ld", "lscpu")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a process asked for: addresses, and paths that it was to change and may not.
+    """The addresses that a process requested, and the forbidden paths that it tried to change.
 
-    `at_home` are those in the home directory. `started` are the commands of other processes that
-    it started; what they asked for is not known.
+    `at_home` are the paths in the home directory. `started` are the commands of other processes
+    that it started; their own requests are unknown.
     """
 
     connections: tuple[str, ...] = ()
@@ -62,10 +62,10 @@ class Trace:
 
 @dataclass(frozen=True)
 class LoadAttempt:
-    """How far a process came: loading, and the first forward pass where there is one.
+    """The progress of a process: loading, and the first forward pass if there is one.
 
-    `trace` is None where the process is gone and can't be asked. `places` maps directories of ours
-    to what an author would call them.
+    `trace` is None if nothing failed, or if the process has ended and can't be asked. `places`
+    maps our directories to the names that an author would use.
     """
 
     load: Reply
@@ -75,14 +75,14 @@ class LoadAttempt:
 
     @property
     def failure(self) -> WorkerFailure | None:
-        """What went wrong first."""
+        """The first failure; None without one."""
         if self.load.failure is not None:
             return self.load.failure
         return self.predict.failure if self.predict is not None else None
 
     @property
     def reached(self) -> int:
-        """The number of steps that it got through."""
+        """The number of steps that succeeded."""
         if self.load.failure is not None:
             return 0
         return 1 if self.failure is not None else 2
@@ -90,7 +90,7 @@ class LoadAttempt:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A condition that the model can't live under: what it said, where, and what it wanted."""
+    """A condition that makes the model fail: the message, its location, and what was requested."""
 
     said: str
     where: Location | None
@@ -99,9 +99,9 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Writing:
-    """Writing to other than temporary places: the need of it, and files of the artifact that
-    changed while the model was run where it might write. `shared` are paths that every process
-    of the machine has in common."""
+    """Writing outside temporary directories: the need for it, and files of the artifact that
+    changed while the model was run where it could write. `shared` are paths that all processes
+    of the machine have in common."""
 
     requirement: Requirement | None
     changed: tuple[str, ...]
@@ -110,9 +110,9 @@ class Writing:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What the model can't do without; `lifted` are the conditions under which it was not run.
+    """The needs of the model; `relaxed` are the conditions under which it was not run.
 
-    A need that is not among those relaxed is known from what the model said, and could not be met
+    A need whose condition was not relaxed is known from the model's message, and could not be met
     here.
     """
 
@@ -121,17 +121,17 @@ class Requirements:
 
     @property
     def unmet(self) -> tuple[Condition, ...]:
-        """Those that could not be met."""
+        """The conditions whose needs could not be met."""
         return tuple(name for name in self.by_condition if name not in self.relaxed)
 
 
 def explain(
     first: LoadAttempt, retry: Callable[[frozenset[Condition]], LoadAttempt]
 ) -> tuple[LoadAttempt, Requirements]:
-    """Lift what the failure of `first` points at until the model gets further, or nothing helps.
+    """Lift the conditions that a failure points to until the model runs, or nothing helps.
 
     `retry` runs the model in a fresh process with these conditions relaxed. Returns the run that
-    came furthest, and what it took.
+    got furthest, and its requirements.
     """
     current, requirements = first, Requirements()
     while current.failure is not None:
@@ -147,7 +147,7 @@ def _one_step(
     requirements: Requirements,
     retry: Callable[[frozenset[Condition]], LoadAttempt],
 ) -> tuple[LoadAttempt, Requirements] | None:
-    """The next step made possible: by one condition lifted, else by all that are suspected."""
+    """Get one step further by lifting one condition, else all suspects; None if nothing helps."""
     suspects = suspected(current) - requirements.relaxed
     tried = [frozenset({condition}) for condition in CONDITIONS if condition in suspects]
     position = 0
@@ -155,7 +155,7 @@ def _one_step(
         run = retry(requirements.relaxed | tried[position])
         if run.reached > current.reached:
             return run, _add(requirements, current, tried[position])
-        # With one obstacle away, the next one may show itself.
+        # With one obstacle removed, the next one may show.
         suspects |= suspected(run) - requirements.relaxed - tried[position]
         position += 1
         if position == len(tried) and suspects not in tried and len(suspects) > 1:
@@ -164,16 +164,16 @@ def _one_step(
 
 
 def suspected(run: LoadAttempt) -> frozenset[Condition]:
-    """The conditions that may have made a run fail, by what it said and what it asked for."""
+    """Return the conditions that may have made a run fail, by its message and its requests."""
     failure, trace = run.failure, run.trace
     if failure is None:
         return frozenset()
     if failure.kind == "timeout":
-        # Whoever waits for an answer from the network may wait for ever; a disk says no at once.
+        # Waiting for a reply from the network may take for ever; a disk refuses at once.
         return frozenset({"network"})
     if trace is None or not all(map(_only_looks, trace.started)):
         return frozenset(CONDITIONS)
-    # A C library leaves no trace, only words.
+    # A C library leaves no trace, only a message.
     unseen = _sounds_read_only(failure) and not (trace.at_home or trace.outside)
     signs: dict[Condition, bool] = {
         "home": bool(trace.at_home) or unseen,
@@ -191,9 +191,9 @@ def _only_looks(command: str) -> bool:
 def add_unmet(
     run: LoadAttempt, requirements: Requirements, online: WorkerFailure | None
 ) -> Requirements:
-    """The needs, and those that the words of a failure tell although nothing has helped.
+    """Add the needs that are evident from the message of a failure although nothing has helped.
 
-    Where the machine has no network, or the model comes to grief on the next thing, relaxing a
+    If the machine has no network, or the model then fails for the next reason, relaxing a
     condition shows nothing. `online` is the failure of a process that was free to use a network.
     """
     failure, trace = run.failure, run.trace or Trace()
@@ -210,7 +210,7 @@ def add_unmet(
 
 
 def _sounds_offline(failure: WorkerFailure) -> bool:
-    """Whether a failure is what a library says where there is no network."""
+    """Return whether a failure is a message of a library that finds no network."""
     return any(sign in _format_failure(failure) for sign in _OFFLINE)
 
 
@@ -219,7 +219,7 @@ def _sounds_read_only(failure: WorkerFailure) -> bool:
 
 
 def _requirement_of(condition: Condition, run: LoadAttempt) -> Requirement:
-    """What a failed run wanted of what the condition forbids."""
+    """Describe what a failed run requested that the condition forbids."""
     assert run.failure is not None
     trace = run.trace or Trace()
     wanted: dict[Condition, tuple[str, ...]] = {
@@ -238,7 +238,7 @@ def _replace_places(text: str, directories: Mapping[str, str]) -> str:
 
 
 def read_trace(reply: Mapping[str, Any], home: str) -> Trace:
-    """Type the reply of the worker's ``probe.observed``."""
+    """Parse the reply of the worker's ``probe.observed``."""
     at_home = tuple(path for path in reply["outside"] if _is_below(path, home))
     outside = tuple(path for path in reply["outside"] if not _is_below(path, home))
     connections, started = tuple(reply["connections"]), tuple(reply["started"])

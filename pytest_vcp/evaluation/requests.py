@@ -1,4 +1,4 @@
-"""Requests to workers: each is sent once, waited for when its answer is wanted, and remembered."""
+"""Requests to workers: each is sent once, awaited when its reply is needed, and remembered."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pytest_vcp.worker.client import Call, Worker, WorkerFailure
 
 @dataclass(frozen=True)
 class Request:
-    """A request to a worker: what it is to do, and with what.
+    """A request to a worker: a method and its params.
 
-    `doing` is for people and completes "while …"; `timeout` in seconds replaces the worker's.
+    `doing` is for messages and completes "while …"; `timeout` in seconds replaces the worker's.
     """
 
     method: str
@@ -28,7 +28,7 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """What tells it from other requests: method and params."""
+        """The identity of the request: method and params."""
         return json.dumps([self.method, self.params], sort_keys=True)
 
 
@@ -41,7 +41,7 @@ class RequestCache:
         self._replies: dict[str, Reply] = {}
 
     def send(self, worker: Worker, request: Request) -> None:
-        """Send a request ahead, unless it was sent before."""
+        """Send a request without waiting for the reply, unless it was sent before."""
         if request.key not in self._calls:
             self._calls[request.key] = worker.submit(
                 request.method,
@@ -51,18 +51,18 @@ class RequestCache:
             )
 
     def finish(self, request: Request) -> Reply:
-        """Wait for a request that was sent. Raises ToolError for a full disk."""
+        """Wait for the reply to a request that was sent. Raises ToolError for a full disk."""
         if request.key not in self._replies:
             self._replies[request.key] = self._wait(self._calls[request.key])
         return self._replies[request.key]
 
     def ask(self, worker: Worker, request: Request) -> Reply:
-        """Send a request and wait for it."""
+        """Send a request and wait for the reply."""
         self.send(worker, request)
         return self.finish(request)
 
     def known(self, request: Request) -> Reply | None:
-        """The reply, where somebody has waited for it."""
+        """Return the reply; None if it was not waited for."""
         return self._replies.get(request.key)
 
     def _wait(self, call: Call) -> Reply:
@@ -80,11 +80,11 @@ class RequestCache:
 
 # --------------------------------------------------------------------------------------- replies
 #
-# The answer of a worker, for conformance tests that need one.
+# The reply of a worker, for conformance tests that need one.
 
 
 def answer(reply: Reply, expected: str) -> Mapping[str, Any]:
-    """The reply of the worker; a violation where the model ended or hung the process."""
+    """Return the reply's content. Raises Violation if the model ended or hung the process."""
     if reply.content is None:
         assert reply.failure is not None
         raise Violation(

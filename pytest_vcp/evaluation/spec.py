@@ -1,4 +1,4 @@
-"""What model_spec.py declares, as facts: the worker's description in typed form."""
+"""Facts declared in model_spec.py: the worker's description in typed form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_vcp.worker.failure import WorkerFailure
 
 FILE = "model_spec.py"
 
-# How numpy writes the dtypes of text and of bytes of no particular length.
+# numpy's dtypes of text and of bytes of no particular length.
 _NO_LENGTH = ("<U0", "|S0")
 
 
@@ -26,8 +26,8 @@ class Field:
 
     `type` is MLflow's type name for a column ("string", "long"), numpy's dtype name for a tensor
     ("float32"). `shape` is that of a tensor, -1 for a free dimension, and None for a column; a
-    dimension that is no integer is kept as text. `json_problem` says why arrays of a tensor's
-    dtype can't travel as JSON, None where they can.
+    dimension that is not an integer is stored as text. `json_problem` says why arrays of a
+    tensor's dtype can't be sent as JSON, None if they can.
     """
 
     name: str | None
@@ -38,15 +38,15 @@ class Field:
     json_problem: str | None = None
 
     def admits_dtype(self, dtype: str) -> bool:
-        """Whether an array of this numpy dtype is as declared.
+        """Return whether an array of this numpy dtype is as declared.
 
-        MLflow takes strings without a length only (``<U0``), and every array of them has one.
+        MLflow accepts only strings without a length (``<U0``), but every array of them has one.
         """
         return dtype == self.type or (self.type in _NO_LENGTH and dtype[:2] == self.type[:2])
 
 
 def uri_column(name: str) -> Field:
-    """The input in which a platform that calls it `name` receives the location of the data."""
+    """Return the input column `name`, through which a platform passes the location of the data."""
     return Field(name=name, is_tensor=False, type="string", required=True, shape=None)
 
 
@@ -54,8 +54,8 @@ def uri_column(name: str) -> Field:
 class Param:
     """One param of the signature.
 
-    `type` is MLflow's type name, `default` the default as Python writes it; `problem` says why
-    the default is not of the type, None where it is.
+    `type` is MLflow's type name, `default` the repr of the default; `problem` says why the
+    default is not of the type, None if it is.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Param:
 class Signature:
     """MODEL_SIGNATURE.
 
-    `declared` is whether the name is there, `type` the Python type of what it names, and
-    `is_signature` whether that is a ModelSignature; if not, the rest is empty. `document` is the
-    JSON form, the same for equal signatures, and `problem` why MLflow reads another signature from
-    it; one of the two is None. `where` is the line of the assignment.
+    `declared` is whether the name exists, `type` the Python type of its value, and `is_signature`
+    whether the value is a ModelSignature; if not, the rest is empty. `document` is the JSON form,
+    the same for equal signatures, and `problem` why MLflow reads another signature from it; one of
+    the two is None. `where` is the line of the assignment.
     """
 
     declared: bool
@@ -89,8 +89,8 @@ class Signature:
 class Example:
     """INPUT_EXAMPLE.
 
-    `declared` is whether the name is there, `type` the Python type of what it names, and
-    `is_example` whether that is a pair of DataFrame and dict. `rows` counts the rows of the frame,
+    `declared` is whether the name exists, `type` the Python type of its value, and `is_example`
+    whether the value is a pair of DataFrame and dict. `rows` counts the rows of the frame,
     `records` holds its string cells row by row, and `params` the names of the params.
     """
 
@@ -106,7 +106,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Enforcement:
-    """What MLflow's own checks say of a request; None and empty where nothing is wrong."""
+    """The result of MLflow's own checks of a request; None and empty if nothing is wrong."""
 
     frame: str | None
     params: str | None
@@ -115,7 +115,7 @@ class Enforcement:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """What the way through serving JSON and back does to the example, and the JSON on the way."""
+    """The effect of a round trip through serving JSON on the example, and that JSON."""
 
     problem: str | None
     differences: tuple[str, ...]
@@ -124,7 +124,7 @@ class RoundTrip:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All facts about model_spec.py. `enforcement` and `round_trip` need a usable pair."""
+    """All facts about model_spec.py; the last two need a usable signature and a usable example."""
 
     signature: Signature
     example: Example
@@ -134,7 +134,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Description:
-    """What the worker made of model_spec.py, or of an artifact's `file`: facts, or why none."""
+    """The worker's description of model_spec.py or of an artifact's `file`, or why it failed."""
 
     spec: ModelSpec | None
     failure: WorkerFailure | None = None
@@ -142,7 +142,7 @@ class Description:
 
 
 def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
-    """Type the reply of the worker's ``spec.describe``; `declared_in` is the file described."""
+    """Parse the reply of the worker's ``spec.describe``; `declared_in` is the file described."""
     lines = _assignments(declared_in) if declared_in.suffix == ".py" else {}
     file = declared_in.name
     signature, example = dict(reply["signature"]), dict(reply["example"])
@@ -164,12 +164,12 @@ def read_spec(reply: Mapping[str, Any], declared_in: Path) -> ModelSpec:
 
 
 def read_enforcement(reply: Mapping[str, Any]) -> Enforcement:
-    """Type what the worker says of the example, or of another request."""
+    """Parse the result of MLflow's checks of the example, or of another request."""
     return Enforcement(reply["frame"], reply["params"], tuple(reply["unknown_params"]))
 
 
 def read_description(reply: Reply, declared_in: Path) -> Description:
-    """Type the answer to the request for a description."""
+    """Parse the reply to the request for a description."""
     if reply.content is None:
         return Description(None, reply.failure, declared_in.name)
     return Description(read_spec(reply.content, declared_in), file=declared_in.name)
@@ -185,7 +185,7 @@ def _param(entry: Mapping[str, Any]) -> Param:
 
 
 def _assignments(path: Path) -> dict[str, int]:
-    """Line of the last top-level assignment of each name."""
+    """Map each name to the line of its last top-level assignment."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -205,10 +205,10 @@ def _assignments(path: Path) -> dict[str, int]:
 
 # ------------------------------------------------------------------------------------- precision
 #
-# The precision in which a model computes, by the param that says so.
+# The precision in which a model computes, as selected by a param.
 
 PARAM = "precision"
-# What trainers and models call them.
+# Names of the precisions in trainers and models.
 _NAMES = {
     FULL: (FULL, "32", "32-true", "fp32"),
     "tf32": ("tf32",),
@@ -219,9 +219,9 @@ PRECISIONS = tuple(_NAMES)
 
 
 def precision_of(params: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> str:
-    """One of PRECISIONS: that of a request with `params`, where others are at their `defaults`.
+    """Return the precision, one of PRECISIONS, of a request with `params`, others at `defaults`.
 
-    Without such a param, or with a value that none of them goes by, it is float32.
+    Without such a param, or with an unknown value, it is float32.
     """
     given = {**defaults, **(params or {})}.get(PARAM)
     name = str(given).strip().lower()
@@ -229,7 +229,7 @@ def precision_of(params: Mapping[str, Any] | None, defaults: Mapping[str, Any]) 
 
 
 def defaults_of(signature: Signature) -> dict[str, Any]:
-    """The defaults of the declared params as values; those that can't be read are left out."""
+    """Return the defaults of the declared params as values, except those that can't be read."""
     found = {}
     for param in signature.params:
         try:
@@ -241,12 +241,12 @@ def defaults_of(signature: Signature) -> dict[str, Any]:
 
 # -------------------------------------------------------------------------------- example inputs
 #
-# The inputs that the example names: where they lie, how large they are, whether they open.
+# The inputs that the example names: their paths, their sizes, and whether they can be opened.
 
 
 @dataclass(frozen=True)
 class ExampleInput:
-    """One input: its URI as given, its place, and the bytes of all its files."""
+    """One input: its URI as given, its path, and the bytes of all its files."""
 
     uri: str
     path: Path
@@ -255,11 +255,11 @@ class ExampleInput:
 
 @dataclass(frozen=True)
 class Opening:
-    """What became of opening an input in the model's environment.
+    """The result of opening an input in the model's environment.
 
-    `problem` says why it is not what its name says, None where it is; `too_old` is the library,
-    with its version, that can't read it for that. `lacking` is the library that would have told
-    and is not there. `failure` is the end of the process that tried.
+    `problem` says why it does not have the format of its name, None if it does; `too_old` is the
+    library, with its version, that is too old to read it. `lacking` is the missing library that
+    is needed to check it. `failure` is the failure of the process that tried.
     """
 
     uri: str
@@ -270,7 +270,7 @@ class Opening:
 
 
 def read_inputs(example: Example, column: str, root: Path) -> tuple[ExampleInput, ...] | None:
-    """The inputs, each once, relative ones below `root`; None where one is not there."""
+    """List the inputs, each once, relative ones below `root`; None if one is missing."""
     uris = dict.fromkeys(record.get(column) for record in example.records)
     paths = {uri: root / uri for uri in uris if uri and os.path.exists(root / uri)}
     if len(paths) < len(uris):
@@ -281,7 +281,7 @@ def read_inputs(example: Example, column: str, root: Path) -> tuple[ExampleInput
 def read_openings(
     inputs: Iterable[ExampleInput], reply: Mapping[str, Any] | None, failure: WorkerFailure | None
 ) -> tuple[Opening, ...]:
-    """Type the reply of the worker's ``inputs.open_all``."""
+    """Parse the reply of the worker's ``inputs.open_all``."""
     if reply is None:
         return tuple(Opening(entry.uri, failure=failure) for entry in inputs)
     return tuple(
@@ -290,7 +290,7 @@ def read_openings(
 
 
 def _sizes(path: Path) -> Iterator[int]:
-    """Bytes of the file, or of each file in the directory."""
+    """Yield the bytes of the file, or of each file in the directory."""
     if path.is_file():
         yield path.stat().st_size
     for parent, _, names in os.walk(path):

@@ -1,4 +1,4 @@
-"""One variant of a package: its settings, its place for the artifact, its workers."""
+"""One variant of a package: its settings, its staging directory, its workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pytest_vcp.worker.launching import Launcher
 
 
 class Variant:
-    """What belongs to one variant alone; the package and its environment are shared."""
+    """The state of one variant; the package and its environment are shared."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Variant:
 
     @property
     def session(self) -> ArtifactSession | None:
-        """The session of what was packaged, once the workers have been started."""
+        """The session of the packaged artifact; None until the workers have been started."""
         return self.packaging_session.session if self.packaging_session else None
 
     def figures(self) -> Figures | None:
-        """What packaging and the session cost; None where no worker was started."""
+        """Return the cost of packaging and of the session; None if no worker was started."""
         if self.packaging_session is None:
             return None
         return replace(
@@ -86,15 +86,15 @@ class Variant:
         return code_snapshot(self.settings.pkg_dir)
 
     def prepare_staging(self) -> None:
-        """Make the place where the artifact grows. Raises ToolError where that can't be."""
+        """Create the staging directory of the artifact. Raises ToolError if that fails."""
         self._staging.create()
 
     def open_packaging_session(self, environment: Environment) -> PackagingSession:
-        """Start the workers, and digest the weights while they do their imports."""
+        """Start the workers, and digest the weights while they import libraries."""
         if self.packaging_session is None:
             if not self._staging.root.exists():
                 self._staging.create()
-            _ = self.weights, self.code  # As they are before any of the author's code has run.
+            _ = self.weights, self.code  # Their state before any of the author's code has run.
             self.packaging_session = self._new_packaging_session(
                 self.settings, self._staging, environment.python
             )
@@ -103,9 +103,9 @@ class Variant:
         return self.packaging_session
 
     def package_without_gpu(self, environment: Environment) -> PackagingSession | None:
-        """The model packaged and loaded once more, with no GPU visible; None where that fails.
+        """Package and load the model once more, with no GPU visible; None if that fails.
 
-        It tells whether a forward pass fails on the GPU alone. Nothing of it is published.
+        This shows whether a forward pass fails only on the GPU. None of it is published.
         """
         assert self.spare is None
         logs = self.settings.report_dir / WITHOUT_GPU
@@ -133,24 +133,24 @@ class Variant:
 
     @cached_property
     def artifact(self) -> ModelArtifact:
-        """The staged artifact. Raises OSError or ValueError where it can't be read."""
+        """The staged artifact. Raises OSError or ValueError if it can't be read."""
         with self._progress.step("digesting the artifact"):
             return read_artifact(self._staging.artifact, self._digests)
 
     def publish(self) -> None:
-        """Put the verified artifact in its place. Raises DestinationTaken and OSError."""
+        """Move the verified artifact to its destination. Raises DestinationTaken and OSError."""
         self._staging.publish()
 
     def end_processes(self) -> None:
         """End the workers; the artifact stays staged."""
         with contextlib.ExitStack() as ends:
-            # Each whatever becomes of the other.
+            # Each one even if the other fails.
             for packaging_session in (self.packaging_session, self.spare):
                 if packaging_session is not None:
                     ends.callback(packaging_session.close)
 
     def close(self) -> None:
-        """End the workers, and remove everything that is not to stay."""
+        """End the workers, and remove everything temporary."""
         with contextlib.ExitStack() as ends:
             for staging in (self._staging, self._spare_staging):
                 ends.callback(staging.discard)

@@ -1,4 +1,4 @@
-"""Where the two workers of a variant work, and under which conditions."""
+"""The directories of the two workers of a variant, and the conditions they run under."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def _scratch() -> Path:
 class WorkerFactory:
     """Makes the workers of one variant, in the environment of the interpreter `python`.
 
-    `artifact` is what is tried, `protected` the directory around it that nobody may write to
-    while it is, `preimports` are libraries that are imported ahead of loading. `tmp` is what the
-    packager may use on the way, and lies on the file system of the artifact, so that weights can
-    be linked and moved. `loads_alone` is whether the model must not be loaded in two processes at
+    `artifact` is the artifact under test, `protected` the directory around it that must not be
+    written to meanwhile, `preimports` are libraries that are imported ahead of loading. `tmp` is
+    the packager's temporary directory, on the file system of the artifact so that weights can be
+    linked and moved. `loads_alone` is whether the model must not be loaded in two processes at
     once. `scratch` is a temporary directory of the variant. `launcher` starts the processes.
     """
 
@@ -41,14 +41,14 @@ class WorkerFactory:
     scratch: Path = field(default_factory=_scratch)
 
     def packager(self) -> Worker:
-        """The worker that sees the source tree, where there is one; not started yet."""
+        """Return the worker that sees the source tree, if there is one; it is not started yet."""
         sources = () if self.settings.artifact_only else (self.settings.pkg_dir,)
         conditions = Conditions(
             cwd=sources[0] if sources else self.scratch / "packager",
             home=self.scratch / "packager-home",
             tmp=self.tmp or self.scratch / "packager-tmp",
             path=sources,
-            # What somebody else has made is not ours to change.
+            # An artifact that was made elsewhere must not be changed.
             read_only=() if sources else (self.protected,),
             private=TEMPORARY,
             public=(*sources, self.protected, self.scratch),
@@ -59,10 +59,10 @@ class WorkerFactory:
     def started_loader(
         self, visible: tuple[Path, ...], relaxed: frozenset[Condition], number: int
     ) -> Worker:
-        """The worker that sees the artifact and, inside the package, only what is `visible`.
+        """Start the worker that sees the artifact and, inside the package, only `visible` paths.
 
-        `relaxed` are the conditions that it is spared; `number` tells the processes of one variant
-        apart, each of which has empty directories of its own.
+        `relaxed` are the conditions lifted for it; `number` distinguishes the processes of one
+        variant, each of which has its own empty directories.
         """
         folder, home = self.scratch / f"loader-{number}", self.home(number)
         own = (folder / "elsewhere", folder / "tmp", *TEMPORARY)
@@ -79,7 +79,7 @@ class WorkerFactory:
             ),
             writable=None if "outside" in relaxed else (*own, *at_home),
             hidden=source_tree(self.settings),
-            # The scratch too: TMPDIR may lie inside the package.
+            # The scratch directory, too: TMPDIR may lie inside the package.
             visible=(*visible, self.scratch),
             shared=TEMPORARY,
             private=() if "outside" in relaxed else TEMPORARY,
@@ -91,7 +91,7 @@ class WorkerFactory:
         return loader
 
     def home(self, number: int) -> Path:
-        """The home directory of a loading worker."""
+        """Return the home directory of a loading worker."""
         return self.scratch / f"loader-{number}" / "home"
 
     def _worker(self, name: str, conditions: Conditions) -> Worker:

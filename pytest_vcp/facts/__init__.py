@@ -1,1 +1,1 @@
-"""What is known of a package, an artifact and its predictions, stage by stage."""
+"""Facts about a package, its artifact and its predictions, stage by stage."""

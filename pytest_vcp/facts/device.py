@@ -1,4 +1,4 @@
-"""Facts about devices and precisions: on a GPU, on another one, on none."""
+"""Facts about devices and precisions: with a GPU, with another one, without any."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class DeviceFacts(ServingFacts):
 
     @fact(when="_want_inference", stage="forward")
     def without_gpu(self) -> Reply | None:
-        """The first forward pass where no GPU is visible; None where nothing can be held to it:
-        the package may need a GPU, or what it predicts is not as declared anywhere."""
+        """The first forward pass with no GPU visible; None if there is nothing to judge:
+        the package may require a GPU, or its output is not as declared on any device."""
         if self.needs_gpu:
             return None
         session = self._run_on_example()
@@ -33,7 +33,7 @@ class DeviceFacts(ServingFacts):
         if reply.failure is not None and self.needs_gpu is None:
             raise Unverified("the artifact alone does not say whether the model needs a GPU")
         if reply.failure is None and unlike_declared(self.first_pass, self.spec) is not None:
-            return None  # What is wrong everywhere has been judged, and is waived.
+            return None  # A fault on every device was judged before, and is waived.
         return reply
 
     @fact(requires=("VCP701", "VCP704"), holds=("VCP705", "VCP706"))
@@ -51,7 +51,7 @@ class DeviceFacts(ServingFacts):
 
     @fact(when=("_want_inference", "_want_device"), stage="device")
     def gpu_pass(self) -> Reply:
-        """The first forward pass, where a GPU was visible to it."""
+        """The first forward pass, if a GPU was visible to it."""
         session = self._run_on_example()
         if not session.devices.has_gpu():
             self._want_gpu()
@@ -60,7 +60,7 @@ class DeviceFacts(ServingFacts):
 
     @fact
     def gpu_use(self) -> GpuUse:
-        """What the first forward pass took on the GPU."""
+        """The GPU memory used by the first forward pass."""
         reply = self.gpu_pass.content
         if reply is None:
             raise Blocked("VCP903")
@@ -71,7 +71,7 @@ class DeviceFacts(ServingFacts):
 
     @fact(after="gpu_use", requires=("VCP902", "VCP903"))
     def gpu_held(self) -> HeldMemory:
-        """What is held on the GPU after each of several forward passes there."""
+        """The GPU memory held after each of several forward passes."""
         passes = self.settings.policy.gpu_passes
         return held_over_passes(self._run_on_example(), passes, self.gpu_use.counted)
 
@@ -81,8 +81,8 @@ class DeviceFacts(ServingFacts):
 
     @fact(after="_used_gpu", when="_want_comparison", requires="VCP901", holds="VCP710")
     def device_comparison(self) -> Reply:
-        """The output computed on a GPU against the one that a CPU computes."""
-        # A nondeterministic output differs on one device, too.
+        """The comparison of the outputs computed on a GPU and on a CPU."""
+        # A nondeterministic output differs even on the same device.
         comparison = self._cpu_run.comparison
         if comparison is None:
             raise Unverified("the model's process ended before this could be tried")
@@ -90,13 +90,13 @@ class DeviceFacts(ServingFacts):
 
     @fact
     def second_gpu(self) -> tuple[str, Reply]:
-        """The name of another GPU, and the first forward pass where it alone is visible."""
+        """The name of another GPU, and the first forward pass with only that one visible."""
         reply = self._used_gpu
         assert reply.content is not None
         seen = read_device(reply.content).gpus
         if self.gpu_use.counted != BY_TORCH:
             raise Unverified("only of torch it is known which GPU it uses")
-        # By the driver's count also where the model's own code hides the others.
+        # The driver also counts GPUs that the model's own code hides.
         number = max(len(seen), len(nvml.visible_with(self.settings.device)))
         shown = devices.visible_gpus(os.environ)
         if number < 2 or (shown is not None and len(shown) < 2):
@@ -106,7 +106,7 @@ class DeviceFacts(ServingFacts):
 
     @fact(stage="device")
     def kernels(self) -> Kernels:
-        """What torch was built for, and the GPUs that it has to serve: those here, those named."""
+        """The architectures of the torch build, and the GPUs to support: present or named."""
         policy = self.settings.policy.gpu_capabilities
         named = tuple(Target(capability, "named by the policy") for capability in policy)
         visible = nvml.visible_with(self.settings.device)
@@ -119,7 +119,7 @@ class DeviceFacts(ServingFacts):
 
     @fact(after="prediction", stage="device")
     def precisions(self) -> tuple[tuple[str, Reply], ...]:
-        """The forward pass in each precision that the policy names, where there is such a param."""
+        """The forward pass in each precision that the policy names, if there is such a param."""
         names = self.settings.policy.precisions
         return tuple((name, self._in_precision(name)) for name in names)
 
@@ -129,7 +129,7 @@ class DeviceFacts(ServingFacts):
 
     @fact(after="gpu_pass", requires=("VCP902", "VCP903"))
     def _used_gpu(self) -> Reply:
-        """The forward pass on a GPU, once it is known to be one, and as declared."""
+        """The forward pass on a GPU, once it is known to have run there and to be as declared."""
         return self.gpu_pass
 
     @fact

@@ -1,4 +1,4 @@
-"""Facts about the environment that the requirements make."""
+"""Facts about the environment that is built from the requirements."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from pytest_vcp.source.metadata import says_gpu
 
 
 class EnvironmentFacts(FileFacts):
-    """The same, and what the environment holds."""
+    """Facts about the environment of the model."""
 
     @fact
     def python_version(self) -> str:
-        """The Python that the artifact has to name, in full: major, minor and micro."""
+        """The full Python version that the artifact has to name: major, minor and micro."""
         return self.environment.version
 
     @fact
     def markers(self) -> Mapping[str, str]:
-        """Values of the environment markers of requirements, where the model runs."""
+        """The values of environment markers in the environment of the model."""
         return self.environment.markers
 
     @fact(stage="environment")
     def environment_build(self) -> Environment:
-        """The environment, or the facts about why it could not be built."""
+        """The environment, or the reason why it could not be built."""
         self._variant.prepare_staging()
         return self._run.prepare_environment()
 
@@ -47,7 +47,7 @@ class EnvironmentFacts(FileFacts):
 
     @fact(after="environment", holds=("VCP303", "VCP304"))
     def complete_environment(self) -> Environment:
-        """The environment, where all that is pinned and all that is needed is installed."""
+        """The environment, if everything that is pinned or needed is installed."""
         return self.environment
 
     @fact
@@ -57,14 +57,14 @@ class EnvironmentFacts(FileFacts):
 
     @fact
     def choices(self) -> tuple[Chosen, ...]:
-        """What pip installed when it built the environment."""
+        """The distributions that pip installed when it built the environment."""
         return choices(self.environment)
 
     @fact
     def other_pythons(self) -> tuple[OtherPython, ...]:
-        """What the lock comes to on each further Python that the policy names.
+        """The result of the lock on each other Python that the policy names.
 
-        Of none, where it has no environment, whose pip would be asked.
+        Empty if no environment was built, whose pip is needed for this.
         """
         build = self.environment_build
         if build.failure is not None or build.manager == "local":
@@ -73,12 +73,12 @@ class EnvironmentFacts(FileFacts):
 
     @fact
     def imported(self) -> tuple[Imported, ...]:
-        """The imports in model_code and model_spec.py of anything that is not theirs."""
+        """The imports in model_code and model_spec.py of modules from elsewhere."""
         return self._run.imported
 
     @fact(after="environment", holds=("VCP303", "VCP304", "VCP305", "VCP213"))
     def imports(self) -> Reply:
-        """The import of model_code and model_spec in the environment."""
+        """The result of importing model_code and model_spec in the environment."""
         reply = self._open_packaging_session().import_sources()
         if reply.failure is not None and wants_a_gpu(reply.failure):
             self._excuse_without_gpu()
@@ -86,11 +86,11 @@ class EnvironmentFacts(FileFacts):
 
     @fact(stage="spec", after="imports")
     def packaging_session(self) -> PackagingSession:
-        # What can't be imported without a GPU stays open from here on.
+        # Code that can't be imported without a GPU remains unverified from here on.
         return self._open_packaging_session()
 
     def _excuse_without_gpu(self) -> None:
-        """Raise Unverified where importing failed for want of a GPU that the package may need."""
+        """Raise Unverified if importing failed for lack of a GPU that the package may require."""
         if not self.needs_gpu or nvml.visible_with(self.settings.device):
             return
         self._want_gpu()
@@ -98,14 +98,14 @@ class EnvironmentFacts(FileFacts):
 
     @property
     def needs_gpu(self) -> bool | None:
-        """Whether the package may count on a GPU; None where that can't be known."""
+        """Whether the package may require a GPU; None if unknown."""
         policy = self.settings.policy
         if policy.gpu_only != "declared":
             return policy.gpu_only == "always"
         return says_gpu(self.settings.pkg_dir.parent / policy.model_card)
 
     def _want_gpu(self) -> None:
-        """Raise ToolError where a GPU was asked for: that none is here is no fault of the model."""
+        """Raise ToolError if a GPU was requested: its absence is no fault of the model."""
         settings = self.settings
         if wants_gpu(settings.device):
             asked = f"{settings.given('device', '').origin} {settings.device}"
@@ -120,7 +120,7 @@ class EnvironmentFacts(FileFacts):
 
     @property
     def _no_gpu(self) -> str:
-        """Why the model's process has no GPU."""
+        """The reason why the model's process has no GPU."""
         there = nvml.visible_with(self.settings.device)
         if there:
             return f"no library that the model has loaded can use the {there[0].name} that is here"

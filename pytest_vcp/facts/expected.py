@@ -10,12 +10,12 @@ from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.forward import ForwardFacts
 from pytest_vcp.rules.outcomes import Unverified
 
-# What is told of an output that has another form, or another content each time, comes first.
+# An output of another form, or one that differs each time, is reported by these rules first.
 _FIRST = ("VCP705", "VCP706", "VCP707", "VCP709", "VCP710")
 
 
 class ExpectedFacts(ForwardFacts):
-    """The same, and what was recorded earlier."""
+    """Facts about the recorded output of the example."""
 
     def _want_expected(self) -> None:
         recorded = expected.expected_path(self.settings)
@@ -24,7 +24,7 @@ class ExpectedFacts(ForwardFacts):
 
     @fact(after="prediction", when="_want_expected", holds=_FIRST)
     def expected(self) -> expected.Expected:
-        """What became of the recorded output; in a run that records, it is made for the next."""
+        """The comparison with the recorded output; a run that records makes it for the next run."""
         session, policy = self.evaluated_session, self.settings.policy
         tolerance = policy.in_force(policy.expected_tolerance, self.precision)
         belongs_to = expected.describe_owner(

@@ -1,16 +1,15 @@
-"""A fact: worked out when first asked for, and the same answer ever after.
+"""A fact: computed when first requested, and remembered from then on.
 
-What has to hold before it is worked out is declared, not performed, and is met in the order in
-which it is declared::
+Its preconditions are declared rather than coded, and are checked in the order of declaration::
 
     @fact(after="prediction", stage="device", holds=("VCP710",))
     def comparison(self) -> Reply: ...
 
-- `when` calls these methods, which raise where there is no such fact in this run;
-- `after` works these facts out, and passes on why one has no value;
-- `stage` enters a stage: every required rule of an earlier one has to hold;
+- `when` calls these methods, which raise if the fact does not exist in this run;
+- `after` computes these facts, and raises the reason again if one of them has no value;
+- `stage` enters a stage: every required rule of an earlier stage has to hold;
 - `requires` are rules that have to hold, waived or not;
-- `holds` are rules that have to hold where they are required and not waived.
+- `holds` are rules that have to hold if they are required and not waived.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ _CONDITIONS = ("when", "after", "stage", "requires", "holds")
 
 
 class Fact(Generic[T]):
-    """A property that remembers its value, and also that there is none and why.
+    """A property that remembers its value, or the reason why it has none.
 
-    `conditions` are the kinds of what has to hold before, each with its names, in order.
+    `conditions` maps each kind of precondition to its names, in order.
     """
 
     def __init__(self, work: Callable[[Any], T], conditions: dict[str, tuple[str, ...]]) -> None:
@@ -60,7 +59,7 @@ class Fact(Generic[T]):
         return value  # type: ignore[no-any-return]
 
     def _meet_conditions(self, facts: Any) -> None:
-        """Raise what stands in the way of the fact."""
+        """Raise the reason if a precondition of the fact is not met."""
         for kind, names in self.conditions.items():
             if kind == "when":
                 for name in names:
@@ -83,7 +82,7 @@ def fact(**conditions: Names) -> Callable[[Callable[[Any], T]], Fact[T]]: ...
 def fact(
     work: Callable[[Any], T] | None = None, /, **conditions: Names
 ) -> Fact[T] | Callable[[Callable[[Any], T]], Fact[T]]:
-    """Make a fact of a method. Raises ValueError for a condition that there is not."""
+    """Turn a method into a fact. Raises ValueError for an unknown condition, stage or rule."""
     if work is not None:
         return Fact(work, {})
     named = {
@@ -101,13 +100,13 @@ def fact(
 
 
 def known_fact(facts: object, name: str) -> Any:
-    """A fact that was worked out already; None where nobody asked for it, or there is none."""
+    """Return a fact that was already computed; None if it was not, or if it has no value."""
     value, _ = vars(facts).get("_answers", {}).get(name, (None, None))
     return value
 
 
 def names_of_facts(owner: type) -> Iterator[str]:
-    """Every public fact of a class, whether it has to be remembered or not."""
+    """Yield the names of the public facts of a class, plain properties included."""
     for name in dir(owner):
         if not name.startswith("_") and isinstance(getattr(owner, name), (Fact, property)):
             yield name

@@ -1,4 +1,4 @@
-"""Facts that the files of the package say; no environment is needed for them."""
+"""Facts from the files of the package, which need no environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class SharedFacts(Protocol):
-    """What the variants of a run share: the package, the environments, and what was asked for."""
+    """The state shared by the variants of a run: package, environments and selected rules."""
 
     interpreter: Interpreter | None
     selected: frozenset[str]
@@ -59,7 +59,7 @@ class SharedFacts(Protocol):
 
 
 class FileFacts:
-    """What is known of one variant and of the package that it belongs to, from its files alone."""
+    """Facts about one variant and its package that come from the files alone."""
 
     def __init__(self, run: SharedFacts, subject: Variant | Finished, gates: Gates) -> None:
         self._run = run
@@ -68,7 +68,7 @@ class FileFacts:
 
     @property
     def _variant(self) -> Variant:
-        """The variant; only the facts of the subclass are about anything else."""
+        """The variant; only the subclass for finished artifacts has another subject."""
         assert isinstance(self._subject, Variant)
         return self._subject
 
@@ -84,7 +84,7 @@ class FileFacts:
 
     @property
     def model_config(self) -> object:
-        """The model config as it was given; an object in JSON where the package is right."""
+        """The model config as given; a JSON object if the package is correct."""
         return self.settings.model_config
 
     @property
@@ -93,7 +93,7 @@ class FileFacts:
 
     @property
     def sources(self) -> tuple[ArtifactSource, ...]:
-        """What each --vcp-artifact points to."""
+        """The file or directory that each --vcp-artifact points to."""
         return self._variant.sources
 
     @property
@@ -108,43 +108,43 @@ class FileFacts:
 
     @fact
     def licence(self) -> Licence:
-        """The licence files, and what is left of a template in them."""
+        """The licence files, and leftover template text in them."""
         return read_licence(self.package.pkg_dir, self.settings.policy.licence_files)
 
     @fact
     def metadata(self) -> Metadata | None:
-        """The metadata file with its variants; None where there is none."""
+        """The metadata file with its variants; None without one."""
         return read_metadata(self.package.pkg_dir, self.settings.policy)
 
     @fact
     def author_paths(self) -> tuple[AuthorPath, ...]:
-        """Paths of somebody's own machine in the code."""
+        """Paths in the code that belong to the author's own machine."""
         return author_paths(self._all_modules)
 
     @fact
     def fixed_devices(self) -> tuple[FixedDevice, ...]:
-        """Devices that the code uses without a check that they are there."""
+        """Devices that the code uses without checking that they are available."""
         return fixed_devices(self.package.modules)
 
     @fact
     def shadows(self) -> tuple[Shadow, ...]:
-        """Modules beside model_code that hide others of the same name."""
+        """Modules next to model_code that shadow others of the same name."""
         pinned = {line.name for line in self.lock.pinned if line.name is not None}
         return shadows(self.package.pkg_dir, pinned, self.package.target_python)
 
     @fact
     def no_code(self) -> tuple[NoCode, ...]:
-        """Files inside model_code that are no code."""
+        """Files inside model_code that are not code."""
         return files_that_are_no_code(self.package.pkg_dir, self.settings.policy.code_file_bytes)
 
     @fact
     def credentials(self) -> Credentials:
-        """Credentials in what would be packaged."""
+        """Credentials in files that would be packaged."""
         return read_credentials(self.package, self.settings.policy.metadata_files)
 
     @fact
     def config_use(self) -> ConfigUse:
-        """Which keys of the model config the code reads."""
+        """The keys of the model config that the code reads."""
         return read_config_use(self.package.modules)
 
     @property
@@ -154,12 +154,12 @@ class FileFacts:
 
     @property
     def weights(self) -> Weights:
-        """The weights as they were when the run began."""
+        """The weights as they were at the start of the run."""
         return self._variant.weights
 
     @property
     def code(self) -> Code | None:
-        """The files of model_code; None where there is only an artifact."""
+        """The files of model_code; None if there is only an artifact."""
         return self._variant.code
 
     @property

@@ -1,4 +1,4 @@
-"""The facts about a finished artifact: what needs the source package can't be verified."""
+"""Facts about a finished artifact; those that need the source package raise Unverified."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_vcp.evaluation.finished import Finished
     from pytest_vcp.gates import Gates
 
-# Facts that a source package alone has.
+# Facts that only a source package has.
 _ABSENT = (
     "package",
     "model_config",
@@ -38,7 +38,7 @@ _ABSENT = (
 
 
 class ArtifactFacts(Facts):
-    """What is known of an artifact. Nothing of it runs before its files have been judged."""
+    """Facts about a finished artifact. None of it runs before its files have been judged."""
 
     def __init__(self, run: SharedFacts, finished: Finished, gates: Gates) -> None:
         super().__init__(run, finished, gates)

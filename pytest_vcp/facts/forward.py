@@ -26,7 +26,7 @@ from pytest_vcp.settings.policy import FULL
 
 
 class ForwardFacts(PackagingFacts):
-    """The same, and what the artifact predicts."""
+    """Facts about loading the artifact and predicting with it."""
 
     @fact(when="_want_inference", stage="forward")
     def session(self) -> ArtifactSession:
@@ -36,17 +36,17 @@ class ForwardFacts(PackagingFacts):
         return self.packaging_session.session
 
     def _run_on_example(self) -> ArtifactSession:
-        """The session, where there is an input for the forward pass."""
+        """Return the session, if there is an input for the forward pass."""
         return self._open_session()
 
     @fact
     def network_requirement(self) -> Requirement | None:
-        """Why the model can't do without a network; None where it can."""
+        """The reason why the model needs a network; None if it does not."""
         return self._requirement("network")
 
     @fact
     def writing(self) -> Writing:
-        """What the model writes to other than temporary places."""
+        """Paths that the model writes to outside temporary directories."""
         requirement = self._requirement("outside")
         if requirement:
             return Writing(requirement, (), ())
@@ -56,24 +56,24 @@ class ForwardFacts(PackagingFacts):
 
     @fact
     def home_requirement(self) -> Requirement | None:
-        """Why the model can't do without a writable home directory; None where it can."""
+        """The reason why the model needs a writable home directory; None if it does not."""
         return self._requirement("home")
 
     def _requirement(self, condition: Condition) -> Requirement | None:
-        """Why the model can't do without it; None where it can."""
+        """Return why the model can't run under this condition; None if it can."""
         known = self.session.requirements().by_condition
         return known[condition] if condition in known else self._requirements.get(condition)
 
     @fact(after="loaded")
     def _requirements(self) -> Mapping[Condition, Requirement | None]:
-        """What the model that is judged can't do without, once it has predicted."""
+        """The requirements of the judged model, once it has predicted."""
         if self.first_pass.failure is not None:
             raise Blocked("VCP704")
         return self.evaluated_session.requirements().by_condition
 
     @fact
     def loading(self) -> Loading:
-        """The artifact loaded where nothing but the artifact is to be had."""
+        """The result of loading the artifact where nothing else is available."""
         session = self.session
         reply = session.load()
         self._want_surroundings(reply)
@@ -87,8 +87,8 @@ class ForwardFacts(PackagingFacts):
     def evaluated_session(self) -> ArtifactSession:
         """The session whose forward pass is judged.
 
-        A pass that is as declared without a GPU, and only there, is judged there: what is wrong on
-        the GPU is then told by the rules on devices.
+        If the output is as declared only without a GPU, the pass without one is judged: the fault
+        on the GPU is then reported by the rules on devices.
         """
         session = self.loaded
         if unlike_declared(session.predict(), self.spec) is None or not session.devices.has_gpu():
@@ -107,7 +107,7 @@ class ForwardFacts(PackagingFacts):
 
     @fact(after="first_pass", requires="VCP704")
     def process_changes(self) -> tuple[ProcessChange, ...]:
-        """What of the process is another after loading and predicting, each thing once."""
+        """Changes to the state of the process by loading and predicting, each listed once."""
         first = self.first_pass
         loaded = self.evaluated_session.load()
         found = {
@@ -115,19 +115,19 @@ class ForwardFacts(PackagingFacts):
             for step, reply in (("predict", first), ("load_context", loaded))
             for entry in (reply.content or {}).get("changes", ())
         }
-        # What binds comes first.
+        # Binding changes come first.
         return tuple(sorted(found.values(), key=lambda change: not change.binds))
 
     @fact(after="first_pass", requires="VCP704")
     def prediction(self) -> Prediction:
-        """The prediction on the input example: numpy arrays, described."""
+        """The prediction on the input example: a description of its numpy arrays."""
         first = self.first_pass
         assert first.content is not None
         return read_prediction(first.content)
 
     @fact(after="prediction")
     def precision(self) -> str:
-        """The precision in which the example is predicted: as its param says, or the GPU rounds."""
+        """The precision of the prediction on the example, by its param or the GPU's rounding."""
         params = self.evaluated_session.payload.get("params")
         declared = precision_of(params, defaults_of(self.spec.signature))
         reply = self.evaluated_session.predict().content
@@ -136,13 +136,13 @@ class ForwardFacts(PackagingFacts):
 
     @fact(after="prediction", holds="VCP705")
     def observations(self) -> tuple[Observations, ...]:
-        """How many observations the inputs hold, where they are AnnData."""
-        # In an output of another rank the first dimension need not be the rows.
+        """The number of observations in each input, if it is AnnData."""
+        # In an output of another rank, the first dimension need not be the rows.
         return self.evaluated_session.observations()
 
     @fact(after="prediction")
     def repeats(self) -> tuple[Reply, Reply]:
-        """The forward pass again: in the same process, and compared with another one."""
+        """The repeated forward pass: in the same process, and compared with another process."""
         again = self.evaluated_session.repeat()
         validated = self.evaluated_session.validate()
         kept = validated.content is not None and validated.content["kept"]
@@ -150,26 +150,26 @@ class ForwardFacts(PackagingFacts):
 
     @fact(after="prediction", holds="VCP710")
     def params_effect(self) -> Reply:
-        """What the declared params do: at their defaults, left out, of another type."""
+        """The effect of the declared params: at their defaults, left out, of another type."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
         return self._varied("params.examine", "trying the params", tolerance)
 
     @fact(after="prediction", holds="VCP710")
     def other_batches(self) -> Reply:
-        """The forward pass in batches of another size, where there is such a param."""
+        """The forward pass with another batch size, if there is such a param."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("params.other_batches", "predicting in other batches", tolerance)
 
     @fact(after="prediction")
     def refusals(self) -> Reply:
-        """What the model says to inputs that are missing or can't be read."""
+        """The model's replies to inputs that are missing or can't be read."""
         return self._varied("variations.refusals", "asking for inputs that are not there")
 
     @fact
     def halved(self) -> Reply | None:
-        """The forward pass on half of the observations; None where the input is not AnnData."""
+        """The forward pass on half of the observations; None if the input is not AnnData."""
         return self._half if self._is_anndata() else None
 
     @fact(after="prediction", holds="VCP710")
@@ -180,26 +180,26 @@ class ForwardFacts(PackagingFacts):
 
     @fact
     def unknown_features(self) -> Reply | None:
-        """The forward pass on features that no model knows; None where the input is not AnnData."""
+        """The forward pass on features unknown to any model; None if the input is not AnnData."""
         if not self._is_anndata():
             return None
         return self._varied("variations.unknown_features", "renaming all features")
 
     @fact(after="prediction")
     def figures(self) -> Figures:
-        """Seconds and bytes that the example took."""
+        """The cost of the example in seconds and bytes."""
         return self.evaluated_session.figures()
 
     def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:
-        """Vary the request; a nondeterministic output can't be attributed to the variation."""
+        """Vary the request; a difference means nothing if the output is nondeterministic anyway."""
         return self.evaluated_session.vary(method, doing, tolerance)
 
     def _is_anndata(self) -> bool:
-        """Whether the first input of the example is AnnData, which can be varied."""
+        """Return whether the first input of the example is AnnData, which can be varied."""
         return any(entry.is_anndata for entry in self.observations[:1])
 
     def _want_surroundings(self, reply: Reply) -> None:
-        """Raise Blocked or Unverified where a step failed for want of what can't be had here."""
+        """Raise Blocked or Unverified if a step failed for lack of something unavailable here."""
         rules = {"network": "VCP702", "outside": "VCP703", "home": "VCP720"}
         if reply.failure is None:
             return
@@ -218,7 +218,7 @@ class ForwardFacts(PackagingFacts):
 
 
 def unlike_declared(reply: Reply, spec: ModelSpec) -> Violation | None:
-    """What the tests on the kind, shape and dtype of the output say of a forward pass."""
+    """Return the first violation of the rules on the output's kind, shape and dtype, or None."""
     tests = judging_tests()
     try:
         tests["VCP704"](vcp_first_pass=reply, vcp_spec=spec)

@@ -1,4 +1,4 @@
-"""Facts about the packaged artifact; none of it is loaded for them."""
+"""Facts about the packaged artifact that do not require loading it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pytest_vcp.rules.outcomes import Blocked
 
 
 class PackagingFacts(SpecFacts):
-    """The same, and what was packaged."""
+    """Facts about packaging and the packaged artifact."""
 
     @fact(after="packaging_session", stage="artifact")
     def packaging(self) -> Packaging:
-        """The packaging of the model: what failed, what is missing in what it left."""
+        """The result of packaging the model: its failure, or what is wrong with the artifact."""
         packaging_session = self.packaging_session
         reply = packaging_session.package()
         missing = packaging_session.missing_files() if reply.failure is None else ()
@@ -45,17 +45,17 @@ class PackagingFacts(SpecFacts):
 
     @fact(after="packaging_session", stage="serving", holds="VCP608")
     def repackaging(self) -> Repackaging:
-        """What came of packaging a second time."""
-        # It is asked for early, and waited for late. What should not be in the pickle at all need
-        # not be the same twice.
+        """The result of packaging a second time."""
+        # Requested early, awaited late. Content that should not be in the pickle at all need not
+        # be the same twice.
         return read_repackaging(self.packaging_session.package_again())
 
     @fact
     def without_arguments(self) -> str | None:
-        """What the class raises where it is called without arguments that it does not demand."""
+        """The exception, if any, of calling the class without its optional arguments."""
         again = self.repackaging
         try:
             self._gates.require(self, "VCP118")
         except Blocked:
-            return None  # The signature tells more.
+            return None  # The rule on the signature is more informative.
         return again.without_arguments

@@ -1,4 +1,4 @@
-"""Facts about what MLflow's own commands make of the artifact."""
+"""Facts about serving the artifact with MLflow and its commands."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from pytest_vcp.mlflow_cli.requests import ServerAnswers
 
 
 class ServingFacts(ExpectedFacts):
-    """The same, and what comes of it behind MLflow's commands."""
+    """Facts about serving the artifact with MLflow and its commands."""
 
     @fact(when="_want_inference", stage="serving", after="first_pass")
     def serving(self) -> Reply:
-        """The serving example through MLflow's validate_serving_input."""
+        """The result of the serving example in MLflow's validate_serving_input."""
         return self.evaluated_session.validate()
 
     @fact(when="_want_inference", stage="serving", after="repeats")
     def printed(self) -> tuple[str, ...]:
-        """The first lines on standard output while the example is predicted again."""
+        """The first lines on standard output during the repeated prediction."""
         again, _ = self.repeats
         return tuple(again.content["printed"]) if again.content else ()
 
     @fact(when="_want_inference", stage="serving", after="repeats")
     def pickled(self) -> Reply:
-        """Whether the object can be pickled as load_context has left it."""
+        """The result of pickling the object as load_context has left it."""
         doing = "pickling what was loaded"
         return self.evaluated_session.vary("platform_packager.pickled", doing)
 
     @fact(when="_want_inference", stage="serving", after="first_pass")
     def json(self) -> Reply:
-        """The prediction through MLflow's JSON and back."""
+        """The result of converting the prediction to MLflow's JSON and back."""
         return self.evaluated_session.as_json()
 
     @fact(after="json", holds="VCP802")
     def commands(self) -> MlflowCommands:
-        """MLflow's own commands on the artifact, as far as the rules of this run ask for them."""
-        # What is no JSON here comes as none from anywhere.
+        """MLflow's own commands on the artifact, as far as the rules of this run need them."""
+        # Output that can't be converted to JSON here can't be by a command, either.
         session = self.evaluated_session
         assert self._run.interpreter is not None
         context = CommandContext(
@@ -65,12 +65,12 @@ class ServingFacts(ExpectedFacts):
 
     @fact
     def predicted(self) -> Predicted:
-        """What mlflow models predict came to, in an environment that it makes itself."""
+        """The result of mlflow models predict, in an environment that it builds itself."""
         return self.commands.predicted()
 
     @fact
     def predicted_difference(self) -> Reply:
-        """Its answer against the prediction."""
+        """The comparison of the output of mlflow models predict with the prediction."""
         predicted = self.predicted
         if predicted.problem is not None:
             return Reply(None)
@@ -78,17 +78,17 @@ class ServingFacts(ExpectedFacts):
 
     @fact
     def server_answers(self) -> ServerAnswers:
-        """What mlflow models serve answered, from its start to its end."""
+        """The replies of mlflow models serve, from its start to its end."""
         return self.commands.query_server()
 
     @fact
     def server_difference(self) -> Reply:
-        """The answers of the server against the prediction."""
+        """The comparison of the server's replies with the prediction."""
         return self.evaluated_session.compare_answers("the server", self.server_answers.answers)
 
 
 def _fits_twice(peak: float | None) -> bool:
-    """Whether two more processes of `peak` bytes fit into the memory that is free."""
+    """Return whether two more processes of `peak` bytes fit into free memory."""
     names = ("SC_AVPHYS_PAGES", "SC_PAGE_SIZE")
     if peak is None or not all(name in os.sysconf_names for name in names):
         return False

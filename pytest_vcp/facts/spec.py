@@ -24,7 +24,7 @@ from pytest_vcp.source.payload import read_payload
 
 
 class SpecFacts(EnvironmentFacts):
-    """The same, and what model_spec.py declares."""
+    """Facts about model_spec.py: the signature and the example."""
 
     @fact
     def description(self) -> Description:
@@ -41,7 +41,7 @@ class SpecFacts(EnvironmentFacts):
 
     @property
     def source_spec(self) -> ModelSpec:
-        """The spec, for those who hold the artifact against model_spec.py itself."""
+        """The spec, for comparing the artifact with model_spec.py itself."""
         return self.spec
 
     def _examine(self, doing: str, method: str, params: dict[str, Any]) -> Reply:
@@ -59,7 +59,7 @@ class SpecFacts(EnvironmentFacts):
 
     @fact
     def openings(self) -> tuple[Opening, ...]:
-        """What became of opening them in the model's environment."""
+        """The results of opening the inputs in the model's environment."""
         paths = [str(entry.path) for entry in self.inputs]
         reply = self._examine(
             "opening the inputs of the example", "inputs.open_all", {"paths": paths}
@@ -68,7 +68,7 @@ class SpecFacts(EnvironmentFacts):
 
     @fact
     def payload(self) -> Enforcement | None:
-        """What MLflow says of the payload file; None without one."""
+        """The result of MLflow's checks on the payload file; None without one."""
         return None if self.settings.payload is None else self._enforced_payload
 
     @fact(holds=("VCP401", "VCP402"))

@@ -1,8 +1,8 @@
-"""All facts about one variant, each gathered once, in the order in which they rest on each other.
+"""All facts about one variant, each gathered once, in the order of their dependencies.
 
-Each class adds the facts of a stage to those of the stages before. The fixtures of `session` hand
-them out under the same names, with `vcp_` before; the gates take them from here. A fact of a later
-stage raises `Blocked` while an earlier rule is broken.
+Each class adds the facts of one stage to those of the stages before. The fixtures of `session`
+provide them under the same names with the prefix `vcp_`; the gates use them directly. A fact of a
+later stage raises `Blocked` if an earlier rule is broken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pytest_vcp.facts.fact import fact
 
 
 class Facts(DeviceFacts):
-    """The same, and the model, for tests that a user writes."""
+    """All facts about one variant, including the model for tests that a user writes."""
 
     @fact(after="evaluated_session", requires="VCP704")
     def model(self) -> LoadedModel:

@@ -1,1 +1,1 @@
-"""requirements.txt from requirements.in: resolved, checked, and put in place whole."""
+"""Locking: requirements.txt is resolved from requirements.in, checked, and replaced atomically."""

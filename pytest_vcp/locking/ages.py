@@ -1,4 +1,4 @@
-"""New pins that are years behind, since something that is pinned already holds them back."""
+"""New pins that are over a year behind, because existing pins hold them back."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PUBLIC = "https://pypi.org/simple"
 _FORMAT = "application/vnd.pypi.simple.v1+json"
 _SECONDS = 10.0
 _AT_ONCE = 8
-# How pip writes that an option is not given.
+# The values of pip's variables that switch an option off.
 _OFF = ("", "0", "false", "no", "off")
 _LONG = timedelta(days=365)
 
 
 @dataclass(frozen=True)
 class Behind:
-    """A pin that was not there before, the day of its release, and the newest one and its day."""
+    """A new pin with the day of its release, and the newest release with its day."""
 
     name: str
     version: str
@@ -38,7 +38,7 @@ class Behind:
     newest_released: datetime
 
     def line(self) -> str:
-        """What the author is told."""
+        """Return the message for the author."""
         return (
             f"{self.name} {self.version} is of {self.released:%B %Y}, and {self.newest} "
             f"of {self.newest_released:%B %Y}"
@@ -48,11 +48,11 @@ class Behind:
 def find_outdated(
     added: Iterable[tuple[str, str]], options: Iterable[str], environ: Mapping[str, str]
 ) -> tuple[Behind, ...]:
-    """Those of the new pins that are more than a year older than the newest of their releases.
+    """Return the new pins that are more than a year older than their newest release.
 
     `options` are those of requirements.in and `environ` the variables of pip, each of which may
-    name the index. One that does not tell when its files were uploaded, or can't be asked, has
-    none.
+    name the index. No pin is returned from an index that does not state upload times, or can't be
+    reached.
     """
     asked = [words for line in options if (words := line.replace("=", " ", 1).split())]
     named = [words[1] for words in asked if words[0] == "--index-url" and len(words) > 1]
@@ -86,7 +86,7 @@ def _ask_index(index: str, name: str) -> Mapping[str, Any]:
 
 
 def _days(project: Mapping[str, Any]) -> dict[Version, datetime]:
-    """When the first file of each release was uploaded; a release that was yanked is none."""
+    """Map each release to the upload time of its first file; yanked releases are left out."""
     found: dict[Version, datetime] = {}
     for file in project["files"]:
         version = _version(file["filename"])

@@ -1,4 +1,4 @@
-"""What the policy knows to work with an MLflow, as constraints on what a compiler may choose."""
+"""The versions that the policy knows to work with an MLflow, as constraints for a compiler."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from packaging.utils import canonicalize_name
 from pytest_vcp.requirements.lock import RequirementLine
 from pytest_vcp.settings.policy import Policy
 
-# A version behind one of these is asked for, or is the least that is.
+# After one of these comes the requested version, or its lower bound.
 _FROM_HERE = ("==", "===", ">=", ">", "~=")
-# How both compilers tell that a constraint had a part in a pin.
+# The comment with which both compilers note that a constraint affected a pin.
 _NOTE = re.compile(r"^\s+#\s+(?:via )?-c \S+\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Companions:
-    """Constraints for the MLflow that is asked for, and those that the author's lines forbid."""
+    """Constraints for the requested MLflow, and those that contradict requirements.in."""
 
     mlflow: str
     taken: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """A file of constraints."""
+        """Return the text of a constraints file."""
         return "".join(f"{entry}\n" for entry in self.taken)
 
 
 def companions_of(declared: Sequence[RequirementLine], policy: Policy) -> Companions:
-    """What the policy says of the MLflow that requirements.in pins."""
+    """Return the policy's constraints for the MLflow that requirements.in pins."""
     version = next((str(line.exact_version) for line in declared if line.name == "mlflow"), "")
     known = policy.companions.get(version, {})
     forbidden = [entry for entry in known if _contradicts(Requirement(entry), declared)]
@@ -41,7 +41,7 @@ def companions_of(declared: Sequence[RequirementLine], policy: Policy) -> Compan
 
 
 def without_notes(compiled: str) -> str:
-    """A compiled file that says nothing of the constraints, whose file is gone by then."""
+    """Remove the notes on constraints from a compiled file: their file is only temporary."""
     return _NOTE.sub("", compiled)
 
 

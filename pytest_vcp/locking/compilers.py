@@ -1,7 +1,7 @@
-"""pip-compile and `uv pip compile`: one call each, cut off from settings that bend the result.
+"""pip-compile and `uv pip compile`: one call each, isolated from settings that distort the result.
 
-Both find distributions where the user's pip finds them. None of these places is written into the
-result: which of them the lock is to name, requirements.in says.
+Both find distributions where the user's pip finds them. None of these sources is written into the
+result: requirements.in states which of them the lock is to name.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ASK_LIMIT_SECONDS = 60.0
 class Compilation:
     """One requirements.in to compile: `output` holds the pins to keep, and then the result.
 
-    `python` has pip-tools, `base` is the interpreter below it; `environ` has the user's places
-    for distributions in pip's variables; `hashes` asks for a hash of every file, `constraints` is a
-    file of what may be chosen.
+    `python` has pip-tools, `base` is the interpreter below it; `environ` has the user's package
+    sources in pip's variables; `hashes` requests a hash of every file, `constraints` is a
+    constraints file.
     """
 
     pkg_dir: Path
@@ -39,12 +39,12 @@ class Compilation:
 
     @property
     def limits(self) -> list[str | Path]:
-        """The option for the constraints, which both compilers have."""
+        """The option for the constraints, which is the same for both compilers."""
         return ["-c", self.constraints] if self.constraints is not None else []
 
 
 def pip_compile(job: Compilation, progress: Progress) -> bool:
-    """Compile with pip-tools; whether that worked. Its log tells why not, as pip would."""
+    """Compile with pip-tools and return whether that worked. On failure the log has the reason."""
     command: list[str | Path] = [
         *(job.python, "-I", "-u", "-m", "piptools", "compile"),
         *("--verbose", "--no-config", "--no-header", "--no-emit-options", "--newline=lf"),
@@ -59,7 +59,7 @@ def pip_compile(job: Compilation, progress: Progress) -> bool:
 
 
 def uv_compile(job: Compilation, program: str, progress: Progress) -> bool:
-    """Compile with uv, for the interpreter and the places that pip-tools would take."""
+    """Compile with uv, for pip-tools' interpreter and sources, and return whether that worked."""
     command: list[str | Path] = [
         *(program, "pip", "compile", "--no-header", *uv.options_of(job.environ)),
         *("--python", job.base),
@@ -73,12 +73,12 @@ def uv_compile(job: Compilation, program: str, progress: Progress) -> bool:
 
 
 def _news(line: str) -> str | None:
-    """What pip says of its progress; pip-compile indents it."""
+    """Return the progress that a line of pip reports, or None; pip-compile indents it."""
     return pip_messages.progress_of(line.lstrip())
 
 
 def _pip_cache(job: Compilation) -> str:
-    """pip's own cache, so that what is downloaded to be read is there to be installed."""
+    """Return pip's own cache, so that files downloaded for resolving need no second download."""
     if "PIP_CACHE_DIR" in job.environ:
         return job.environ["PIP_CACHE_DIR"]
     try:
@@ -90,6 +90,6 @@ def _pip_cache(job: Compilation) -> str:
             timeout=_ASK_LIMIT_SECONDS,
             stdin=subprocess.DEVNULL,
         ).stdout
-    except subprocess.SubprocessError:  # switched off, for one
+    except subprocess.SubprocessError:  # switched off, for example
         return str(job.output.with_name("cache"))
     return os.fsdecode(output).strip()

@@ -1,7 +1,7 @@
-"""requirements.in as it is to be locked: followed into the files that it names, and judged.
+"""The requirements.in to lock, with the files that it includes, and the check of its lines.
 
-What another machine can't install is refused here, before anything is resolved: a compiler would
-write the path of this machine, or the value of a variable, into the lock.
+Lines that another machine can't install are refused here, before anything is resolved: a compiler
+would write the path of this machine, or the value of a variable, into the lock.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _NESTED = re.compile(r"(?:--requirement|-r)[\s=]*(?P<file>\S+)$")
 
 
 def read_declared(pkg_dir: Path, policy: Policy) -> tuple[RequirementLine, ...]:
-    """The lines of requirements.in, and of the files that it includes with -r.
+    """Read the lines of requirements.in, and of the files that it includes with -r.
 
-    Raises Unlockable where there is no such file, or a line that no lock can hold.
+    Raises Unlockable if the file is missing, or a line can't be part of a lock.
     """
     path = pkg_dir / DECLARED
     if not path.is_file():
@@ -42,14 +42,14 @@ def read_declared(pkg_dir: Path, policy: Policy) -> tuple[RequirementLine, ...]:
 
 
 def options_to_carry(lines: Iterable[RequirementLine]) -> tuple[str, ...]:
-    """The options that the lock needs as well, each once: indexes, and what may be built."""
+    """Return the options that the lock needs, too, each once: indexes, and what may be built."""
     return tuple(dict.fromkeys(line.text for line in lines if line.kind == "option"))
 
 
 def markers_of(lines: Iterable[RequirementLine], python: tuple[int, int]) -> dict[str, str]:
-    """The markers under which distributions are asked for on a Python, by canonical name.
+    """Map distributions that a Python requires only under a marker to that marker.
 
-    One that is asked for without any, too, has none.
+    Names are canonical. A distribution that is also required without a marker is left out.
     """
     environment = target_environment(python)
     found: dict[str, str] = {}
@@ -92,14 +92,14 @@ def _refuse(line: RequirementLine) -> None:
 
 # -------------------------------------------------------------------------- what can't be locked
 #
-# What keeps requirements.in from being locked, and is the package's own fault.
+# The error for a requirements.in that can't be locked through the package's own fault.
 
 
 class Unlockable(Exception):
     """requirements.in can't be locked.
 
-    `problem` says why in one line, `detail` has the lines that matter of what the resolver said,
-    and `remedy` what to do.
+    `problem` gives the reason in one line, `detail` has the relevant lines of the resolver's
+    output, and `remedy` says what to do.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Unlockable(Exception):
         self.where = where
 
     def lines(self) -> list[str]:
-        """What the author reads, without a title."""
+        """Return the lines for the author, without a title."""
         where = f" ({self.where})" if self.where else ""
         return [
             f"  found  {self.problem}{where}",

@@ -1,4 +1,4 @@
-"""Make the lock: read, compile, have pip check what uv chose, render, and put in place."""
+"""The steps of locking: read, compile, have pip check uv's choice, render, and write."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Locked:
-    """A lock in its place. `by` is the compiler, `note` why it was not uv where that is there.
+    """The result of locking. `by` is the compiler, `note` why it was not uv although uv is present.
 
-    `companions` are the constraints under which it was compiled. `behind` are new pins that old
-    ones hold back.
-    `is_new`: there was none before; `is_written`: the file is not as it was. `dropped` are the
-    options that only the old lock had.
+    `companions` are the constraints under which it was compiled. `outdated` are new pins that old
+    ones hold back. `is_new`: no lock existed before; `is_written`: the file has changed. `dropped`
+    are the options that only the old lock had.
     """
 
     by: str
@@ -63,10 +62,10 @@ class Locked:
 
 
 def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progress) -> Locked:
-    """Write requirements.txt for the target Python; uv is used where it is on PATH.
+    """Write requirements.txt for the target Python; uv is used if it is on PATH.
 
-    Raises Unlockable where requirements.in is at fault, ToolError where anything else is; the
-    old file is then as it was, whatever is raised.
+    Raises Unlockable if requirements.in is at fault, ToolError if anything else is; whatever is
+    raised, the old file stays unchanged.
     """
     declared = read_declared(settings.pkg_dir, settings.policy)
     options = options_to_carry(declared)
@@ -95,7 +94,7 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         except (Unlockable, ToolError):
             if not companions.taken:
                 raise
-            # Something else that is asked for may need other releases.
+            # Another requirement may need other releases.
             job = replace(job, constraints=None)
             text, by, note = _resolve(job, seed, options, settings, markers, progress)
             forbidden = companions.contradicted + companions.taken
@@ -114,15 +113,15 @@ def make_lock(settings: LockSettings, interpreter: Interpreter, progress: Progre
         is_written=write_lock(settings.pkg_dir / PINNED, text),
         dropped=_list_dropped(old.pinned, options),
         companions=companions,
-        # Without a pin to keep, nothing but requirements.in holds anything back.
+        # Without old pins, only requirements.in can hold anything back.
         outdated=find_outdated(changed.added, options, job.environ) if seed else (),
     )
 
 
 def write_lock(path: Path, text: str) -> bool:
-    """Put a lock in its place; False where the file says that already.
+    """Write a lock atomically; return False if the file has this content already.
 
-    The target of a link is replaced, not the link. Raises ToolError where it can't be written.
+    The target of a link is replaced, not the link. Raises ToolError if it can't be written.
     """
     path = Path(os.path.realpath(path))
     try:
@@ -145,7 +144,7 @@ def _resolve(
     markers: dict[str, str],
     progress: Progress,
 ) -> tuple[str, str, str | None]:
-    """The text of the lock, the compiler that it is from, and why that was not uv."""
+    """Return the text of the lock, the compiler that made it, and why that was not uv."""
     note = None
     program = uv.find()
     if program is not None:
@@ -164,7 +163,7 @@ def _resolve(
 def _by_uv(
     job: Compilation, program: str, options: Sequence[str], progress: Progress
 ) -> tuple[str | None, str | None]:
-    """What uv compiles and pip accepts, else None and why: uv ignores upper Requires-Python."""
+    """Return uv's result if pip accepts it, else None and why: uv ignores upper Python bounds."""
     if not uv_compile(job, program, progress):
         return None, "uv could not resolve it"
     compiled = job.output.read_text(encoding="utf-8")
@@ -186,7 +185,7 @@ def _unhashed(line: RequirementLine) -> str:
 def _explain(
     job: Compilation, settings: LockSettings, progress: Progress
 ) -> Unlockable | ToolError:
-    """Ask pip itself, whose words are known, why requirements.in can't be resolved."""
+    """Ask pip itself, whose messages are known, why requirements.in can't be resolved."""
     progress("asking pip what is wrong")
     log = job.log.with_name("pip.log")
     failure = try_out(job.python, settings.pkg_dir / DECLARED, log, progress)
@@ -211,7 +210,7 @@ def _unlockable(failure: BuildFailure) -> Unlockable:
 
 
 def _pins_to_keep(old: Lock, python: tuple[int, int]) -> str:
-    """The exact pins of a lock that apply on a Python, as a file that compilers start from."""
+    """Return a lock's exact pins that apply on a Python, as a file that compilers start from."""
     environment = target_environment(python)
     kept = [
         line.text
@@ -234,7 +233,7 @@ def _has_hashes(old: Lock) -> bool:
 
 
 def _list_dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tuple[str, ...]:
-    """The index and other options that only the old lock has: nothing asks for them."""
+    """Return the index and other options that only the old lock has: nothing requires them."""
     kept = {
         option for line in parse_lines("\n".join(options), DECLARED) for option in options_of(line)
     }
@@ -247,17 +246,17 @@ def _list_dropped(old: Sequence[RequirementLine], options: Sequence[str]) -> tup
 
 # ------------------------------------------------------------------------------------- pip-tools
 #
-# The environment of the resolver: pip-tools and its pip, on the Python that is locked for.
+# The environment of the resolver: pip-tools and its pip, on the target Python.
 #
-# A resolver looks at what its own Python accepts, so the one of the plugin would lock for the
-# plugin's. The environment is built, cached and shared between runs like that of a model.
+# A resolver considers what its own Python accepts, so one on the plugin's Python would lock for
+# that. The environment is built, cached and shared between runs like that of a model.
 
 _LOCK = Path(__file__).with_name("pip-tools.txt")
 
 
 def resolver_python(interpreter: Interpreter, cache_dir: Path, progress: Progress) -> Path:
-    """The interpreter of the environment that holds pip-tools; built where there is none yet.
+    """Return the interpreter of the environment with pip-tools, building that if necessary.
 
-    Raises ToolError where it can't be built: no package is to blame for that.
+    Raises ToolError if it can't be built: no package is to blame for that.
     """
     return prepare_tool("pip-tools", _LOCK, interpreter, cache_dir, progress).python

@@ -1,4 +1,4 @@
-"""The text of requirements.txt, and what a new one changes."""
+"""The text of requirements.txt, and the changes in a new one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _HEADER = """\
 #    {command}
 #
 """
-# A build of a release that only some index has, such as 2.1.0+cpu.
+# A build of a release that only some indexes have, such as 2.1.0+cpu.
 _LOCAL = re.compile(r"(?m)^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;+]+)\+[\w.]+")
 _PIN = re.compile(r"(?P<pin>(?P<name>[A-Za-z0-9][\w.-]*)==[^\s;]+)(?P<rest>\s*\\)?$")
 
 
 def command_for(python: tuple[int, int]) -> str:
-    """The command that locks for this Python, on whichever Python pytest runs."""
+    """Return the command that locks for this Python, whichever Python pytest runs on."""
     return f"pytest --vcp-lock --vcp-python {python[0]}.{python[1]}"
 
 
@@ -34,7 +34,7 @@ def render(
     python: tuple[int, int],
     markers: Mapping[str, str] | None = None,
 ) -> str:
-    """The whole file: header, options, and what was compiled.
+    """Return the complete file: header, options, and the compiled pins.
 
     `markers` are put behind the pins of these canonical names, for a compiler that drops them.
     """
@@ -53,9 +53,10 @@ def _add_marker(line: str, markers: Mapping[str, str]) -> str:
 
 
 def without_local_versions(compiled: str, kept: Collection[str]) -> str:
-    """The pins as releases that every index has, but for these canonical names.
+    """Strip the local versions of pins, which not every index has, except for `kept`.
 
-    A local version that comes from the user's own index settings is to be had nowhere else.
+    `kept` are canonical names. A local version that comes from the user's own index settings is not
+    available anywhere else.
     """
     return _LOCAL.sub(
         lambda pin: (
@@ -67,7 +68,7 @@ def without_local_versions(compiled: str, kept: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a new lock changes, by canonical names; versions as the files tell them.
+    """The changes in a new lock, by canonical names; versions as written in the files.
 
     `total` is the number of pins in the new one.
     """
@@ -78,7 +79,7 @@ class Changes:
     total: int
 
     def lines(self) -> list[str]:
-        """A line for each pin, aligned."""
+        """Return an aligned line for each changed pin."""
         found = [("added", f"{name} {version}") for name, version in self.added]
         found += [("removed", f"{name} {version}") for name, version in self.removed]
         found += [("changed", f"{name} {old} -> {new}") for name, old, new in self.changed]
@@ -86,7 +87,7 @@ class Changes:
 
 
 def changes(before: Iterable[RequirementLine], after: Iterable[RequirementLine]) -> Changes:
-    """Compare the pins of two locks; markers, hashes and comments are not compared."""
+    """Compare the pins of two locks, ignoring markers, hashes and comments."""
     old, new = _pins(before), _pins(after)
     return Changes(
         added=tuple((name, new[name]) for name in new if name not in old),

@@ -27,10 +27,10 @@ UPGRADE = "upgrade"
 
 @dataclass(frozen=True)
 class LockSettings:
-    """What to lock. Paths are absolute.
+    """The settings of one lock. Paths are absolute.
 
-    `python` is the version as it was given, None for that of the running interpreter; `upgrade`
-    means that no pin of the present lock is kept for its own sake.
+    `python` is the version as given, None for that of the running interpreter; `upgrade` means that
+    no existing pin is preserved for its own sake.
     """
 
     pkg_dir: Path

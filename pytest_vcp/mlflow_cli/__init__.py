@@ -1,1 +1,1 @@
-"""MLflow's own commands, run as its users type them, watched, and ended for sure."""
+"""MLflow's own commands, run as users type them, monitored, and reliably ended."""

@@ -1,4 +1,4 @@
-"""The commands on one artifact: run side by side, each only where a rule asks what it came to."""
+"""The commands on one artifact: run side by side, each only if a rule needs its result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pytest_vcp.util.progress import Progress
 
 PREDICT_RULE = "VCP803"
 CONCURRENT_RULE = "VCP805"
-# Each of these is judged by what the server answers.
+# Each of these is judged by the server's replies.
 SERVER_RULES = ("VCP804", CONCURRENT_RULE, "VCP807")
 
 
 class MlflowCommands:
-    """Starts what the rules `wanted` need, and asks each command once.
+    """Starts the commands that the rules `wanted` need, and runs each of them once.
 
-    `side_by_side` is whether there is memory for the model in both of them at once.
+    `side_by_side` is whether memory suffices for the model in both commands at once.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class MlflowCommands:
         self._answers: ServerAnswers | None = None
 
     def predicted(self) -> Predicted:
-        """What `mlflow models predict` came to. Raises Unverified where it can't be run here."""
+        """Return the result of `mlflow models predict`. Raises Unverified if it can't run here."""
         if self._predicted is None:
             command = self._predict or PredictCommand(self._context)
             self._predict = command
@@ -53,14 +53,14 @@ class MlflowCommands:
         return self._predicted
 
     def query_server(self) -> ServerAnswers:
-        """What `mlflow models serve` answered, until it was shut down."""
+        """Return the replies of `mlflow models serve`, up to its shutdown."""
         if self._answers is None:
             with self._progress.step("asking mlflow models serve"):
                 self._answers = self._send_requests(self._started_server())
         return self._answers
 
     def describe_runs(self) -> list[dict[str, object]]:
-        """The commands that were run, for the report: seconds, and how their environment came."""
+        """Describe the commands that were run, for the report: seconds and type of environment."""
         found: list[dict[str, object]] = []
         if self._predicted is not None:
             how = "environment built by it" if self._predicted.anew else "packages from the cache"
@@ -72,7 +72,7 @@ class MlflowCommands:
         return found
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """End the commands that are still running."""
         with contextlib.ExitStack() as ends:
             for command in (self._predict, self._server):
                 if command is not None:

@@ -1,4 +1,4 @@
-"""Where commands run, and with which variables: a consumer's machine, not the author's."""
+"""The directories and variables of commands, as on a consumer's machine, not the author's."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pytest_vcp.worker.conditions import gpu_pipes
 
 @dataclass(frozen=True)
 class CommandContext:
-    """The artifact, its environment, the request, and a directory for what commands leave.
+    """The artifact, its environment, the request, and a directory for the files of commands.
 
-    `platform` gives the environment of the platform's own MLflow. `interpreter` is the Python that
-    the environment of the model is based on; `request` is the serving example with its inputs
-    absolute.
+    `platform` returns the environment of the platform's own MLflow. `interpreter` is the Python
+    that the environment of the model is based on; `request` is the serving example with absolute
+    inputs.
     """
 
     settings: Settings
@@ -39,23 +39,23 @@ class CommandContext:
 
     @property
     def directory(self) -> Path:
-        """The working directory of the commands; nothing of the package is there."""
+        """The working directory of the commands; it contains nothing of the package."""
         return self.scratch / "elsewhere"
 
     @property
     def public(self) -> tuple[Path, ...]:
-        """What commands may write, or write for others, also below /tmp."""
+        """Paths that commands may write to, or write to for others, even below /tmp."""
         settings = self.settings
         own = (settings.pkg_dir, settings.cache_dir, settings.report_dir, self.scratch)
         return (*own, *gpu_pipes())
 
     def log(self, name: str) -> Path:
-        """Where the output of a command is kept."""
+        """Return the path of the log of a command's output."""
         settings = self.settings
         return settings.report_dir / "logs" / f"{settings.variant}-mlflow-{name}.log"
 
     def request_file(self) -> Path:
-        """The request, written to a file."""
+        """Write the request to a file, and return its path."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         path = self.scratch / "request.json"
         path.write_text(json.dumps(self.request), encoding="utf-8")
@@ -69,9 +69,9 @@ class CommandContext:
     def environ(
         self, more: Mapping[str, str] | None = None, python: Path | None = None
     ) -> dict[str, str]:
-        """The caller's variables, cleaned as for a worker; `more` is last.
+        """Return the caller's variables, cleaned as for a worker; `more` overrides them.
 
-        What lies beside `python`, which is the model's by default, is found first.
+        The directory of `python`, by default the model's, comes first on PATH.
         """
         conditions = Conditions(
             cwd=self.directory,

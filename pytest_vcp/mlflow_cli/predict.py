@@ -1,14 +1,14 @@
 """`mlflow models predict --env-manager virtualenv` on the artifact, as the platform runs it.
 
-The command is that of the platform's MLflow. It makes an environment of its own from what the
-artifact says, and throws it away. Two things are arranged around it, and nothing in it is changed:
+The command is that of the platform's MLflow. It builds an environment from the files of the
+artifact, and deletes it afterwards. The command is unchanged, but two things around it are set up:
 
-- It asks pyenv for the interpreter under a new root, which would download and compile one: it is
-  told that the interpreter at hand is this version (`pyenv`).
-- It starts with an empty pip cache. The first time, it finds what pip has downloaded already in a
-  folder (find-links) and installs it all anew. Once that has worked for a lock, the packages of
-  the cached environment, installed from the same lock, are on the path of the Python that it has
-  made, and of no other: pip then finds each line satisfied.
+- It asks pyenv for the interpreter under a new root, so pyenv would download and compile one.
+  Instead, pyenv provides the interpreter of the run as this version (`pyenv`).
+- It starts with an empty pip cache. The first time, it finds pip's previous downloads in a
+  directory (find-links) and installs everything from scratch. Once that has worked for a lock, the
+  packages of the cached environment, installed from the same lock, are on the path of the Python
+  in the new environment, and of no other: pip then finds each line satisfied.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from pytest_vcp.rules.outcomes import Location, ToolError, Unverified
 from pytest_vcp.util import yaml_text
 from pytest_vcp.util.files import write_atomic
 
-# Building an environment is the index's and the disk's time, not the model's.
+# The time to build an environment is due to the index and the disk, not to the model.
 _BUILD_SECONDS = 1800.0
 _DOWNLOAD_SECONDS = 900.0
 _RECORD = "built-by-mlflow.json"
 _FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")
-# Read by every Python at its start, from a folder that is on PYTHONPATH.
+# Run by every Python at startup, from a directory on PYTHONPATH.
 _AT_START = """\
 import os, sys
 if os.path.realpath(sys.prefix).startswith({within!r}):
@@ -49,10 +49,10 @@ if os.path.realpath(sys.prefix).startswith({within!r}):
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the command came to.
+    """The result of the command.
 
-    `answer` is the file with its predictions; `problem` says why there is none, `where` in which
-    line of the artifact's code. `anew` is whether its environment was built from nothing.
+    `answer` is the file with its predictions; `problem` says why there is none, `where` is the
+    line of the artifact's code at fault. `anew` is whether its environment was built from scratch.
     """
 
     command: str
@@ -64,7 +64,7 @@ class Predicted:
 
 
 class PredictCommand:
-    """The command: started in one place, waited for in another."""
+    """The command; it can be started early and awaited later."""
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
@@ -76,7 +76,7 @@ class PredictCommand:
         self.anew = not self._was_built()
 
     def _needs(self, manager: str) -> None:
-        """Raise Unverified where the command could not even begin."""
+        """Raise Unverified if the command could not even begin."""
         if manager == "local":
             raise Unverified("no environment is built with --vcp-env-manager local")
         if manager == "conda" and not pyenv.is_on_path("conda", self._context.environ()):
@@ -103,9 +103,10 @@ class PredictCommand:
         )
 
     def _request(self) -> tuple[Path, Path]:
-        """What is predicted on, and where the command is run: as documented, where that is given.
+        """Return the request to predict on, and the directory to run in.
 
-        The shipped example names its inputs relative to the package.
+        As documented, that is the shipped example if possible, whose inputs are relative to the
+        package.
         """
         context = self._context
         shipped = context.artifact / "serving_input_example.json"
@@ -114,10 +115,10 @@ class PredictCommand:
         return context.request_file(), context.directory
 
     def finish(self) -> Predicted:
-        """Wait for the command. Raises ToolError where not the artifact is at fault."""
+        """Wait for the command. Raises ToolError if something other than the artifact failed."""
         running, status = self._wait()
         if status and not self.anew and not _has_predicted(running.output):
-            # Whatever was wrong with what was kept: it is no fault of the artifact.
+            # A problem with the reused packages is no fault of the artifact: build from scratch.
             self._record.unlink(missing_ok=True)
             self.anew, self._running = True, None
             running, status = self._wait()
@@ -139,7 +140,7 @@ class PredictCommand:
         return self._context.settings.timeout + (_BUILD_SECONDS if self.anew else 0.0)
 
     def _wait(self) -> tuple[Running, int | None]:
-        """The command, and its exit status; None where it took too long and was ended."""
+        """Wait for the command; return it and its exit status, None after a time-out."""
         self.start()
         assert self._running is not None
         status = self._running.wait(self._limit)
@@ -152,7 +153,7 @@ class PredictCommand:
             self._running.close()
 
     def _find_cause(self, output: str, status: int) -> str:
-        """What went wrong in the model. Raises ToolError where it was the surroundings."""
+        """Return what went wrong in the model. Raises ToolError if the surroundings failed."""
         if _has_predicted(output):
             return (
                 process.find_exception(output)
@@ -170,20 +171,20 @@ class PredictCommand:
             )
         return f"its environment can't be made: {pip.headline}"
 
-    # Its surroundings.
+    # The surroundings of the command.
 
     def _surroundings(self) -> dict[str, str]:
-        """All variables of the command."""
+        """Return all environment variables of the command."""
         context = self._context
         sources = _pip_variables(context.environment.python)
         packages = self._find_downloads(sources) if self.anew else self._list_installed()
         own = {
             **sources,
             **packages,
-            # Of all that is installed, one prediction imports little; then it is thrown away. pip
-            # reads this variable the wrong way round: 0 is what switches compiling off.
+            # One prediction imports little of what is installed, and then the environment is
+            # deleted. pip inverts this variable: 0 switches compiling off.
             "PIP_NO_COMPILE": "0",
-            # Where virtualenv keeps what it begins every environment with.
+            # Where virtualenv stores the packages that it seeds every environment with.
             "VIRTUALENV_OVERRIDE_APP_DATA": str(context.settings.cache_dir / "virtualenv"),
         }
         environ = context.environ(own, context.platform().python)
@@ -192,11 +193,11 @@ class PredictCommand:
 
     @property
     def _beginnings(self) -> Path:
-        """Where pip, setuptools and wheel are kept in the form in which they are installed."""
+        """The directory of the distributions of pip, setuptools and wheel to install from."""
         return self._context.environment.directory / "build-dependencies"
 
     def _list_installed(self) -> dict[str, str]:
-        """The packages that were installed from the same lock."""
+        """Return variables that make the packages installed from the same lock importable."""
         context = self._context
         folders = [str(Path(entry.location).parent) for entry in context.environment.installed]
         at_start = context.scratch / "at-start"
@@ -208,12 +209,12 @@ class PredictCommand:
         return {"PYTHONPATH": str(at_start), **_only_from(self._beginnings)}
 
     def _find_downloads(self, sources: Mapping[str, str]) -> dict[str, str]:
-        """Folders with all that has to be installed, out of pip's cache."""
+        """Return variables for directories with everything to be installed, from pip's cache."""
         distributions = self._context.scratch / "distributions"
         all_there = self._download(
             distributions, ["-r", "requirements.txt"], sources
         ) and self._download(self._beginnings, self._build_dependencies(), sources)
-        # Where something is not there, the command will say so itself.
+        # If something is missing, the command itself will report it.
         return _only_from(distributions, self._beginnings) if all_there else {}
 
     def _download(self, folder: Path, wanted: list[str], sources: Mapping[str, str]) -> bool:
@@ -234,21 +235,21 @@ class PredictCommand:
         return False
 
     def _build_dependencies(self) -> list[str]:
-        """What the artifact says that the environment begins with: pip, setuptools, wheel."""
+        """List the build dependencies that the artifact names: pip, setuptools, wheel."""
         try:
             document = yaml_text.load((self._context.artifact / "python_env.yaml").read_bytes())
             return [str(line) for line in document["build_dependencies"]]
         except (OSError, yaml.YAMLError, KeyError, TypeError):
             return []
 
-    # What is known of earlier runs.
+    # The record of earlier runs.
 
     @property
     def _record(self) -> Path:
         return self._context.environment.directory / _RECORD
 
     def _files(self) -> str:
-        """The digest of what MLflow makes the environment from."""
+        """Return the digest of the files from which MLflow builds the environment."""
         artifact = self._context.artifact
         digest = sha256(self._context.settings.env_manager.encode())
         for name in _FILES:
@@ -274,20 +275,20 @@ class PredictCommand:
 
 
 def _has_predicted(output: str) -> bool:
-    """Whether the command got as far as to predict."""
+    """Return whether the command got as far as predicting."""
     return "_mlflow_pyfunc_backend_predict" in output
 
 
 def _only_from(*folders: Path) -> dict[str, str]:
-    """The variables with which pip takes what lies there, and asks no index where it need not."""
+    """Return variables that make pip install from these directories, if possible with no index."""
     found = {"PIP_FIND_LINKS": " ".join(map(str, folders))}
-    # Without an index, what has to be built finds nothing to build it with.
+    # Without an index, a source distribution finds nothing to build it with.
     wheels = all(path.suffix == ".whl" for folder in folders for path in folder.glob("*"))
     return {**found, "PIP_NO_INDEX": "1"} if wheels else found
 
 
 def _pip_variables(python: Path) -> dict[str, str]:
-    """The user's sources of distributions, as variables that every pip reads."""
+    """Return the user's sources of distributions as variables that every pip reads."""
     found = {key: value for key, value in pip_environ(python).items() if key.startswith("PIP_")}
-    # MLflow gives its pip a cache of its own.
+    # MLflow gives its pip a separate cache.
     return {key: value for key, value in found.items() if key != "PIP_CONFIG_FILE"}

@@ -1,4 +1,4 @@
-"""A command in a session of its own: its output in a log, and nothing left of it at the end."""
+"""A command in its own session: its output goes to a log, and no process is left at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALONE = Path(alone.__file__)
 
 
 def _alone(public: Sequence[Path]) -> list[str]:
-    """The words that make a command write for itself alone."""
+    """Return the prefix of a command that makes its temporary files visible to it alone."""
     lists = (json.dumps([str(path.absolute()) for path in paths]) for paths in (TEMPORARY, public))
     return [sys.executable, "-I", "-S", "-B", str(_ALONE), *lists]
 
@@ -33,8 +33,8 @@ def _alone(public: Sequence[Path]) -> list[str]:
 class Running:
     """A started command. `shown` is how a user would type it.
 
-    What it writes to the machine's directories for temporary files, and not below `public`, it
-    alone sees, where the kernel can do that. Raises ToolError where it can't be started.
+    Files that it writes to the machine's temporary directories, and not below `public`, are
+    visible to it alone, if the kernel supports that. Raises ToolError if it can't be started.
     """
 
     def __init__(
@@ -75,23 +75,23 @@ class Running:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """The output of the command so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def exit_status(self) -> int | None:
-        """Its exit status, as Popen has it; None while it runs."""
+        """Return the exit status, as in Popen; None while the command runs."""
         return self._process.poll()
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for its end, at most so long; returns the exit status, None where it still runs."""
+        """Wait at most so long for the command; return its exit status, None if it still runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(max(0.0, seconds))
         return None
 
     def interrupt(self, patience: float) -> tuple[str, ...]:
-        """End it as a supervisor does, with SIGTERM for its whole group.
+        """End the command as a supervisor does, with SIGTERM to its process group.
 
-        Returns what is left after `patience` seconds, and ends that, too.
+        Returns the processes left after `patience` seconds, and ends those, too.
         """
         self._known = processes.descendants(self._process.pid)
         begun = time.monotonic()
@@ -106,20 +106,20 @@ class Running:
         return descriptions
 
     def close(self) -> None:
-        """End whatever runs of it, and reap it."""
+        """End all processes of the command that still run, and reap it."""
         with self._ends:
             processes.end(self._all, 0 if self.exit_status() is not None else _TERMINATE_SECONDS)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_TERMINATE_SECONDS)
 
     def _all(self) -> list[processes.Process]:
-        """What runs, the command itself included where it has not ended."""
+        """List the running processes, including the command itself if it has not ended."""
         return processes.leftovers(self._marker, self._process.pid, self._known)
 
 
 # ---------------------------------------------------------------------------- reading the output
 #
-# What a command said of a failure: in one line, with the place in the author's code.
+# The failure that a command reported: in one line, with the location in the author's code.
 
 HEAD = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s*File "(?P<file>.+)", line (?P<line>\d+), in ', re.MULTILINE)
@@ -128,9 +128,9 @@ _MOST = 300
 
 
 def find_exception(text: str) -> str | None:
-    """The exception at the end of the first traceback in `text`; None where there is none.
+    """Return the exception at the end of the first traceback in `text`; None without one.
 
-    The first is the innermost process's: MLflow's own, about that process, follows it.
+    The first is that of the innermost process: MLflow's own, about that process, follows it.
     """
     _, head, rest = text.partition(HEAD)
     if not head:
@@ -140,13 +140,13 @@ def find_exception(text: str) -> str | None:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
+    """Return the last line that is not blank; an empty string without one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return truncate(lines[-1], _MOST) if lines else ""
 
 
 def find_frame(text: str, code: Path) -> Location | None:
-    """The innermost frame below `code`, the artifact's, of the first traceback that has one."""
+    """Return the innermost frame in the artifact's `code` of the first traceback that has one."""
     roots = {code, code.resolve()}
     for part in text.split(HEAD)[1:]:
         for frame in reversed(list(_FRAME.finditer(part))):

@@ -1,7 +1,7 @@
-"""What MLflow asks of pyenv, and who answers it: pyenv, or a stand-in where there is none.
+"""MLflow's calls to pyenv, answered by pyenv itself, or by a stand-in if it is not installed.
 
 MLflow has pyenv install the Python of a model under a new root each time, which would download and
-compile one. The interpreter that the run has chosen already is that Python.
+compile one. Instead, it gets the interpreter that the run has already chosen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 PROGRAM = "pyenv"
 
-# The calls that MLflow 3.1 makes: whether it is there, what it could install, that it does so.
+# The calls that MLflow 3.1 makes: check for pyenv, list the installable versions, install one.
 _STAND_IN = """\
 #!/bin/sh
 # Stands in for pyenv, which this machine has not, while one command of MLflow runs.
@@ -42,9 +42,9 @@ esac
 def variables(
     folder: Path, version: str, interpreter: Path, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables with which MLflow gets `interpreter` as Python `version`.
+    """Return the variables with which MLflow gets `interpreter` as Python `version`.
 
-    `environ` are the others that the command is to have; `folder` is for files that it needs.
+    `environ` are the other variables of the command; `folder` is for files that it needs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if is_on_path(PROGRAM, environ):
@@ -60,7 +60,7 @@ def variables(
 
 
 def _write_definition(folder: Path, version: str, interpreter: Path) -> dict[str, str]:
-    """A python-build definition, which says that the interpreter at hand is this version."""
+    """Write a python-build definition that provides the chosen interpreter as this version."""
     (folder / version).write_text(
         'mkdir -p "$PREFIX_PATH/bin"\n'
         f'ln -s {shlex.quote(str(interpreter))} "$PREFIX_PATH/bin/python"\n',
@@ -71,6 +71,6 @@ def _write_definition(folder: Path, version: str, interpreter: Path) -> dict[str
 
 
 def is_on_path(program: str, environ: Mapping[str, str]) -> bool:
-    """Whether a program is found by name."""
+    """Return whether a program is found on PATH."""
     folders = environ.get("PATH", os.defpath).split(os.pathsep)
     return any(os.access(Path(folder, program), os.X_OK) for folder in folders if folder)

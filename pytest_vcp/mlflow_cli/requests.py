@@ -1,7 +1,7 @@
-"""What is asked of the server, one request after another and then at the same time.
+"""Requests to the server, one after another and then at the same time.
 
-Only the example's own answers are compared with the prediction. What the bad requests come to is
-noted: a server must refuse what is no request at all, and outlive the rest.
+Only the replies to the example are compared with the prediction. The replies to bad requests are
+recorded: a server must refuse what is not a request at all, and survive the rest.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ABSENT = "no-such-folder/no-such-input"
 
 @dataclass(frozen=True)
 class BadRequest:
-    """A request that no model can answer, in a few words, and what it came to.
+    """A request that no model can answer, in a few words, and the reply to it.
 
-    `must_refuse` where MLflow itself has to refuse it. `alive` is whether the server answered
+    `must_refuse` is whether MLflow itself has to refuse it, `alive` whether the server replied to
     /ping afterwards.
     """
 
@@ -38,12 +38,12 @@ class BadRequest:
 
 @dataclass(frozen=True)
 class ServerAnswers:
-    """What the server answered, in `seconds` from its start to its end.
+    """The replies of the server, in `seconds` from its start to its end.
 
-    `down` says why it did not come up. `first` is the answer to the first request. `answers` are
-    the files with the predictions for the example, by when it was asked; `failed` is the first of
-    these requests that got none, and `where` the line at fault. `left` is what the server left
-    behind at its end.
+    `down` says why it did not come up. `first` is the reply to the first request. `answers` are
+    the files with the predictions for the example, by the time of the request; `failed` is the
+    first of these requests that got none, and `where` the line at fault. `left` describes the
+    processes and ports that the server left behind.
     """
 
     command: str
@@ -58,7 +58,7 @@ class ServerAnswers:
 
 
 class ExampleClient:
-    """Asks one server, and keeps the predictions in files below `folder`."""
+    """Sends requests to one server, and saves the predictions in files below `folder`."""
 
     def __init__(self, server: Server, request: Payload, column: str, folder: Path) -> None:
         self._server = server
@@ -70,17 +70,17 @@ class ExampleClient:
         self._where: Location | None = None
 
     def send_example(self) -> Answer:
-        """The example, as the first request of all."""
+        """Send the example as the first request of all."""
         answer = self._server.invoke(self._body(self._request))
         self._keep("the first request", answer)
         return answer
 
     def bad(self) -> tuple[BadRequest, ...]:
-        """Malformed requests and requests that the model can't answer."""
+        """Send malformed requests and requests that the model can't answer."""
         found = []
         for what, must_refuse, body in self._bad_bodies():
             answer = self._server.invoke(body)
-            # Whatever is asked of a server that hangs would be waited for in vain as well.
+            # A server that hangs would not reply to further requests, either.
             alive = not answer.hung and self._server.is_alive()
             found.append(BadRequest(what, must_refuse, answer, alive))
             if not alive:
@@ -89,10 +89,10 @@ class ExampleClient:
         return tuple(found)
 
     def send_concurrently(self) -> None:
-        """The example several times at once, other requests around it where there can be any.
+        """Send the example several times at once, with other requests around it if possible.
 
-        The last of those comes when the examples are on their way: what a model keeps of a request
-        on its wrapper is then that of another one.
+        The last of those is sent when the examples are on their way: if a model stores a request
+        on its wrapper, it is then that of another one.
         """
         example, other = self._body(self._request), [self._body(body) for body in self._other()]
         sent = threading.Semaphore(0)
@@ -115,7 +115,7 @@ class ExampleClient:
             self._keep(f"request {number} of {CONCURRENT} at once", answer.result())
 
     def answers(self, **more: Any) -> ServerAnswers:
-        """All that was found."""
+        """Return all results."""
         where = self._where or (self._server.where() if more.get("down") else None)
         return ServerAnswers(failed=self._failed, where=where, answers=tuple(self._answers), **more)
 
@@ -147,7 +147,7 @@ class ExampleClient:
         yield "an input that is not there", False, self._body(absent)
 
     def _other(self) -> Iterator[Payload]:
-        """A request like the example with other params; what it comes to does not matter."""
+        """Yield a request like the example with other params; its reply does not matter."""
         params = self._request.get("params") or {}
         turned = {name: _reverse(value) for name, value in params.items()}
         if turned != params:

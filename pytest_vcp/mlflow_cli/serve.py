@@ -1,4 +1,4 @@
-"""`mlflow models serve` on the artifact: started, asked over HTTP, and shut down."""
+"""`mlflow models serve` on the artifact: started, queried over HTTP, and shut down."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _POLL_SECONDS = 0.05
 _PING_SECONDS = 5.0
 _PORTS_TRIED = 3
 _PORT_TAKEN = "ddress already in use"
-# How long a server may take to end what it is doing.
+# How long a server may take to finish its work on shutdown.
 _SHUT_DOWN_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one request, in `seconds`.
+    """The reply to one request, in `seconds`.
 
-    `status` is the HTTP status, None where there was none, for the reason in `problem`; `hung` is
-    whether it was waited for in vain. `document` is the body as strict JSON, None where it is none.
+    `status` is the HTTP status, None without a reply, for the reason in `problem`; `hung` is
+    whether it timed out. `document` is the body as strict JSON, None if it is not JSON.
     """
 
     status: int | None
@@ -43,18 +43,18 @@ class Answer:
 
     @property
     def is_json_error(self) -> bool:
-        """Whether it is what a client can make something of: status 4xx, and a JSON object."""
+        """Whether the reply is an error that clients can interpret: status 4xx, a JSON object."""
         client_error = self.status is not None and 400 <= self.status < 500
         return client_error and isinstance(self.document, Mapping)
 
     @property
     def predictions(self) -> bool:
-        """Whether it is a prediction."""
+        """Whether the reply contains predictions."""
         found = self.document
         return self.status == 200 and isinstance(found, Mapping) and "predictions" in found
 
     def format(self) -> str:
-        """The answer in one line."""
+        """Format the reply in one line."""
         if self.status is None:
             return self.problem or "no answer"
         message = ""
@@ -67,7 +67,7 @@ class Answer:
 
 
 class Server:
-    """The server: one process of the command's own choice, on a free port of this machine."""
+    """The server: one process, as the command chooses by default, on a free local port."""
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
@@ -76,7 +76,7 @@ class Server:
         self.port = 0
 
     def start(self) -> None:
-        """Start the command, once; it is up when `ping` says so."""
+        """Start the command, once; the server is up when `ping` returns True."""
         if self._running is None:
             self._running = self._start_command()
 
@@ -87,7 +87,7 @@ class Server:
             [
                 *(self._context.mlflow, "models", "serve", *arguments),
                 *("--host", HOST, "--port", str(self.port)),
-                # By itself it gives up after a minute, which is for VCP807 to judge.
+                # Its default time-out is a minute, which is for VCP807 to judge.
                 *("--timeout", str(math.ceil(self._context.settings.timeout))),
             ],
             self._context.directory,
@@ -99,11 +99,11 @@ class Server:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it was started."""
+        """Seconds since the server was started."""
         return time.monotonic() - self._running.started if self._running else 0.0
 
     def wait_until_up(self) -> str | None:
-        """Wait until /ping answers; returns why it does not, None where it does."""
+        """Wait until /ping replies; return why it does not, None if it does."""
         self.start()
         assert self._running is not None
         limit = self._context.settings.timeout
@@ -116,7 +116,7 @@ class Server:
                 time.sleep(_POLL_SECONDS)
             if _PORT_TAKEN not in self._running.output:
                 break
-            # Somebody was quicker: no fault of the package.
+            # Another process took the port first: no fault of the package.
             self._running.close()
             self._running = self._start_command()
         output = self._running.output
@@ -124,11 +124,11 @@ class Server:
         return f"it ended with exit status {self._running.exit_status()}: {message}"
 
     def ping(self) -> bool:
-        """Whether /ping answers with status 200."""
+        """Return whether /ping replies with status 200."""
         return self._ask("GET", "/ping", None, "", _PING_SECONDS).status == 200
 
     def is_alive(self) -> bool:
-        """Whether it still answers /ping: a busy server may take its time, an ended one never."""
+        """Return whether /ping still replies: late from a busy server, never from an ended one."""
         begun = time.monotonic()
         while self._running is not None and self._running.exit_status() is None:
             if self.ping():
@@ -139,19 +139,19 @@ class Server:
         return False
 
     def invoke(self, body: bytes, sent: Callable[[], object] = lambda: None) -> Answer:
-        """One request to /invocations; `sent` is called once it is on its way, or can't be."""
+        """Send a request to /invocations; call `sent` once it is on its way, or can't be sent."""
         kind, limit = "application/json", self._context.settings.timeout
         return self._ask("POST", "/invocations", body, kind, limit, sent)
 
     def where(self, answer: Answer | None = None) -> Location | None:
-        """The line of the artifact's code in which a request failed; without one, the start."""
+        """Return the line of the artifact's code where a request, or else the start, failed."""
         code = self._context.artifact / "code"
         if answer is not None and isinstance(answer.document, Mapping):
             return process.find_frame(str(answer.document.get("stack_trace", "")), code)
         return process.find_frame(self._running.output, code) if self._running else None
 
     def shut_down(self) -> tuple[str, ...]:
-        """End it as a supervisor does; returns what it leaves behind."""
+        """End the server as a supervisor does; return descriptions of what it leaves behind."""
         if self._running is None:
             return ()
         left = self._running.interrupt(_SHUT_DOWN_SECONDS)
@@ -161,7 +161,7 @@ class Server:
         )
 
     def close(self) -> None:
-        """End it, whatever it is doing."""
+        """End the server, whatever it is doing."""
         if self._running is not None:
             self._running.close()
 
@@ -214,7 +214,7 @@ def _strict_json(body: bytes) -> Any:
 
 
 def free_port() -> int:
-    """A port of this machine where nothing listens."""
+    """Return a local port where nothing listens."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

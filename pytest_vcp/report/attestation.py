@@ -1,8 +1,8 @@
 """The attestation: an in-toto statement that this artifact was judged, by which rules, and how.
 
 Its subjects are the files of the artifact, its predicate is *test result*
-(https://in-toto.io/attestation/test-result/v0.1). It has no time and no place in it, so that two
-runs that come to the same make the same statement; whoever signs it adds both.
+(https://in-toto.io/attestation/test-result/v0.1). It contains neither a time nor a location, so
+that two runs with the same result make the same statement; the signer adds both.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def build(
     python: str,
     names: Sequence[str],
 ) -> dict[str, Any]:
-    """The statement as plain values.
+    """Build the statement as plain values.
 
-    `files` are the SHA-256 of each file by its path in the artifact, `word` is the verdict on it,
+    `files` maps the path of each file in the artifact to its SHA-256, `word` is the verdict on it,
     `python` the version on which it was judged, `names` are the variants of the run.
     """
 
@@ -53,7 +53,7 @@ def build(
             "result": _result(word, warned),
             "configuration": [
                 _resource("policy", _policy_digest(settings)),
-                # A subject as well: whoever compares configurations looks for it here.
+                # Also a subject; tools that compare configurations look for it here.
                 *([_resource(_LOCK, files[_LOCK])] if _LOCK in files else []),
                 {
                     "name": TOOL,
@@ -83,41 +83,41 @@ def _resource(name: str, sha256: str) -> dict[str, Any]:
 
 
 def _result(word: Word, warned: Sequence[str]) -> str:
-    """What the verdict is called there; a rule that may fail, or be left open, is a warning."""
+    """Map the verdict to an in-toto result; advice, waivers or `unverified` make it WARNED."""
     if word == "nonconformant":
         return "FAILED"
     return "WARNED" if warned or word == "unverified" else "PASSED"
 
 
 def _reason(outcome: Outcome, settings: Settings, names: Sequence[str]) -> str:
-    """Why a rule was waived; what holds for the package is waived by a waiver for any variant."""
+    """Return why a rule was waived; a package rule can be waived by a waiver for any variant."""
     owners = [outcome.variant] if outcome.variant else names
     waivers = (settings.waivers.of(outcome.rule, owner) for owner in owners)
-    # One until today is gone when a run ends after midnight.
+    # A waiver until today has expired when the run ends after midnight.
     return next((waiver.reason for waiver in waivers if waiver is not None), outcome.message)
 
 
 def _policy_digest(settings: Settings) -> str:
-    """SHA-256 over the values of the policy that was in force, wherever they were written."""
+    """Return the SHA-256 over the values of the policy in force, regardless of their source."""
     values = json.dumps(asdict(settings.policy), sort_keys=True)
     return hashlib.sha256(values.encode()).hexdigest()
 
 
 # --------------------------------------------------------------------------- reading a statement
 #
-# Reading an attestation: as a run wrote it, or in the envelope of whoever signed it.
+# Reading an attestation: as written by a run, or in the envelope of its signer.
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
-# An envelope may have either alphabet.
+# An envelope may use either Base64 alphabet.
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What an attestation says.
+    """The content of an attestation.
 
-    `files` are the SHA-256 of each file by its path; `unverified` and `waived` are numbers of
-    rules. `is_signed` is whether it came in an envelope, not whether the signature holds.
+    `files` maps the path of each file to its SHA-256; `unverified` and `waived` are numbers of
+    rules. `is_signed` is whether it came in an envelope, not whether the signature is valid.
     """
 
     files: Mapping[str, str]
@@ -132,9 +132,9 @@ class Statement:
 
 
 def read_statement(content: bytes) -> Statement:
-    """Read a statement, a DSSE envelope or a Sigstore bundle with one.
+    """Read a statement, or a DSSE envelope or Sigstore bundle that contains one.
 
-    Raises ValueError that says what is wrong.
+    Raises ValueError with a message that says what is wrong.
     """
     try:
         document = _json(content)

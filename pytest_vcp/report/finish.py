@@ -1,4 +1,4 @@
-"""The end of a run that judged something: report.json and report.html are put side by side."""
+"""The end of a run that judged something: report.json and report.html are written side by side."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 _PAGE = "report.html"
 REPORT_FILES = (REPORT, _PAGE)
 PAGE_SECONDS = 60.0
-# What `describe_variant` takes down for people.
+# The results of `describe_variant` that the page shows.
 _DESCRIBED = ("signature", "tree", "lock", "environment")
 
 
 class Recorded(Protocol):
-    """What was recorded of a run by its end; as in `Recorder`."""
+    """The records of a run at its end, as in `Recorder`."""
 
     run: Run
     results: dict[str, VariantResult]
@@ -61,38 +61,39 @@ class Recorded(Protocol):
 
 
 def prepare_report_directory(settings: Settings, session: pytest.Session) -> None:
-    """Make the directory, if one of the tests leaves something there while it runs."""
+    """Create the report directory, if one of the tests may write to it while it runs."""
     names = (name for item in session.items for name in getattr(item, "fixturenames", ()))
     if not session.config.option.collectonly and any(name.startswith("vcp_") for name in names):
         _make(settings)
 
 
 def _make(settings: Settings) -> None:
-    """Make the directory so that git leaves it out; ours comes to do so where it is there already.
+    """Create the report directory so that git ignores it; an existing default one is ignored, too.
 
-    One that comes to hold an artifact is made later, as any other: the artifact may be for git.
+    A directory that will hold the artifact is created later, like any other: the artifact may
+    belong in git.
     """
     directory = settings.report_dir
     if settings.artifact_dir.is_relative_to(directory):
         return
-    with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+    with suppress(OSError):  # Writing hits the same problem, and reports it.
         files.make_ignored(directory)
         if _is_ours(settings):
             files.ignore(directory)
 
 
 def _is_ours(settings: Settings) -> bool:
-    """Whether the directory is the one that nobody named, or led elsewhere by a link."""
+    """Return whether the directory is the default, not the user's or one that a link leads to."""
     default = settings.pkg_dir / REPORT_DIR
     return settings.sources["report-dir"] == "default" and settings.report_dir == default
 
 
 def write_reports(recorder: Recorded) -> str | None:
-    """Write both; why the page was left out, where it was.
+    """Write both reports; return why the page was left out, None where it was written.
 
-    Raises OSError for the first that can't be written.
+    Raises OSError for the first file that can't be written.
     """
-    # Nobody needs what renders a page before there is one.
+    # Imported late: only the rendering of a page needs it.
     from pytest_vcp.report import html
 
     _make(recorder.run.settings)
@@ -118,7 +119,7 @@ def write_reports(recorder: Recorded) -> str | None:
     }
     page = result_in_time(lambda: html.render(report, more), PAGE_SECONDS)
     if page is None:
-        # One of an earlier run would be taken for that of this one.
+        # The page of an earlier run would be mistaken for this one's.
         (directory / _PAGE).unlink(missing_ok=True)
         return f"left out, since it takes more than {PAGE_SECONDS:g} s to write"
     write_atomic(directory / _PAGE, page)
@@ -126,7 +127,7 @@ def write_reports(recorder: Recorded) -> str | None:
 
 
 def _page_facts(recorder: Recorded, variant: str) -> dict[str, Any]:
-    """What the page says of a variant, and report.json does not."""
+    """Collect what the page says about a variant and report.json does not."""
     verdict, result = recorder.verdicts[variant], recorder.results[variant]
     settings = recorder.run.variants[variant].settings
     to_come = list_upcoming(settings, recorder.outcomes(variant)) if verdict.broken else ()
@@ -141,7 +142,7 @@ def _page_facts(recorder: Recorded, variant: str) -> dict[str, Any]:
 
 
 def _pictures(recorder: Recorded, variant: str) -> dict[str, Any] | None:
-    """The pictures, with what is said of them rewritten, but not what they are made of."""
+    """Return the pictures with their texts redacted, but not their image data; None without any."""
     drawn = recorder.results[variant].pictures
     if drawn is None:
         return None
@@ -154,7 +155,7 @@ def _pictures(recorder: Recorded, variant: str) -> dict[str, Any] | None:
 
 
 def _model(settings: Settings) -> str:
-    """What was judged, by name; empty where nothing named the class."""
+    """Return the name of the judged model; empty where no setting names its class."""
     if settings.artifact_only is not None:
         return settings.artifact_only.name
     return str(settings.model_class) if settings.model_class.module else ""
@@ -162,11 +163,11 @@ def _model(settings: Settings) -> str:
 
 # ------------------------------------------------------------------------------------ publishing
 #
-# The end of a run that verified what it packaged: the artifact is put in its place.
+# The end of a run that verified what it packaged: the artifact is moved to its destination.
 
 
 def publish_artifact(run: Run, variant: str) -> VariantResult:
-    """Publish the artifact of a variant, and say where it is or what went wrong."""
+    """Publish the artifact of a variant; return where it is, or what went wrong."""
     judged = run.variants[variant]
     if isinstance(judged, Finished):
         return VariantResult()
@@ -181,16 +182,16 @@ def publish_artifact(run: Run, variant: str) -> VariantResult:
 
 # ---------------------------------------------------------------------------- keeping recordings
 #
-# The end of a run that was asked to record: the file is put in place, or it is said why not.
+# The end of a run with --vcp-record-expected: the file is written, or the reason is reported.
 
 RULE = "VCP714"
 
 
 def write_recording(recorder: Recorded, variant: str) -> VariantResult:
-    """Put the recorded output of a variant in its place, if its artifact was published.
+    """Write the recorded output of a variant into the package, if its artifact was published.
 
-    Says where it is, or what went wrong. That the output is compared for the first time in the
-    next run does not stand in its way.
+    Return where it is, or what went wrong. A gap for the rule on the recorded output itself does
+    not prevent this: the output is compared for the first time in the next run.
     """
     judged = recorder.run.variants[variant]
     recording = None if isinstance(judged, Finished) else judged.recording
@@ -206,10 +207,10 @@ def write_recording(recorder: Recorded, variant: str) -> VariantResult:
 
 # -------------------------------------------------------------------------- exclusive publishing
 #
-# Runs that publish to the same place finish one after the other.
+# Runs that publish to the same destination finish one after the other.
 
-# Publishing, ending the processes and writing the report take seconds. Who waits longer than this
-# waits for a run that hangs, and goes ahead: each step by itself is safe.
+# Publishing, ending the processes and writing the report take seconds. A run that waits longer than
+# this waits for one that hangs, and goes ahead: each step by itself is safe.
 _PATIENCE_SECONDS = 60.0
 
 
@@ -217,8 +218,8 @@ _PATIENCE_SECONDS = 60.0
 def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
     """Keep other runs from publishing to `destination` until the report on this one is written.
 
-    Without it the report of one run could come to lie beside the artifact of another. Where the
-    cache can't be written, or knows no locks, there are no turns.
+    Otherwise the report of one run could end up beside the artifact of another. Where the cache
+    can't be written, or does not support locks, runs do not wait for each other.
     """
     with ExitStack() as turn:
         with suppress(OSError):
@@ -230,35 +231,35 @@ def exclusive_publishing(cache_dir: Path, destination: Path) -> Iterator[None]:
 
 # ------------------------------------------------------------------------------------- attesting
 #
-# The end of a run on an artifact: the attestation is put beside the report.
+# The end of a run on an artifact: the attestation is written beside the report.
 
 _NAME = "attestation.json"
 
 
 def note_digests(recorder: Recorded, variant: str) -> VariantResult:
-    """Note the digests of an artifact that was published, or is judged by itself.
+    """Record the digests of an artifact that was published, or is judged by itself.
 
-    An attestation of an earlier run is removed: it speaks of what lay there before.
+    An attestation of an earlier run is removed, since it describes an earlier artifact.
     """
     judged = recorder.run.variants[variant]
     if recorder.results[variant].digests is not None:
-        return VariantResult()  # Noted by the process that judged it.
+        return VariantResult()  # Recorded by the process that judged it.
     directory = judged.settings.artifact_only or judged.settings.artifact_dir
-    with suppress(OSError):  # Writing meets the same obstacle, and tells of it.
+    with suppress(OSError):  # Writing hits the same problem, and reports it.
         attestation_path(judged.settings).unlink(missing_ok=True)
     try:
         files = judged.files() if isinstance(judged, Finished) else judged.artifact.files
         identity = identify_directory(directory)
     except OSError:
-        return VariantResult()  # There is nothing to attest to, and the rules say so.
+        return VariantResult()  # Nothing to attest to, as the rules report.
     digests = {file.path: file.sha256 for file in files}
     return VariantResult(digests=ArtifactDigests(digests, digest_of(files), identity))
 
 
 def write_attestation(recorder: Recorded, variant: str) -> VariantResult:
-    """Attest to the digests that were noted, and say where, or what went wrong.
+    """Attest to the recorded digests; return where the attestation is, or what went wrong.
 
-    An error says nothing about an artifact, so nothing is attested to.
+    The verdict `error` says nothing about an artifact, so nothing is attested to.
     """
     result, verdict = recorder.results[variant], recorder.verdicts[variant]
     if result.digests is None or verdict.word == "error":
@@ -281,13 +282,16 @@ def write_attestation(recorder: Recorded, variant: str) -> VariantResult:
 
 
 def identify_directory(directory: Path) -> tuple[int, int]:
-    """Device and inode, which tell a directory from one of the same name. Raises OSError."""
+    """Return device and inode, to distinguish a directory from one of the same name.
+
+    Raises OSError.
+    """
     status = directory.stat()
     return status.st_dev, status.st_ino
 
 
 def attestation_path(settings: Settings) -> Path:
-    """Where the attestation goes: each variant of the metadata file has its own."""
+    """Return the path of the attestation: each variant of the metadata file has its own."""
     if settings.sources["model-class"] == "metadata":
         return settings.report_dir / f"attestation-{settings.variant}.json"
     return settings.report_dir / _NAME
@@ -295,22 +299,22 @@ def attestation_path(settings: Settings) -> Path:
 
 # ----------------------------------------------------------------------------------- time limits
 #
-# What judges nothing is waited for as long as a reader would, and then left out.
+# Work that does not affect the verdict gets as long as a reader would wait, and is then left out.
 
 T = TypeVar("T")
 
 
 def result_in_time(work: Callable[[], T], seconds: float) -> T | None:
-    """What `work` returns; None where it takes longer. Raises what it raises.
+    """Return the result of `work`; None where it takes longer. Raises what it raises.
 
-    It goes on in a thread that nobody waits for, and ends with the process.
+    Late work goes on in a daemon thread, and ends with the process.
     """
     done: Future[T] = Future()
 
     def run() -> None:
         try:
             done.set_result(work())
-        except BaseException as problem:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as problem:  # noqa: BLE001 - raised again in the waiting thread
             done.set_exception(problem)
 
     threading.Thread(target=run, daemon=True).start()

@@ -1,7 +1,7 @@
-"""On GitHub: the verdict in the job's summary, and findings beside the lines they are about.
+"""Output on GitHub: the verdict in the job summary, and findings as annotations of the lines.
 
-A runner says where the summary goes (`GITHUB_STEP_SUMMARY`) and reads annotations from standard
-output (`GITHUB_ACTIONS`). Nothing of this happens anywhere else.
+A runner gives the path of the summary (`GITHUB_STEP_SUMMARY`) and reads annotations from standard
+output (`GITHUB_ACTIONS`). Elsewhere, none of this happens.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _WORKSPACE = "GITHUB_WORKSPACE"
 
 
 def is_asked_for(environ: Mapping[str, str]) -> bool:
-    """Whether a runner of GitHub listens."""
+    """Return whether a GitHub runner reads the output."""
     return environ.get(_ACTIONS) == "true" or bool(environ.get(_SUMMARY))
 
 
 class GitHubReport:
-    """Hooks of the process that reports."""
+    """Hooks of the reporting process."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -41,7 +41,7 @@ class GitHubReport:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        # The recorder has concluded by now: it wraps this hook. So has who keeps the run.
+        # The recorder has concluded, since it wraps this hook; so has the tracker.
         if not self._recorder.has_verdict:
             return
         self._is_judged = True
@@ -53,7 +53,7 @@ class GitHubReport:
                 self._problem = f"the summary can't be written: {problem.strerror}"
 
     def pytest_unconfigure(self) -> None:
-        """Annotate when pytest has said all: a runner sees commands at the start of lines only."""
+        """Print annotations after pytest's output: a command only works at the start of a line."""
         if self._problem is not None:
             print(_command("warning", {}, self._problem))
         if self._is_judged and os.environ.get(_ACTIONS) == "true":
@@ -61,7 +61,7 @@ class GitHubReport:
 
 
 def _annotations(recorder: Recorder) -> Iterator[str]:
-    """A command of the runner for each finding, in the order of the work, then for each trouble."""
+    """Yield a workflow command for each finding, in order of repair, then for each other error."""
     several = len(recorder.run.names) > 1
     reported: set[Outcome] = set()
     for name, verdict in recorder.verdicts.items():
@@ -88,7 +88,7 @@ def _text(outcome: Outcome) -> str:
 
 
 def _locate_annotation(where: str, recorder: Recorder) -> dict[str, str]:
-    """File, as the repository has it, and line; nothing where it is no file of the repository."""
+    """Return file, relative to the repository, and line; empty for a file outside of it."""
     settings = recorder.run.settings
     name, colon, line = where.rpartition(":")
     if not colon or not line.isdigit():
@@ -102,7 +102,7 @@ def _locate_annotation(where: str, recorder: Recorder) -> dict[str, str]:
 
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:
-    """A workflow command, with what would end a part of it escaped."""
+    """Format a workflow command, escaping the characters that would end one of its parts."""
     fields = ",".join(f"{key}={_escape(value, ':,')}" for key, value in properties.items())
     return f"::{name} {fields}::{_escape(text)}" if fields else f"::{name}::{_escape(text)}"
 
@@ -115,13 +115,13 @@ def _escape(text: str, more: str = "") -> str:
 
 # -------------------------------------------------------------------------------------- markdown
 #
-# The verdict as Markdown: what the terminal says at the end of a run, for a page.
+# The verdict as Markdown: the terminal's summary at the end of a run, for a web page.
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~@#&$])")
 
 
 class Summary:
-    """The page of one run: each variant under a heading of its own."""
+    """The page of one run: each variant under its own heading."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -171,7 +171,7 @@ class Summary:
             yield from (f"Artifact: {size}, sha256 `{result.artifact.sha256}`", "")
 
     def _to_do(self, verdict: Verdict, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
-        """What is broken, in the order of the work, and what is certain to come after it."""
+        """Yield the broken rules, in order of repair, and the work that is certain to follow."""
         yield from map(self._finding, verdict.broken)
         if verdict.broken:
             for line in list_upcoming(self._recorder.run.settings, outcomes):
@@ -180,7 +180,7 @@ class Summary:
             yield f"{', '.join(verdict.gaps)}: they have to be verified"
 
     def _finding(self, outcome: Outcome) -> str:
-        """One broken rule: what was expected, what was found, what to do."""
+        """Format a broken rule: expectation, finding and remedy."""
         title = f"**{outcome.rule}** {self._escape_markdown(BY_ID[outcome.rule].title)}"
         lines = [outcome.message, outcome.remedy]
         if outcome.found:
@@ -206,12 +206,12 @@ class Summary:
             yield f"- {self._escape_markdown(line.removeprefix('figures').strip())}"
 
     def _escape_markdown(self, text: str) -> str:
-        """Words of others: without places of the machine, and without markup of their own."""
+        """Redact the paths of this machine in a text, and escape its Markdown."""
         return _MARKUP.sub(r"\\\1", self._portable.text(text))
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """A part of the page; nothing at all where it would be empty."""
+    """Yield a section of the page; nothing where it would be empty."""
     found = list(lines)
     if found:
         yield from (f"**{title}**", "", *found, "")

@@ -1,4 +1,4 @@
-"""report.html: the verdict and all that belongs to it, for people, in one file."""
+"""report.html: the verdict with all its details, for people, in one file."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _SECTIONS = {
     "8": "Serving",
     "9": "Device",
 }
-# The first of these that a variant has is what a rule is said to have come to.
+# A rule is shown with the first of these outcomes that it has for a variant.
 WORST = ("error", "failed", "advice", "waived", "skipped", "unverified", "passed")
 _BROKEN = WORST[:2]
-# What is told once where variants do not differ in it.
+# Parts that are shown once where variants do not differ in them.
 _OFTEN_THE_SAME = ("unverified", "signature")
 
 
 @dataclass(frozen=True)
 class RuleEntry:
-    """A rule with its outcome for each variant; one without a name where they are all the same."""
+    """A rule with its outcome for each variant, or one without a name where all are the same."""
 
     id: str
     title: str
@@ -62,7 +62,7 @@ class RuleEntry:
 
 @dataclass(frozen=True)
 class Section:
-    """The rules of one section of the standard, and how many of them had which outcome."""
+    """The rules of one section of the standard, and the number of rules with each outcome."""
 
     title: str
     rules: tuple[RuleEntry, ...]
@@ -73,15 +73,15 @@ class Section:
 
     @property
     def is_open(self) -> bool:
-        """Whether it shows what it holds from the start: something in it is broken."""
+        """Whether the section is initially expanded: one of its rules is broken."""
         return any(rule.kind in _BROKEN for rule in self.rules)
 
 
 def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page; `report` is what report.json holds, `more` what is known besides of each variant.
+    """Render the page from `report`, the content of report.json, and `more` on each variant.
 
-    `more` has the model's name, the rules that stand in the way (`broken`) in the order of the
-    work, what is certain to follow (`foreseen`), `gaps`, what `describe_variant` found, and
+    `more` has the model's name, the rules that prevent conformance (`broken`) in order of repair,
+    the work that is certain to follow (`foreseen`), `gaps`, the results of `describe_variant`, and
     the `pictures`.
     """
     values = {
@@ -103,7 +103,7 @@ def render(report: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]]) -> 
 
 @cache
 def template() -> Template:
-    """The compiled template of the page."""
+    """Load and compile the template of the page."""
     environment = jinja2.Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -116,7 +116,7 @@ def template() -> Template:
 
 
 def _parts(page: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of the page that have something to say, by id."""
+    """Return the titles of the parts of the page that have content, by id."""
     variants = page["variants"]
 
     def has(*keys: str) -> bool:
@@ -141,7 +141,7 @@ def _parts(page: Mapping[str, Any]) -> dict[str, str]:
 def _variants(
     variants: Mapping[str, Mapping[str, Any]], more: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What the page says of each variant; a finding is told in full for the first that has it."""
+    """Prepare each variant for the page; a finding is shown in full for the first with it."""
     found: list[dict[str, Any]] = []
     known: list[Mapping[str, str]] = []
     for name, values in variants.items():
@@ -156,13 +156,13 @@ def _variants(
 
 
 def _first_with(variants: Sequence[Mapping[str, Any]], key: str, value: Any) -> str:
-    """The name of the first that has this value; empty where there is none, or no value."""
+    """Return the name of the first variant with this value; empty without a variant or value."""
     same = (variant["name"] for variant in variants if value and variant[key] == value)
     return next(same, "")
 
 
 def _variant(name: str, values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields of the report on a variant, and lists made from them."""
+    """Combine all fields of the report on a variant with lists derived from them."""
     rules = values["rules"]
     named = {rule: {**entry, "id": rule} for rule, entry in rules.items()}
     others = [entry for rule, entry in named.items() if rule not in more["broken"]]
@@ -186,7 +186,7 @@ def _variant(name: str, values: Mapping[str, Any], more: Mapping[str, Any]) -> d
 
 
 def _by_reason(rules: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """The rules that stayed open, together where the reason is the same."""
+    """Group the unverified rules by reason."""
     found: dict[str, list[str]] = {}
     for rule, entry in rules.items():
         if entry["outcome"] == "unverified":
@@ -217,19 +217,19 @@ def _rule(rule: str, variants: Mapping[str, Mapping[str, Any]]) -> RuleEntry:
 
 
 def _count(kinds: Sequence[str]) -> list[tuple[str, int]]:
-    """How many there are of each, the worst first."""
+    """Count the outcomes of each kind, the worst first."""
     return [(kind, kinds.count(kind)) for kind in WORST if kind in kinds]
 
 
 def _shared_fact(more: Mapping[str, Mapping[str, Any]], key: str) -> Any:
-    """What holds for all variants, as the first that knows it has it."""
+    """Return a fact that all variants share, from the first that has it; None without one."""
     found: Iterator[Any] = (entry[key] for entry in more.values() if key in entry)
     return next(found, None)
 
 
 # ------------------------------------------------------------------------------------ bar charts
 #
-# Figures as rows with bars: each as long as its part of the greatest beside it.
+# Figures as rows with bars, each in proportion to the largest of its group.
 
 _SECONDS = {
     "import_seconds": "import",
@@ -247,7 +247,7 @@ _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 @dataclass(frozen=True)
 class Bar:
-    """One row: what it is, the figure with its unit, the length of the bar in per cent."""
+    """One row: its label, the figure with its unit, the length of the bar in per cent."""
 
     label: str
     told: str
@@ -263,7 +263,7 @@ class Group:
 
 
 def figure_groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, Any]]) -> list[Group]:
-    """Time, memory, scaling and commands; what was not measured is left out."""
+    """Group the figures on time, memory, scaling and commands, without those not measured."""
     steps = figures["scaling"]
     found = (
         Group("Time", _bars_of(_name_figures(_SECONDS, figures), format_seconds)),
@@ -286,7 +286,7 @@ def figure_groups(figures: Mapping[str, Any], commands: Sequence[Mapping[str, An
 
 
 def other_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Figures that are not held against each other."""
+    """Yield the figures that are not compared with each other, each with its label."""
     rate = figures["rows_per_second"]
     if rate is not None:
         yield "rows per second", f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
@@ -295,12 +295,12 @@ def other_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def format_seconds(figure: float) -> str:
-    """A time for people."""
+    """Format a time for people."""
     return f"{figure:.2f} s" if figure < 100 else f"{figure:.0f} s"
 
 
 def format_bytes(figure: float) -> str:
-    """A number of bytes for people."""
+    """Format a number of bytes for people."""
     for unit, name in _UNITS:
         if figure >= unit:
             return f"{figure / unit:.{0 if figure >= 100 * unit else 1}f} {name}"
@@ -334,7 +334,7 @@ def _bars_of(entries: Sequence[tuple[str, float]], format_figure: Any) -> tuple[
 
 @dataclass
 class Entry:
-    """A file with its digest, or a folder, which has none, with what lies in it."""
+    """A file with its digest, or a folder, without a digest but with its entries."""
 
     name: str
     bytes: int = 0
@@ -343,7 +343,7 @@ class Entry:
 
 
 def file_tree(files: Iterable[Mapping[str, Any]]) -> Entry:
-    """The folder that holds all of them; `files` have name, bytes and sha256."""
+    """Return the folder that holds all `files`, which have name, bytes and sha256."""
     root = Entry("")
     for file in files:
         *folders, name = file["name"].split("/")
@@ -358,35 +358,35 @@ def file_tree(files: Iterable[Mapping[str, Any]]) -> Entry:
 
 # ------------------------------------------------------------------------------------ rule pages
 #
-# The pages of the rules as HTML that can stand inside another page.
+# The pages of the rules as HTML that can be embedded in another page.
 
-# The page of a rule stands below headings of four levels; its own title is not repeated.
+# The page of a rule is embedded below four levels of headings; its own title is not repeated.
 _LEVEL = {"h2": "h5", "h3": "h6"}
 
 
 @cache
 def _parser() -> MarkdownIt:
-    """What is no Markdown in a page is text, also where it looks like HTML."""
+    """Create a parser that takes HTML in a page as text."""
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 @cache
 def rule_page(rule: str) -> Markup:
-    """The page of a rule without its title; of its links, those to other rules remain."""
+    """Render the page of a rule without its title; of its links, those to other rules remain."""
     parser = _parser()
     tokens = parser.parse(page(rule).read_text(encoding="utf-8"))
     if tokens and tokens[0].tag == "h1":
-        tokens = tokens[3:]  # Its opening, its text and its end.
+        tokens = tokens[3:]  # Its opening, text and closing.
     for token in tokens:
         token.tag = _LEVEL.get(token.tag, token.tag)
         if token.children:
             token.children = list(_links_within(token.children))
-    # Markdown without HTML in it comes out escaped.
+    # The renderer escapes everything, since HTML in Markdown is disabled.
     return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
 def _links_within(tokens: list[Token]) -> Iterator[Token]:
-    """The same text, with links to rules alone: other pages are not in this file."""
+    """Remove all links but those to rules, since other pages are not in this file."""
     leads_on = False
     for token in tokens:
         if token.type == "link_open":

@@ -31,9 +31,9 @@ def build_report(
 ) -> dict[str, Any]:
     """Build the report as plain values; `results` are those of each variant.
 
-    An output's `sha256` is taken over its dtype and shape as numpy prints them, one behind the
-    other (``float32(48, 50)``), and its bytes in C order. `recorded` is the expected output that
-    the run put in the package. `level_of` says how binding a rule is, `remarks` are about waivers.
+    An output's `sha256` is taken over its dtype and shape as numpy prints them, concatenated
+    (``float32(48, 50)``), and its bytes in C order. `recorded` is the expected output that the run
+    wrote into the package. `level_of` gives the level of a rule, `remarks` are about waivers.
     """
     return {
         "schema": SCHEMA_VERSION,
@@ -84,13 +84,13 @@ def _rule(title: str, level: Level, outcome: Outcome) -> dict[str, str]:
 
 
 def write_report(report: Mapping[str, Any], directory: Path) -> Path:
-    """Write report.json into `directory`, whole or not at all. Raises OSError."""
+    """Write report.json into `directory`, atomically. Raises OSError."""
     text = json.dumps(report, indent=2, ensure_ascii=False)
     return write_atomic(directory / REPORT, f"{text}\n")
 
 
 def count_outcomes(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """How many rules had each outcome, in the order in which they are told."""
+    """Count the rules with each outcome, in the order in which they are shown."""
     kinds = ("passed", "failed", "error", "advice", "waived", "unverified", "skipped")
     found = [outcome.kind for outcome in outcomes]
     return {kind: found.count(kind) for kind in kinds if kind in found}
@@ -98,21 +98,21 @@ def count_outcomes(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 # ------------------------------------------------------------------------- the Python of the run
 #
-# How far a package comes on the Python of a run: resolves, installs, loads, predicts.
+# How far a package gets on the Python of a run: resolves, installs, loads, predicts.
 #
-# Each is true, false, or None where it was not judged, because something before it failed or
-# because the run was told to leave it out.
+# Each is true, false, or None where it was not judged, because an earlier step failed or because
+# an option left it out.
 
 STEPS = ("resolves", "installs", "loads", "predicts")
-# The rules that tell of the last two.
+# The rules that judge the last two.
 _LOADS = "VCP701"
 _PREDICTS = "VCP704"
 
 
 def summarize_python(run: Run) -> dict[str, Any]:
-    """The Python, the lock, and what came of installing it; for the process that ran the tests.
+    """Summarize the Python, the lock and its installation; for the process that ran the tests.
 
-    `lock` is the SHA-256 of requirements.txt without comments, None where there is no such file.
+    `lock` is the SHA-256 of requirements.txt without comments, None without such a file.
     """
     version = ".".join(map(str, run.settings.target_python))
     if run.interpreter is not None:
@@ -129,15 +129,15 @@ def summarize_python(run: Run) -> dict[str, Any]:
 
 
 def add_outcomes(summary: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    """The same, and whether the model of a variant loads and predicts."""
+    """Add to the summary whether the model of a variant loads and predicts."""
     predicts = _holds(outcomes.get(_PREDICTS))
     loads = _holds(outcomes.get(_LOADS))
-    # What predicts was loaded, also where the rule on loading was not selected.
+    # A model that predicts was loaded, also where the rule on loading was not selected.
     return {**summary, "loads": True if predicts and loads is None else loads, "predicts": predicts}
 
 
 def summarize_installation(environment: Environment | None) -> dict[str, bool | None]:
-    """Whether the lock resolves, and whether what it pins installs."""
+    """Return whether the lock resolves, and whether its pins install."""
     if environment is None or environment.manager == "local":
         return {"resolves": None, "installs": None}
     failure = environment.failure

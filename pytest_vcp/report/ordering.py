@@ -1,4 +1,4 @@
-"""The order of the tests: by variant and stage, as an author works; with xdist, who runs what."""
+"""The order of the tests: by variant and stage, as an author works; with xdist, their groups."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PREFIX = "vcp_"
 
 
 class TestOrder:
-    """Where a test of this run belongs; `names` are the variants, `stages` their order.
+    """The position of each test in the run; `names` are the variants, `stages` is in order.
 
-    `together` keeps all variants in one process: where advice fails the run, that on the package
-    decides about the artifact of each of them.
+    `together` keeps all variants in one process: where advice fails the run, advice on the package
+    decides whether the artifact of each variant is published.
     """
 
     def __init__(self, names: Sequence[str], stages: Sequence[Stage], together: bool) -> None:
@@ -26,10 +26,10 @@ class TestOrder:
         self._stages = tuple(stages)
 
     def of(self, item: pytest.Item) -> tuple[int, int, int, str, str]:
-        """A key to sort by: what needs no environment first, then one variant after the other."""
+        """Return a sort key: tests without an environment first, then variant by variant."""
         rule, variant = rule_of(item), self._number(item)
         if rule is None:
-            # A user's own test comes last: of its variant, or of all where it uses none.
+            # A user's own test comes last: after its variant, or after all where it uses none.
             last = len(self._names) - 1
             return 1, variant if needs_facts(item) else last, len(self._stages), "", ""
         stage = self._stages.index(BY_ID[rule].stage)
@@ -37,7 +37,7 @@ class TestOrder:
         return (0, 0, stage, *position) if stage == 0 else (1, variant, stage, *position)
 
     def group(self, item: pytest.Item) -> str | None:
-        """Tests of one group need the same facts, and so the same process; None for any process."""
+        """Return the group of a test, which shares facts and so a process; None for any process."""
         if not needs_facts(item):
             return None
         return "vcp" if self._together else f"vcp-{self._number(item)}"
@@ -49,7 +49,7 @@ class TestOrder:
 
 @cache
 def _first_beside(rule: str) -> str:
-    """The first rule of the same stage and module: a module's tests stay together."""
+    """Return the first rule of the same stage and module, to keep a module's tests together."""
     module = judging_tests()[rule].__module__
     return min(
         other
@@ -59,12 +59,12 @@ def _first_beside(rule: str) -> str:
 
 
 def variant_of(item: pytest.Item) -> str | None:
-    """The variant that a test is about; None where there is only one, or it is about none."""
+    """Return the variant that a test is about; None for no variant, or where there is only one."""
     params = getattr(getattr(item, "callspec", None), "params", {})
     name: str | None = params.get("vcp_variant")
     return name
 
 
 def needs_facts(item: pytest.Item) -> bool:
-    """Whether a test uses a fixture of ours."""
+    """Return whether a test uses one of the plugin's fixtures."""
     return any(name.startswith(_PREFIX) for name in getattr(item, "fixturenames", ()))

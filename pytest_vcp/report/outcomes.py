@@ -17,7 +17,7 @@ from pytest_vcp.worker.failure import WorkerFailure
 # Why a rule has no outcome in a run that was interrupted, or stopped at its first failure.
 CUT_SHORT = "the run ended before it"
 
-# Of a traceback, the end tells most.
+# The end of a traceback says most.
 _MOST_LINES = 120
 
 Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", "error"]
@@ -25,11 +25,11 @@ Kind = Literal["passed", "failed", "advice", "waived", "unverified", "skipped", 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found about one rule for one variant.
+    """The outcome of one rule for one variant.
 
     `variant` is empty for a rule of the package as a whole. `expected`, `found`, `where` and
     `remedy` are filled for a broken rule; `message` is the one line that says why, for every
-    outcome but `passed`. `traceback` is the whole story of what the model raised.
+    outcome but `passed`. `traceback` is that of the model's exception, cut to its last lines.
     """
 
     rule: str
@@ -43,11 +43,11 @@ class Outcome:
     traceback: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """Plain values, as they travel between processes."""
+        """Return plain values, to be sent between processes."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """What the author reads: at most six lines."""
+        """Format the outcome for the author, on at most five lines."""
         title = f"{self.rule}: {BY_ID[self.rule].title}"
         if self.kind in ("failed", "advice"):
             where = f" ({self.where})" if self.where else ""
@@ -64,12 +64,12 @@ class Outcome:
 
 
 def read_outcome(values: Mapping[str, Any]) -> Outcome:
-    """The inverse of `Outcome.as_json`."""
+    """Rebuild an outcome from the values of `Outcome.as_json`."""
     return Outcome(**values)
 
 
 def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Level) -> Outcome:
-    """Turn what a conformance test raised into the outcome of its rule, which binds as `level`."""
+    """Turn the exception of a conformance test into the outcome of its rule of level `level`."""
     if problem is None:
         return Outcome(rule, variant, "passed")
     if isinstance(problem, Violation):
@@ -101,7 +101,7 @@ def outcome_of(rule: str, variant: str, problem: BaseException | None, level: Le
 
 
 def waive(outcome: Outcome, waiver: Waiver) -> Outcome:
-    """The outcome of a rule that failed, and may."""
+    """Turn the outcome of a rule that failed into a waived one."""
     until = f" until {waiver.until}" if waiver.until else ""
     return replace(
         outcome,
@@ -111,12 +111,12 @@ def waive(outcome: Outcome, waiver: Waiver) -> Outcome:
 
 
 def build_not_judged(rule: str, variant: str, why: str) -> Outcome:
-    """The outcome of a rule whose test did not run."""
+    """Build the outcome of a rule whose test did not run."""
     return Outcome(rule, variant, "unverified", message=why)
 
 
 def build_unpublished(variant: str, destination: Path, problem: str) -> Outcome:
-    """The outcome of packaging when the artifact was made and can't be put in its place."""
+    """Build the outcome of packaging for an artifact that can't be moved to its destination."""
     return Outcome(
         "VCP601",
         variant,
@@ -127,7 +127,7 @@ def build_unpublished(variant: str, destination: Path, problem: str) -> Outcome:
 
 
 def build_unrecorded(variant: str, problem: str) -> Outcome:
-    """The outcome of the rule on the recorded output when that can't be put in its place."""
+    """Build the outcome of the rule on the recorded output when that can't be saved."""
     return Outcome(
         "VCP714",
         variant,
@@ -138,7 +138,7 @@ def build_unrecorded(variant: str, problem: str) -> Outcome:
 
 
 def _traceback(cause: BaseException | None) -> str:
-    """What a process told of the exception that ended its work: the last lines of a long story."""
+    """Return the traceback of a worker's failure, cut to its last lines; empty for other causes."""
     if not isinstance(cause, WorkerFailure):
         return ""
     lines = cause.traceback.encode("utf-8", "backslashreplace").decode().splitlines()
@@ -146,7 +146,7 @@ def _traceback(cause: BaseException | None) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks, and with the bytes of a name that is not UTF-8 written out."""
+    """Join the lines of a text, and escape the bytes of a name that is not UTF-8."""
     return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
 
 
@@ -168,9 +168,9 @@ UNVERIFIED_EXIT = 11
 class Verdict:
     """The verdict on one variant.
 
-    `unverified` lists the outcomes that stayed open, `gaps` the rules that had to be verified by
-    policy or by --vcp-must-verify, or that a run which was cut short had still to judge; `broken`
-    is what stands in the way, in the order in which the author has to see to it.
+    `unverified` lists the outcomes that stayed open, `gaps` the unjudged rules that the policy or
+    --vcp-must-verify requires, or that a run did not reach because it was cut short; `broken`
+    lists the outcomes that prevent conformance, in the order in which the author should fix them.
     """
 
     word: Word
@@ -180,12 +180,12 @@ class Verdict:
 
     @property
     def first(self) -> Outcome | None:
-        """What to fix first."""
+        """The outcome to fix first; None where nothing is broken."""
         return self.broken[0] if self.broken else None
 
     @property
     def open_by_reason(self) -> dict[str, list[str]]:
-        """The rules that stayed open, together where the reason is the same."""
+        """The unverified rules, grouped by reason."""
         found: dict[str, list[str]] = {}
         for outcome in self.unverified:
             found.setdefault(outcome.message, []).append(outcome.rule)
@@ -193,19 +193,19 @@ class Verdict:
 
 
 def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
-    """The verdict; a rule that has no outcome, because it was deselected, counts as unverified."""
+    """Determine the verdict; a rule without an outcome, since deselected, counts as unverified."""
     order = [entry.id for entry in sorted(RULES, key=lambda entry: STAGES.index(entry.stage))]
     in_order = sorted(outcomes, key=lambda outcome: order.index(outcome.rule))
     open_ones = tuple(outcome for outcome in in_order if outcome.kind == "unverified")
     judged = {entry.rule for entry in in_order if entry.kind not in ("unverified", "skipped")}
-    # A run that was cut short says nothing good of a package, whatever it got to.
+    # A run that was cut short must not call a package conformant, however far it got.
     cut = (entry.rule for entry in open_ones if entry.message == CUT_SHORT)
     wanted = dict.fromkeys((*settings.policy.must_verify, *settings.must_verify, *cut))
     gaps = tuple(rule for rule in wanted if rule not in judged)
     failing = ("failed", "advice") if settings.strict else ("failed",)
     errors = _select_kinds(in_order, ("error",))
-    # What is skipped has a broken rule before it, which the gate judged if it was deselected. Where
-    # that one is advice, nothing has to be fixed.
+    # A skipped rule has a broken rule before it, which the gate judged if it was deselected. Where
+    # that rule is advice, nothing has to be fixed.
     advised = {f"fix {entry.rule} first" for entry in _select_kinds(in_order, ("advice",))}
     skipped = [entry for entry in in_order if entry.message not in advised]
     broken = _select_kinds(in_order, failing) or _select_kinds(skipped, ("skipped",))[:1]
@@ -220,13 +220,13 @@ def judge(outcomes: Sequence[Outcome], settings: Settings) -> Verdict:
 
 
 def overall(verdicts: Mapping[str, Verdict]) -> Word:
-    """The word of a run: the worst of its variants."""
+    """Return the word of a run: the worst of its variants."""
     words = {verdict.word for verdict in verdicts.values()}
     return next(word for word in WORDS if word in words)
 
 
 def exit_code(verdicts: Mapping[str, Verdict], settings: Settings) -> int:
-    """0, 1, 10 or 11; unverified ends with 0 unless --vcp-must-verify names one of the gaps."""
+    """Return 0, 1, 10 or 11; unverified gives 0 unless --vcp-must-verify names one of the gaps."""
     word = overall(verdicts)
     if word == "error":
         return ERROR_EXIT

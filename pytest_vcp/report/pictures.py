@@ -1,4 +1,4 @@
-"""Pictures of the output, drawn where the output is. They judge nothing."""
+"""Pictures of the output, drawn in the model's process. They don't affect the verdict."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pytest_vcp.source.payload import inputs
 if TYPE_CHECKING:
     from pytest_vcp.evaluation.artifact_session import ArtifactSession
 
-# What judges nothing is not waited for: by then the process of the model is of no more use.
+# Pictures don't affect the verdict, so they may not take long. A time-out ends the model's
+# process, which has no other use by then.
 _MOST_SECONDS = 60.0
 
 
 def draw_pictures(artifact_session: ArtifactSession) -> Mapping[str, Any] | None:
-    """Draw the output: pictures as plain values, and remarks on what is missing.
+    """Draw the output; return the pictures as plain values, and remarks on what is missing.
 
-    None without a prediction. They cost memory, so figures of the example are taken before.
+    None without a prediction. Drawing costs memory, so the figures of the example are taken before.
     """
     first = artifact_session.first_pass()
     if first is None or first.content is None:

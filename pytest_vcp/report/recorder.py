@@ -1,4 +1,4 @@
-"""Collects the outcome of each rule, and ends the run with a verdict, an artifact, an exit code."""
+"""The recorder: collects the outcome of each rule, and ends the run with verdict and exit code."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from pytest_vcp.rules.registry import BY_ID, RULES, Level
 from pytest_vcp.rules.suite import rule_of
 from pytest_vcp.run import Run
 
-# Stands for the variant of a rule that does not depend on one.
+# The variant of a rule that does not depend on one.
 _PACKAGE = ""
 
 
 class Recorder:
-    """Hooks that run beside the tests, in the process that runs them and in the one that reports.
+    """Hooks of the process that runs the tests and of the one that reports.
 
-    With pytest-xdist the two differ: outcomes travel on the reports, the rest at the end.
+    With pytest-xdist the two differ: outcomes are sent with the test reports, the rest at the end.
     """
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
@@ -59,13 +59,13 @@ class Recorder:
         self.run = run
         self.results = dict.fromkeys(run.names, VariantResult())
         self.report_problem: str | None = None
-        # The page judges nothing: without it, a run is what it is.
+        # Does not affect the exit code, since the page judges nothing.
         self.page_problem: str | None = None
-        # What went wrong beside the verdict, for people.
+        # Problems besides the verdict, for people.
         self.troubles: list[str] = []
-        # Whether something of that had been asked for.
+        # Whether one of them affects something that the user requested.
         self.is_incomplete = False
-        # Called once the reports are written, in the turn of this run.
+        # Called once the reports are written, while other runs still wait to publish.
         self.when_concluded: list[Callable[[], None]] = []
         self._found: dict[tuple[str, str], Outcome] = {}
         self._tool_errors: list[tuple[BaseException, str]] = []
@@ -76,12 +76,12 @@ class Recorder:
 
     @property
     def has_verdict(self) -> bool:
-        """Whether there is something to say: a rule was judged, or had to be."""
+        """Whether there is a verdict to report: a rule was judged, or had to be."""
         wanted = self._found or self.run.settings.must_verify
         return bool(wanted) and not self.config.option.collectonly
 
     def outcomes(self, variant: str) -> dict[str, Outcome]:
-        """The outcome of each rule for a variant, by id; those of the package are everyone's."""
+        """Return the outcome of each rule for a variant, by id, with those of package rules."""
         return {
             rule: outcome
             for (owner, rule), outcome in self._found.items()
@@ -98,7 +98,7 @@ class Recorder:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What is to be said about waivers: stale, expired, or for nothing that there is."""
+        """Remarks on waivers that are stale, expired, or for an unknown rule or variant."""
         kinds = {
             name: {rule: outcome.kind for rule, outcome in self.outcomes(name).items()}
             for name in self.run.names
@@ -107,21 +107,21 @@ class Recorder:
 
     @cached_property
     def portable(self) -> Portable:
-        """Rewrites what is told elsewhere than on the terminal."""
+        """The redaction of texts that are shown elsewhere than on the terminal."""
         return Portable(variant.settings for variant in self.run.variants.values())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Put the rules first, in the order of an author's work, whatever another plugin does."""
+        """Put the rules first, in the order of an author's work, regardless of other plugins."""
         yield
         order = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
         items.sort(key=order.of)
         xdist.write_groups(self.config, items, order.group)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell the facts which rules are to be judged: what costs time is done for those alone."""
+        """Record which rules are selected, so that costly work is done for those alone."""
         rules = (rule_of(item) for item in session.items)
         self.run.selected = frozenset(rule for rule in rules if rule is not None)
         prepare_report_directory(self.run.settings, session)
@@ -140,7 +140,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """See to what judges nothing last; a run that is cut short does not come so far."""
+        """Measure and draw after the last test; a run that is cut short does not get so far."""
         result = yield
         for name in self.run.names:
             self._look_back(name)
@@ -173,19 +173,19 @@ class Recorder:
         map_outcome(report, item, outcome, problem, strict=self.run.settings.strict)
 
     def _outcome(self, rule: str, variant: str | None, problem: BaseException | None) -> Outcome:
-        """The outcome of a rule for a variant, or for the package as a whole."""
+        """Build the outcome of a rule for a variant, or for the package as a whole."""
         owner = _PACKAGE
         if BY_ID[rule].scope == "variant":
             owner = variant or self.run.names[0]
         found = outcome_of(rule, owner, problem, self.run.settings.policy.level_of(rule))
         if found.kind in ("failed", "advice"):
-            # What holds for the package as a whole is waived by any waiver of its rule.
+            # A package rule is waived by a waiver that covers the primary variant.
             waiver = self.run.settings.waivers.of(rule, owner or self.run.primary_variant)
             return found if waiver is None else waive(found, waiver)
         return found
 
     def _deduplicate(self, rule: str, problem: BaseException | None) -> BaseException | None:
-        """One failure of the surroundings meets every rule that needs them; it is told once."""
+        """Report a tool error once, though it affects every rule that runs into it."""
         for known, first in self._tool_errors:
             if problem is known:
                 return Unverified(f"the error at {first} came first")
@@ -200,7 +200,7 @@ class Recorder:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over what an xdist worker knows about the run."""
+        """Merge the results that an xdist worker has sent."""
         text = getattr(node, "workeroutput", {}).get("vcp", "{}")
         for name, result in load_results(text).items():
             self._learn(name, result)
@@ -216,7 +216,7 @@ class Recorder:
                 if not cut_short:
                     self._learn(name, write_recording(self, name))
             if self.is_worker:
-                # Sent by xdist's own hook, which runs inside of this one.
+                # Sent by xdist's own hook, which runs inside this one.
                 self.config.workeroutput["vcp"] = dump_results(self.results)  # type: ignore[attr-defined]
             elif self.has_verdict:
                 self._conclude(cut_short)
@@ -228,7 +228,7 @@ class Recorder:
             self._set_exit_code(session)
 
     def _finish(self, variant: str, interrupted: bool) -> None:
-        """Note what a variant came to, publish what was verified, end the processes."""
+        """Record the results of a variant, publish a verified artifact, end the processes."""
         self._learn(variant, describe_variant(self.run, variant))
         if self.run.environment is not None:
             self._learn(variant, VariantResult(python=summarize_python(self.run)))
@@ -246,7 +246,7 @@ class Recorder:
         self.run.variants[variant].end_processes()
 
     def _look_back(self, variant: str) -> None:
-        """Measure larger inputs where that is asked for, take down the figures, draw the output."""
+        """Measure larger inputs where that is requested, record the figures, draw the output."""
         artifact_session = self.run.variants[variant].session
         if artifact_session is None:
             return
@@ -257,10 +257,10 @@ class Recorder:
             self._learn(variant, VariantResult(pictures=draw_pictures(artifact_session)))
 
     def _note(self, variant: str) -> None:
-        """Take down the figures of a variant, as long as its workers can be asked."""
+        """Record the figures of a variant, while its workers can still answer."""
         judged = self.run.variants[variant]
         figures = judged.figures()
-        # What drawing cost is no figure of the example.
+        # The cost of drawing must not count as a figure of the example.
         if judged.session is None or figures is None or self.results[variant].pictures is not None:
             return
         outputs = render_outputs(judged.session.first_pass())
@@ -271,7 +271,7 @@ class Recorder:
         self.results[variant] = self.results[variant].merge(more)
 
     def _conclude(self, cut_short: bool) -> None:
-        """Complete the outcomes, so that nothing goes unsaid, and write reports and attestation."""
+        """Add the missing outcomes, then write reports and attestation."""
         why = CUT_SHORT if cut_short else "not selected in this run"
         for name in self.run.names:
             known = self.outcomes(name)
@@ -302,7 +302,7 @@ class Recorder:
             code = ERROR_EXIT
         if self.is_incomplete:
             code = code or ERROR_EXIT
-        # A failing test of the user's own stays a failure, whatever the package is.
+        # A failing test of the user's own stays a failure, whatever the verdict.
         if code or session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = code
 
@@ -323,9 +323,9 @@ def map_outcome(
     *,
     strict: bool,
 ) -> None:
-    """Give the report of a test the outcome of its rule; `strict` lets advice fail.
+    """Map the outcome of a rule to the report of its test; with `strict`, advice fails.
 
-    With -vv, the traceback of what the model raised stands below.
+    With -vv, the traceback of the model's exception is appended.
     """
     if outcome.kind in _NOT_JUDGED:
         report.outcome = "skipped"
@@ -335,7 +335,7 @@ def map_outcome(
         report.longrepr = None
     elif isinstance(problem, (Violation, ToolError)):
         lines = outcome.lines()
-        # The option is the terminal's: `-p no:terminal` leaves pytest without it.
+        # With `-p no:terminal`, pytest has no such option.
         if item.config.getoption("verbose", 0) >= _IN_FULL:
             lines += [f"    {line}" for line in outcome.traceback.splitlines()]
         report.longrepr = "\n".join(lines)
@@ -345,8 +345,8 @@ def map_outcome(
 #
 # Build short test reports without a traceback.
 #
-# pytest formats the traceback of every exception before anyone can say that it is not wanted, and
-# takes longer for it than to judge a rule.
+# pytest formats the traceback of every exception before a plugin can prevent it, which takes longer
+# than judging a rule.
 
 _TOLD = (Blocked, ToolError, Unverified)
 
@@ -358,9 +358,9 @@ class ShortReports:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> pytest.TestReport | None:
-        """In place of pytest's own report: a failure in one line, for the recorder to complete."""
+        """Build, in place of pytest's report, a one-line failure for the recorder to complete."""
         problem = call.excinfo.value if call.excinfo else None
-        # A violation that a user's own test raises is a failure like another there.
+        # A violation that a user's own test raises is an ordinary failure.
         if not isinstance(problem, (*_TOLD, Violation) if rule_of(item) else _TOLD):
             return None
         undisturbed = copy.copy(call)
@@ -374,24 +374,24 @@ class ShortReports:
 def shorten_report(
     report: pytest.TestReport, item: pytest.Item, problem: BaseException | None
 ) -> None:
-    """A user's test that could not have its facts: say why, without a traceback."""
+    """Say why a user's test could not get its facts, without a traceback."""
     if isinstance(problem, Blocked):
         report.longrepr = f"fix {problem.rule} first: {BY_ID[problem.rule].title}"
     elif isinstance(problem, ToolError):
         report.longrepr = str(problem)
     elif isinstance(problem, Unverified):
-        # Nothing is wrong, there is only nothing to test: with --vcp-skip-inference, no model.
+        # Nothing is wrong, but there is nothing to test: with --vcp-skip-inference, no model.
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"Skipped: {problem.reason}")
 
 
 # ----------------------------------------------------------------------------------------- junit
 #
-# What JUnit XML tells of a rule, through pytest's own option: properties of its test.
+# The properties of a test in JUnit XML, which pytest's own option writes.
 
 
 def junit_properties(outcome: Outcome, level: Level) -> list[tuple[str, str]]:
-    """Names and values; a rule of the package as a whole has no variant."""
+    """List properties as names and values; a rule of the package as a whole has no variant."""
     properties = [
         ("vcp_rule", outcome.rule),
         ("vcp_outcome", outcome.kind),

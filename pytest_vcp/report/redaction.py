@@ -1,7 +1,7 @@
-"""What a run tells in words that hold on any machine: no path of this one, no name of its user.
+"""Texts of a run without details of the machine: no path of it, no name of its user.
 
-The terminal names places as they are. What is kept or handed on names them from the package
-directory, or by words that stand for them.
+The terminal shows paths as they are. Saved and shared texts give them relative to the package
+directory, or as placeholders.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PACKAGE = "PACKAGE"
 _BEFORE = r"(?<![\w.~-])"
 _AFTER = r"(?![\w-])(?!\.\w)"
 _NAME = r"[^/\s'\"`():,;]+"
-# The path of a URL belongs to its host; that of a file is one of this machine.
-# It may follow the letter of an option, or a line break as Python writes it, without a space.
+# The path of a URL belongs to its host, that of a file to this machine. A path may directly follow
+# the letter of an option, or an escaped line break.
 _OF_A_FILE = r"(?:(?<=file://)|(?<=\s-[A-Za-z])|(?<=\\[nrt])|(?<![\w.~/-]))"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ANY_HOME = re.compile(
@@ -31,14 +31,14 @@ _ANY_HOME = re.compile(
 
 
 class Portable:
-    """Rewrites texts of a run; `variants` are its settings, those of one variant at least."""
+    """Redacts texts of a run; `variants` are the settings of its variants, at least one."""
 
     def __init__(self, variants: Iterable[Settings]) -> None:
         words = sorted(_places(list(variants)), key=lambda pair: -len(pair[0]))
         self._places = [
             (re.compile(f"{_BEFORE}{re.escape(path)}{_AFTER}"), word) for path, word in words
         ]
-        # What is below has a name of its own in each run, and begins with that of the user.
+        # The names below it differ between runs, and the first may contain that of the user.
         folder = re.escape(tempfile.gettempdir())
         self._temporary = re.compile(rf"{_OF_A_FILE}{folder}((?:/{_NAME})*)(?=/)")
         user = _user()
@@ -47,11 +47,11 @@ class Portable:
             owned = rf"{_OF_A_FILE}/(?:{_NAME}/)*?{re.escape(user)}{_AFTER}"
             self._homes.append(re.compile(owned))
         name = re.escape(user or "")
-        # The folder that pytest and others make for a user has the name at its end.
+        # The folder that pytest and others create for a user has the user's name at its end.
         self._of_the_user = re.compile(rf"(?<=TMP)(?:/…)?/[\w.-]*{name}[\w.-]*") if user else None
 
     def text(self, text: str) -> str:
-        """The same text, with words in place of paths."""
+        """Replace the paths in a text by placeholders, and remove its colours."""
         text = _COLOUR.sub("", text)
         for path, word in self._places:
             text = path.sub(word, text)
@@ -63,12 +63,12 @@ class Portable:
         return text
 
     def path(self, path: str) -> str:
-        """A path, relative to the package directory where it lies in it or beside it."""
+        """Redact a path, relative to the package directory where it is inside or beside it."""
         redacted = self.text(path)
         return redacted.removeprefix(f"{PACKAGE}/") if redacted != PACKAGE else "."
 
     def document(self, value: Any) -> Any:
-        """A report, with all of its texts rewritten; what is under `path` or `where` is a path."""
+        """Redact all texts of a report; those under `path` or `where` are paths."""
         if isinstance(value, Mapping):
             return {
                 key: self.path(entry)
@@ -82,7 +82,7 @@ class Portable:
 
 
 def _places(variants: list[Settings]) -> Iterator[tuple[str, str]]:
-    """The directories of the run, each as it was given and as links lead to it."""
+    """Yield the directories of the run, as given and with links resolved, each with its word."""
     settings = variants[0]
     known = [
         (settings.pkg_dir, PACKAGE),
@@ -102,18 +102,18 @@ def _places(variants: list[Settings]) -> Iterator[tuple[str, str]]:
 
 
 def _is_apart(settings: Settings) -> bool:
-    """Whether the artifact goes to another place than into the package's repository."""
+    """Return whether the artifact is published outside of the package's repository."""
     beside = settings.pkg_dir if _holds_homes(settings.pkg_dir.parent) else settings.pkg_dir.parent
     return not settings.artifact_dir.is_relative_to(beside)
 
 
 def _holds_homes(folder: Path) -> bool:
-    """Whether what lies in it is other people's, or everything."""
+    """Return whether a folder holds the homes of other users, or everything."""
     return str(folder) in ("/", "/home", "/Users")
 
 
 def _user() -> str | None:
-    """The name of the user; None where nobody knows it, as in a container without accounts."""
+    """Return the name of the user; None where unknown, as in a container without accounts."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

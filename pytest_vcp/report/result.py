@@ -1,4 +1,4 @@
-"""What a run finds out about a variant besides the outcomes of its rules, for every reporter."""
+"""The findings of a run on a variant besides the outcomes of its rules, for every reporter."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RecordedOutput:
 class ArtifactDigests:
     """The SHA-256 of each file of the artifact that was judged, and of all of them.
 
-    `directory` is device and inode of its directory, which tell it from one of the same name.
+    `directory` is device and inode of its directory, to distinguish it from one of the same name.
     """
 
     files: Mapping[str, str]
@@ -49,11 +49,11 @@ class ArtifactDigests:
 
 @dataclass(frozen=True)
 class VariantResult:
-    """The evidence on one variant; None for what is not known.
+    """The evidence on one variant; None for each value that is not known.
 
-    `python` is what `summarize_python` says. `signature`, `tree`, `lock` and `environment` are for
-    the page (see `describe_variant`); `outputs`, `commands` and `pictures` are plain values, as
-    the report has them. The three problems say why something could not be written.
+    `python` is the result of `summarize_python`. `signature`, `tree`, `lock` and `environment` are
+    for the page (see `describe_variant`); `outputs`, `commands` and `pictures` are plain values, as
+    in the report. The three problems say why something could not be written.
     """
 
     python: Mapping[str, Any] | None = None
@@ -74,7 +74,7 @@ class VariantResult:
     attestation_problem: str | None = None
 
     def merge(self, more: VariantResult) -> VariantResult:
-        """Add what `more` knows, which replaces what was known before."""
+        """Add the known values of `more`, which replace earlier ones."""
         known = (self._known(), more._known())
         return VariantResult(**{key: value for part in known for key, value in part.items()})
 
@@ -84,15 +84,15 @@ class VariantResult:
 
 
 def dump_results(results: Mapping[str, VariantResult]) -> str:
-    """Write results as JSON, by the name of the variant: so they travel between processes.
+    """Write results as JSON, by the name of the variant, to send them between processes.
 
-    Names of files need not be UTF-8; JSON escapes what is not.
+    Names of files need not be UTF-8; JSON escapes other bytes.
     """
     return json.dumps({name: asdict(result) for name, result in results.items()})
 
 
 def load_results(text: str) -> dict[str, VariantResult]:
-    """Read what `dump_results` wrote."""
+    """Read the results that `dump_results` wrote."""
     return {name: _result(values) for name, values in json.loads(text).items()}
 
 
@@ -118,11 +118,11 @@ def _digests(values: Mapping[str, Any]) -> ArtifactDigests:
 
 # ---------------------------------------------------------------------- description of a variant
 #
-# What the facts know of a variant beyond its outcomes, as plain values, for people to look at.
+# Facts about a variant beyond its outcomes, as plain values, for people to read.
 #
-# Nothing is worked out for it: what no rule asked for is left out.
+# Nothing is computed just for this: facts that no rule requested are left out.
 
-# A store of chunks can have any number of files, and nobody reads them all.
+# A chunked store can have any number of files, and nobody reads them all.
 _FILES = 1000
 
 
@@ -162,7 +162,7 @@ def _field(field: Field) -> dict[str, Any]:
 
 
 def _tree(artifact: ModelArtifact) -> dict[str, Any]:
-    """The files by name, and how many there are besides."""
+    """List the first files by name, and count the rest."""
     return {
         "files": [
             {"name": _format_name(file.path), "bytes": file.bytes, "sha256": file.sha256}
@@ -173,12 +173,12 @@ def _tree(artifact: ModelArtifact) -> dict[str, Any]:
 
 
 def _format_name(name: str) -> str:
-    """A name as text: that of a file need not be UTF-8."""
+    """Return a file name as text, since it need not be UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _lock(lock: Lock, environment: Environment | None) -> dict[str, Any]:
-    """Direct requirements, and what they brought along, each with what was installed for it."""
+    """List the direct requirements and their dependencies, each with its installed version."""
     installed = (
         {entry.name: entry.version for entry in environment.installed} if environment else {}
     )

@@ -1,4 +1,4 @@
-"""What people see: a header with the settings, letters, one verdict block at the end."""
+"""The terminal output: a header with the settings, letters, and a verdict block at the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LETTERS = {"unverified": ("u", "UNVERIFIED"), "advice": ("a", "ADVICE")}
 
 
 class TerminalReport:
-    """Hooks of the process that reports."""
+    """Hooks of the reporting process."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -57,7 +57,7 @@ class TerminalReport:
         if values is None or values["kind"] not in _LETTERS:
             return None
         if report.failed:
-            return None  # Advice, in a strict run: pytest shows it as the failure that it is.
+            return None  # Advice in a strict run: pytest shows it as a failure.
         letter, word = _LETTERS[values["kind"]]
         return values["kind"], letter, word
 
@@ -87,7 +87,7 @@ class TerminalReport:
             terminalreporter.line(f"  cache       {kept} ({near(settings.cache_dir)})")
 
     def _block(self, name: str, verdict: Verdict, reported: set[Outcome]) -> Iterator[str]:
-        """What is said of one variant; `told` are the findings that were said of another."""
+        """Yield the lines on one variant; `reported` holds findings already shown for another."""
         recorder = self._recorder
         result = recorder.results[name]
         yield from _to_do([entry for entry in verdict.broken if entry not in reported])
@@ -116,15 +116,15 @@ class TerminalReport:
 
 
 def _logs(settings: Settings) -> str:
-    """The directories of logs: that of the run, and those of processes that saw other devices."""
+    """List the log directories: the run's, and those of processes that saw other devices."""
     folders = (settings.report_dir / name / "logs" for name in ("", WITHOUT_GPU, SECOND_GPU))
     return ", ".join(near(folder) for folder in folders if folder.is_dir())
 
 
 def header(settings: Settings, follows: bool = False) -> Iterator[str]:
-    """The choices of this run, each with where it came from unless it is the default.
+    """Yield the settings of this run, each with its source unless it is the default.
 
-    Of a variant that `follows` another, what the two share is left out.
+    For a variant that `follows` another, the settings that both share are left out.
     """
     mentioned: set[str] = set()
 
@@ -161,7 +161,7 @@ def header(settings: Settings, follows: bool = False) -> Iterator[str]:
 
 
 def _to_do(broken: list[Outcome]) -> Iterator[str]:
-    """The first thing to fix in full, and what comes after it, a line each."""
+    """Yield the first outcome to fix in full, and the others on a line each."""
     if not broken:
         return
     first, *rest = broken[0].lines()
@@ -186,7 +186,7 @@ def _waived(outcomes: list[Outcome]) -> Iterator[str]:
 
 
 def _format_outcome(outcome: Outcome) -> str:
-    """One broken rule on one line: where, what, and what to do."""
+    """Format a broken rule on one line: location, finding and remedy."""
     where = f"{outcome.where}: " if outcome.where else ""
     if outcome.kind == "error":
         return f"{outcome.rule}: {outcome.message}"
@@ -222,7 +222,7 @@ def _format_recorded(result: VariantResult) -> str:
 
 
 def _commands(commands: Sequence[Mapping[str, Any]]) -> str:
-    """The commands of MLflow that were run, how long each took, and in what environment."""
+    """Format the MLflow commands that were run, with the duration and environment of each."""
     return ", ".join(
         f"{entry['command']} {entry['seconds']:.1f} s ({entry['environment']})"
         for entry in commands
@@ -243,13 +243,13 @@ def _format_unwritten(problem: str) -> str:
 
 
 def near(path: Path) -> str:
-    """The path for people: relative to the current directory where it lies below, else as it is."""
+    """Format a path for people: relative to the current directory if it is below, else as is."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else f"./{relative}"
 
 
 def summarize_cache(folder: Path) -> str | None:
-    """Summarize what the cache holds in one line; None where it holds nothing."""
+    """Summarize the cache in one line; None where it is empty or can't be read."""
     try:
         there = pruning.entries(folder)
     except OSError:
@@ -266,7 +266,7 @@ def summarize_entries(there: list[Entry]) -> str:
 
 
 def format_size(size: int) -> str:
-    """A number of bytes in GB, or in MB where that says more."""
+    """Format a number of bytes in GB, or in MB below 1 GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
@@ -284,13 +284,13 @@ def format_count(number: int, noun: str) -> str:
 
 # --------------------------------------------------------------------------------------- figures
 #
-# The figures of a variant on a few lines: what was not measured is left out.
+# The figures of a variant on a few lines, without those that were not measured.
 
 _FURTHER = " " * 12
 
 
 def figure_lines(figures: Figures) -> Iterator[str]:
-    """Time on one line, memory on the next, and the scaling where it was asked for."""
+    """Yield a line on time, one on memory, and the scaling where it was requested."""
     times = list(_times(figures))
     if times:
         yield f"figures     {', '.join(times)}"
@@ -326,7 +326,7 @@ def _sizes(figures: Figures) -> Iterator[str]:
 
 
 def _step(step: ScalingStep) -> str:
-    """One pass: how many observations, seconds, memory."""
+    """Format one pass: its number of observations, seconds and memory."""
     line = f"{step.observations}: {step.seconds:.2f} s, {step.peak_rss_bytes / 1e6:.0f} MB"
     if (peak := step.peak_device_bytes) is not None:
         line += f", on the GPU {peak / 1e6:.0f} MB"

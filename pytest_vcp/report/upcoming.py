@@ -1,7 +1,8 @@
-"""What is still to be done and can be read from the files, for a list that nothing was run for.
+"""Remaining work that can be read from the source files, without running anything.
 
 The rules on imports, the signature and the example need an environment, which is not built while a
-rule of the files is broken. What the text alone tells is named ahead of them; it judges nothing.
+rule of the files is broken. Work that the source text alone shows is listed ahead of these rules;
+it does not affect the verdict.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.imported import import_names, imported_by
 from pytest_vcp.source.package import DATA, read_package
 
-# Passes for want of an artifact as well.
+# This rule also passes where there is no artifact.
 _OF_ARTIFACTS = "VCP106"
 _ABSOLUTE = re.compile(r"[/~]|[A-Za-z]:[\\/]")
 
 
 @dataclass(frozen=True, order=True)
 class Remains:
-    """Something that the author has yet to fill in: the rule that will ask for it, and where."""
+    """Something that the author has yet to fill in: the rule that will require it, and where."""
 
     rule: str
     place: str
@@ -36,7 +37,7 @@ class Remains:
 
 
 def list_upcoming(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
-    """A line for each thing to come, as long as its own rule has not been judged."""
+    """Yield a line for each remaining task, unless its own rule has already been judged."""
     if settings.artifact_only is not None:
         return
     for entry in list_remaining(settings):
@@ -46,7 +47,7 @@ def list_upcoming(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterat
 
 
 def list_remaining(settings: Settings) -> list[Remains]:
-    """What is still to be done, as far as the files tell it, in the order of the rules."""
+    """List the remaining tasks, as far as the files show them, in the order of the rules."""
     found = [*_of_the_data(settings), *_of_the_imports(settings)]
     with contextlib.suppress(OSError, SyntaxError, ValueError):
         found += _of_the_spec(settings, ast.parse((settings.pkg_dir / FILE).read_bytes()))
@@ -54,14 +55,14 @@ def list_remaining(settings: Settings) -> list[Remains]:
 
 
 def _of_the_data(settings: Settings) -> Iterator[Remains]:
-    """That nothing lies in model_data/."""
+    """Yield a task if model_data/ contains no file."""
     data = settings.pkg_dir / DATA
     if data.is_dir() and not any(path.is_file() for path in data.rglob("*")):
         yield Remains(_OF_ARTIFACTS, f"{DATA}/", "it is empty; put the weights there")
 
 
 def _of_the_imports(settings: Settings) -> Iterator[Remains]:
-    """What is imported and, as far as names tell, comes with nothing that is asked for."""
+    """Yield a task for each import that, judging by names, no requirement provides."""
     try:
         imported = imported_by(read_package(settings.pkg_dir, settings.target_python))
         lock = read_lock(settings.pkg_dir)
@@ -79,7 +80,7 @@ def _of_the_imports(settings: Settings) -> Iterator[Remains]:
 
 
 def _of_the_spec(settings: Settings, tree: ast.AST) -> Iterator[Remains]:
-    """What model_spec.py still has of the template, and inputs that can't be right."""
+    """Yield a task for each leftover of the template in model_spec.py, and each wrong input."""
     policy = settings.policy
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "outputs" and _is_empty(node.value):
@@ -97,7 +98,7 @@ def _of_the_spec(settings: Settings, tree: ast.AST) -> Iterator[Remains]:
 
 
 def _inputs(node: ast.Dict, column: str) -> Iterator[ast.Constant]:
-    """The texts that a dictionary has under the name of the column of inputs."""
+    """Yield the strings that a dictionary has under the name of the input column."""
     for key, value in zip(node.keys, node.values, strict=True):
         if isinstance(key, ast.Constant) and key.value == column:
             entries = value.elts if isinstance(value, (ast.List, ast.Tuple)) else [value]
@@ -107,7 +108,7 @@ def _inputs(node: ast.Dict, column: str) -> Iterator[ast.Constant]:
 
 
 def _describe_wrong_input(settings: Settings, uri: ast.Constant) -> str | None:
-    """Why an input can't be right, and what to do; None where that can't be told."""
+    """Describe why an input can't be right, and what to do; None where nothing is known."""
     path = str(uri.value)
     if _ABSOLUTE.match(path):
         return f"{path} is absolute; copy it into the package, and name it from there"

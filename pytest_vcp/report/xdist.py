@@ -1,8 +1,8 @@
-"""With pytest-xdist: tests that need the facts of a variant share a process, the rest go anywhere.
+"""Scheduling with pytest-xdist: tests that need the facts of a variant share a process.
 
-Workers, artifact and loaded model exist once per process. xdist's own groups would do (`--dist
-loadgroup`), but they rest on a private attribute that pytest 9.2 no longer has, and then spread
-the tests without a word. Scheduling is a public hook.
+The other tests run anywhere. Workers, artifact and loaded model exist once per process. xdist's own
+groups would do (`--dist loadgroup`), but they rely on a private attribute that pytest 9.2 no longer
+has, and then silently spread the tests. Scheduling is a public hook.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _GROUP = "vcp"
 
 
 class Distribution:
-    """Hooks of the process that distributes.
+    """Hooks of the process that distributes the tests.
 
-    Only a worker knows which tests need the facts, and tells that in a file; where there is none,
+    Only a worker knows which tests need the facts, and writes that to a file; without a file,
     because the worker runs on another machine, all tests stay together.
     """
 
@@ -47,7 +47,7 @@ class Distribution:
 
     @cached_property
     def together(self) -> dict[str, str] | None:
-        """The group of each test that needs the facts, by node id; None where it is not known."""
+        """The group of each test that needs the facts, by node id; None where unknown."""
         files = list(self._folder.iterdir()) if self._folder is not None else []
         if not files:
             return None
@@ -57,7 +57,7 @@ class Distribution:
         return groups
 
     def close(self) -> None:
-        """Remove what the workers wrote."""
+        """Remove the files that the workers wrote."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -67,16 +67,16 @@ def write_groups(
     items: Sequence[pytest.Item],
     group_of: Callable[[pytest.Item], str | None],
 ) -> None:
-    """In a worker: leave word of the tests that need the facts, and of which."""
+    """Write, in a worker, which tests need the facts, and the group of each."""
     path = getattr(config, "workerinput", {}).get(_KEY)
     if path is not None:
         groups = {item.nodeid: group for item in items if (group := group_of(item))}
-        with contextlib.suppress(OSError):  # On another machine the folder is not there.
+        with contextlib.suppress(OSError):  # On another machine the folder does not exist.
             Path(path).write_text(json.dumps(groups), encoding="utf-8")
 
 
 def _scheduling(config: pytest.Config, log: Any, distribution: Distribution) -> Any:
-    """xdist's scheduler by scope, with scopes of our own, as its documentation shows it."""
+    """Create xdist's scheduler by scope, with our own scopes, as its documentation shows."""
     scheduling = import_module("xdist.scheduler").LoadScopeScheduling(config, log)
 
     def split_scope(nodeid: str) -> str:
@@ -92,7 +92,7 @@ def _scheduling(config: pytest.Config, log: Any, distribution: Distribution) -> 
 
 
 def _scope(nodeid: str, mode: str) -> str:
-    """What xdist's own schedulers of these names keep together."""
+    """Return the scope that xdist's own scheduler for this `--dist` mode keeps together."""
     if mode == "loadscope":
         return nodeid.rpartition("::")[0]
     if mode == "loadfile":

@@ -1,4 +1,4 @@
-"""Whether another machine can fetch what a requirement line points at, and fetch the same thing."""
+"""The check that another machine can fetch a requirement line, and gets the same content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REVISION_NUMBER = re.compile(r"r?\d+")
 
 
 class Unfetchable(NamedTuple):
-    """What keeps another machine from fetching a line: completes "found ...", and what to do."""
+    """The obstacle to fetching a line on another machine: completes "found ...", and the remedy."""
 
     what: str
     remedy: str
@@ -24,7 +24,7 @@ _COMMIT_WANTED = "write a full commit id after @ (git ls-remote prints it), or p
 
 
 def why_not_fetchable(line: RequirementLine) -> Unfetchable | None:
-    """Why another machine can't fetch this line, or not the same; None where it can."""
+    """Return why another machine can't fetch this line, or not the same; None if it can."""
     if line.kind == "editable":
         is_remote = "://" in line.text and "file:" not in line.text
         remedy = "drop -e, and write it as NAME @ URL@COMMIT" if is_remote else _OWN_CODE
@@ -36,7 +36,7 @@ def why_not_fetchable(line: RequirementLine) -> Unfetchable | None:
         return Unfetchable("a local path", _OWN_CODE)
     if line.kind == "option":
         return _local_option(line)
-    # Whoever installs this has no such variable: pip would ask for the name as it is written.
+    # The installing machine has no such variable: pip would request the name as it is written.
     if variables := variables_in(line.url or ""):
         remedy = "write the URL in full; the hub has no such variable"
         return Unfetchable(f"a URL with the variable {variables[0]}", remedy)

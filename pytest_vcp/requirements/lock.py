@@ -1,7 +1,7 @@
 """Facts about requirements.in and requirements.txt, read line by line in the way pip reads them.
 
-Environment variables (`${NAME}`) are left as they are written: a version that depends on the
-author's shell is not a version that another machine can know.
+Environment variables (`${NAME}`) are left as written: a version that depends on the author's shell
+is unknown to any other machine.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _EGG = re.compile(r"[#&]egg=(?P<name>[A-Za-z0-9._-]+)")
 
 @dataclass(frozen=True)
 class RequirementLine:
-    """One logical line: continuations joined, the comment gone.
+    """One logical line: continuations joined, comments removed.
 
-    `requirement` is set where the line follows the syntax of dependency specifiers; `url` where
-    it points at a source or an archive; `hashes` are the values of its `--hash` options.
+    `requirement` is set if the line follows the syntax of dependency specifiers; `url` if it points
+    at a source or an archive; `hashes` are the values of its `--hash` options.
     """
 
     text: str
@@ -60,7 +60,7 @@ class RequirementLine:
 
     @cached_property
     def name(self) -> str | None:
-        """The canonical name of the distribution, where the line tells it."""
+        """The canonical name of the distribution; None if the line does not state it."""
         if self.requirement is not None:
             return canonicalize_name(self.requirement.name)
         if self.url is None:
@@ -75,8 +75,8 @@ class RequirementLine:
     def exact_version(self) -> Version | None:
         """The version of a single `==` pin without wildcard, else None.
 
-        `===` is no such pin: it compares strings, so that `1.0` and `1.0.0` differ, and
-        installers disagree about it.
+        `===` does not count: it compares strings, so that `1.0` and `1.0.0` differ, and installers
+        disagree about it.
         """
         specifiers = list(self.requirement.specifier) if self.requirement else []
         if len(specifiers) != 1 or specifiers[0].operator != "==":
@@ -86,7 +86,7 @@ class RequirementLine:
 
     @property
     def local_version(self) -> str | None:
-        """What follows the plus sign of a version such as 2.1.0+cu118, where one is asked for."""
+        """The part after the plus sign of a required version such as 2.1.0+cu118; else None."""
         for specifier in self.requirement.specifier if self.requirement else ():
             if specifier.operator in ("==", "===") and "+" in specifier.version:
                 return specifier.version.partition("+")[2]
@@ -94,16 +94,16 @@ class RequirementLine:
 
     @property
     def is_hashed(self) -> bool:
-        """Whether the file that is installed has to have a hash that this line gives."""
+        """Whether the line gives a hash that the installed file has to have."""
         return bool(self.hashes or _HASH_FRAGMENT.search(self.url or ""))
 
 
 @dataclass(frozen=True)
 class Lock:
-    """What the author declared, what was pinned, and what stands commented out in the former.
+    """The lines of requirements.in and requirements.txt, and those commented out in the former.
 
-    `missing` are the files that are not there. `declared_in_view` is false where requirements.in
-    can't be seen, because an artifact is judged without its package.
+    `missing` are the files that don't exist. `declared_in_view` is false if requirements.in can't
+    be seen, because an artifact is judged without its package.
     """
 
     declared: tuple[RequirementLine, ...]
@@ -113,18 +113,18 @@ class Lock:
     declared_in_view: bool = True
 
     def declared_as(self, name: str) -> list[RequirementLine]:
-        """The lines of requirements.in for one distribution, by any spelling of its name."""
+        """List the lines of requirements.in for one distribution, by any spelling of its name."""
         wanted = canonicalize_name(name)
         return [line for line in self.declared if line.name == wanted]
 
     def pinned_as(self, name: str) -> list[RequirementLine]:
-        """The lines of requirements.txt for one distribution, by any spelling of its name."""
+        """List the lines of requirements.txt for one distribution, by any spelling of its name."""
         wanted = canonicalize_name(name)
         return [line for line in self.pinned if line.name == wanted]
 
 
 def read_lock(pkg_dir: Path) -> Lock:
-    """Read both files; one that is missing counts as empty (VCP101 judges its presence)."""
+    """Read both files; a missing one counts as empty (VCP101 judges its presence)."""
     declared = read_text(pkg_dir / DECLARED)
     return Lock(
         declared=parse_lines(declared, DECLARED),
@@ -135,7 +135,7 @@ def read_lock(pkg_dir: Path) -> Lock:
 
 
 def read_artifact_lock(path: Path) -> Lock:
-    """Read the requirements.txt inside an artifact, which holds no requirements.in."""
+    """Read the requirements.txt of an artifact, which contains no requirements.in."""
     return Lock(
         declared=(),
         pinned=parse_lines(read_text(path), PINNED),
@@ -146,7 +146,7 @@ def read_artifact_lock(path: Path) -> Lock:
 
 
 def read_text(path: Path) -> str:
-    """The text of a requirements file, in the encodings that pip reads; empty without a file."""
+    """Read a requirements file, in the encodings that pip reads; empty without a file."""
     if not path.is_file():
         return ""
     content = path.read_bytes()
@@ -155,10 +155,10 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8-sig", errors="replace")
 
 
-# A run reads the same lock for the files, the environment, the artifact and what it foresees.
+# A run parses the same lock for the files, the environment, the artifact and the remaining work.
 @lru_cache(maxsize=32)
 def parse_lines(text: str, file: str) -> tuple[RequirementLine, ...]:
-    """The logical lines of a requirements file; `file` is its name in messages."""
+    """Parse the logical lines of a requirements file; `file` is its name in messages."""
     lines = ((number, _COMMENT.sub("", joined).strip()) for number, joined in _join_lines(text))
     return tuple(_parse(line, Location(file, number)) for number, line in lines if line)
 
@@ -196,7 +196,7 @@ def _parse(line: str, where: Location) -> RequirementLine:
     text = " ".join(words[:options_from])
     hashes = tuple(m["value"] for m in _HASH.finditer(" ".join(words[options_from:])))
     if re.fullmatch(r"[^\s@:]+", text) and text.lower().endswith(_ARCHIVES):
-        # It could be the name of a distribution, but pip takes it for a file.
+        # It could be the name of a distribution, but pip treats it as a file.
         return RequirementLine(line, where, "path", None, text, hashes)
     try:
         requirement = Requirement(text)
@@ -209,7 +209,7 @@ def _parse(line: str, where: Location) -> RequirementLine:
 def _parse_location(
     line: str, text: str, where: Location, hashes: tuple[str, ...]
 ) -> RequirementLine:
-    """A line that is no dependency specifier: a bare URL, a path, or nothing that pip accepts."""
+    """Parse a line that is no dependency specifier: a bare URL, a path, or an invalid line."""
     named = _NAMED_URL.match(text)
     target = named["url"] if named else text
     if _VCS.match(target) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", target):

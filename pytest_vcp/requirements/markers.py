@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-# The Pythons and platforms on which a package is used: two lines for one distribution are in
-# each other's way where both apply on any of them.
+# The Pythons and platforms on which a package is used: two lines for one distribution conflict if
+# both apply on any of them.
 _PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 _PLATFORMS = (
     ("linux", "Linux", "posix", "x86_64"),
@@ -23,7 +23,7 @@ Environment = dict[str, str]
 
 
 def target_environment(python: tuple[int, int]) -> Environment:
-    """This platform, with the target Python."""
+    """Return the environment of this platform with the target Python."""
     # `default_environment` returns a TypedDict in some releases of packaging, a dict in others.
     environment = {key: str(value) for key, value in default_environment().items()}
     environment["extra"] = ""
@@ -34,7 +34,7 @@ def target_environment(python: tuple[int, int]) -> Environment:
 
 
 def usual_environments(python: tuple[int, int]) -> Iterator[Environment]:
-    """The target Python and the other usual ones, each on the usual platforms."""
+    """Yield the target Python and the other usual ones, each on the usual platforms."""
     for version in dict.fromkeys([python, *_PYTHONS]):
         for sys_platform, system, os_name, machine in _PLATFORMS:
             yield target_environment(version) | {
@@ -46,7 +46,7 @@ def usual_environments(python: tuple[int, int]) -> Iterator[Environment]:
 
 
 def applies(requirement: Requirement | None, environment: Environment) -> bool:
-    """Whether a requirement is meant for an environment; one without a marker always is."""
+    """Return whether a requirement applies in an environment; one without a marker always does."""
     if requirement is None or requirement.marker is None:
         return True
     return requirement.marker.evaluate(environment)

@@ -1,4 +1,4 @@
-"""The options in requirement files, as pip reads them, and which of them change its choice."""
+"""The options in requirement files, as pip reads them, and whether they change its choice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pytest_vcp.requirements.lock import RequirementLine
 
 # Where distributions come from.
 LOCATIONS = ("--index-url", "--extra-index-url", "--find-links")
-# Where they come from, in which form, with which proof, or how one of them is built: with exact
-# pins, the versions stay the same.
+# Options about where distributions come from, in which form, with which proof, or how one of them
+# is built: with exact pins, the versions stay the same.
 _LEGAL = (
     *LOCATIONS,
     "--trusted-host",
@@ -24,37 +24,37 @@ _LEGAL = (
     "--config-settings",
     "--global-option",
 )
-# The others that some release of pip accepts in a file.
+# The other options that some release of pip accepts in a file.
 _OTHERS = ("--no-index", "--pre", "--all-releases", "--only-final", "--use-feature")
 _SAME = {"-i": "--index-url", "--pypi-url": "--index-url", "-f": "--find-links"}
 _SAME |= {"-C": "--config-settings", "--config-setting": "--config-settings"}
-# It refuses uploads with a local version, so such a pin has to come from elsewhere.
+# PyPI refuses uploads with a local version, so such a pin has to come from elsewhere.
 _WITHOUT_LOCAL_VERSIONS = re.compile(r"(test\.)?pypi\.(python\.)?org")
-# pip puts the value of such a variable into the line, where there is one.
+# pip substitutes such a variable in the line if it is set.
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
 @dataclass(frozen=True)
 class FileOption:
-    """One option, by its long name, whatever short or abbreviated form the file has."""
+    """One option, by its long name, even if the file has a short or abbreviated form."""
 
     name: str
     value: str = ""
 
     @property
     def changes_the_choice(self) -> bool:
-        """Whether pip installs other distributions with it than without, or may refuse it."""
+        """Whether the option changes which distributions pip installs, or pip may refuse it."""
         return self.name not in _LEGAL
 
     @property
     def serves_local_versions(self) -> bool:
-        """Whether this is a place where versions such as 2.1.0+cu118 can be."""
+        """Whether this is a source that can have versions such as 2.1.0+cu118."""
         host = urlsplit(self.value).hostname or ""
         return self.name in LOCATIONS and not _WITHOUT_LOCAL_VERSIONS.fullmatch(host)
 
 
 def options_of(line: RequirementLine) -> tuple[FileOption, ...]:
-    """Every option of a line; a file may hold several in one."""
+    """Return every option of a line; a line of a file may hold several."""
     if line.kind in ("editable", "nested"):
         return ()
     try:
@@ -79,7 +79,7 @@ def _option(word: str) -> FileOption:
 
 
 def _full_name(name: str) -> str:
-    """The long name; pip accepts every beginning of a name that no other shares."""
+    """Return the long name; pip accepts every unambiguous beginning of a name."""
     name = _SAME.get(name, name)
     known = (*_LEGAL, *_OTHERS)
     if name in known or not name.startswith("--"):
@@ -89,5 +89,5 @@ def _full_name(name: str) -> str:
 
 
 def variables_in(text: str) -> tuple[str, ...]:
-    """The names of environment variables that pip would put into a line."""
+    """Return the names of environment variables that pip would substitute in a line."""
     return tuple(_VARIABLE.findall(text))

@@ -1,1 +1,1 @@
-"""The rules: their registry, what each can say, and where suite and pages lie."""
+"""The rules: their registry, their outcomes, and the location of suite and pages."""

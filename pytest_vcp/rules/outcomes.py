@@ -1,4 +1,4 @@
-"""What a rule can say besides "it holds": a violation, "can't be judged", "the tool failed".
+"""The outcomes of a rule that does not pass: a violation, "can't be judged", "the tool failed".
 
 A conformance test asserts by raising one of these. None of them knows its rule: the test that
 raises is marked with the id, and the report joins the two.
@@ -12,14 +12,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Location:
-    """A place that the author can open: a path as the author would write it, and a line."""
+    """A location that the author can open: a path as the author would write it, and a line."""
 
     path: str
     line: int | None = None
 
     @classmethod
     def within(cls, root: Path, path: Path, line: int | None = None) -> Location:
-        """Name `path` relative to `root` where it lies inside, as is where it does not."""
+        """Create a location with `path` relative to `root` if it is inside, else as is."""
         try:
             return cls(path.relative_to(root).as_posix(), line)
         except ValueError:
@@ -29,16 +29,16 @@ class Location:
         return self.path if self.line is None else f"{self.path}:{self.line}"
 
 
-# Where the author's own code raised what nobody knows a cure for: what it said, and where, is all.
+# For an unknown exception from the author's own code: only its message and location can be shown.
 NO_REMEDY = ""
 
 
 class Violation(AssertionError):
-    """A rule does not hold: the package is at fault, and here is what to do about it.
+    """A rule does not hold: the package is at fault, and `remedy` says what to do about it.
 
-    Raised from the failure of a process, it brings the traceback of that along.
-    `binds` is whether it fails the run where the rule is required; what does not is advice, however
-    binding its rule.
+    If it is raised from a worker's failure, the report includes that traceback. `binds` is whether
+    the violation fails the run where the rule is required; otherwise it is advice, whatever the
+    level of the rule.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The registry of rules: one row a rule, in the order of their ids.
+"""The registry of rules: one row per rule, in the order of their ids.
 
 An id never changes its meaning. The stages are judged in the order of `STAGES`; a required rule
 that fails in one stage blocks the stages after it.
@@ -54,10 +54,10 @@ ARTIFACT_STAGES: tuple[Stage, ...] = (
 class Rule:
     """One rule of the standard.
 
-    `title` completes the sentence "in a conforming package ..."; why it must hold, its page says.
-    A rule whose `scope` is the package does not
-    depend on the variant, and is judged once. One that is judged `on_demand` costs so much time
-    that it may be left out: no rule of a later stage asks for it unless the run judges it.
+    `title` completes the sentence "in a conforming package ..."; its page explains why it must
+    hold. A rule whose `scope` is the package does not depend on the variant, and is judged once. A
+    rule that is judged `on_demand` costs so much time that it may be left out: no rule of a later
+    stage requires it unless the run judges it.
     """
 
     id: str
@@ -68,7 +68,7 @@ class Rule:
     on_demand: bool = False
 
 
-# The section of a rule by the first digit of its number: the stem of the conformance module that
+# The section of a rule by the first digit of its id: the stem of the conformance module that
 # judges it, and of the module of its mutants.
 SECTIONS = {
     "1": "layout",
@@ -216,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         level="advice",
     ),
     Rule("VCP216", "static", "no distribution has a second line with other markers"),
-    # 3xx environment: what the requirements make
+    # 3xx environment: the environment that the requirements produce
     Rule("VCP301", "static", "the target Python is one that the platform accepts"),
     Rule("VCP302", "environment", "the environment builds from requirements.txt"),
     Rule("VCP303", "environment", "pip check finds no broken requirement in the environment"),
@@ -595,5 +595,5 @@ def rule(rule_id: str) -> pytest.MarkDecorator:
 
 
 def earlier_stages(stage: Stage) -> frozenset[Stage]:
-    """The stages whose required rules must hold before one of `stage` is judged."""
+    """Return the stages whose required rules must hold before one of `stage` is judged."""
     return frozenset(STAGES[: STAGES.index(stage)])

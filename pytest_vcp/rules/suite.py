@@ -1,4 +1,4 @@
-"""The conformance suite seen from the plugin: where it lies, which function judges which rule."""
+"""The conformance suite as the plugin sees it: its location, and the test of each rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-# Both lie elsewhere in the source tree; setuptools maps them into the package.
+# Both are elsewhere in the source tree; setuptools maps them into the package.
 SUITE = "pytest_vcp.conformance"
 PAGES = "pytest_vcp.rule_pages"
 
@@ -18,13 +18,13 @@ Judge = Callable[..., None]
 
 
 def directory() -> Path:
-    """The folder of the suite, in an installed wheel and in an editable install alike."""
+    """Return the folder of the suite, in an installed wheel and in an editable install alike."""
     return _folder(SUITE)
 
 
 @cache
 def judging_tests() -> dict[str, Judge]:
-    """The conformance test of each rule, by id."""
+    """Collect the conformance test of each rule, by id."""
     found: dict[str, Judge] = {}
     for module in pkgutil.iter_modules([str(directory())]):
         if not module.name.startswith("test_"):
@@ -38,13 +38,13 @@ def judging_tests() -> dict[str, Judge]:
 
 
 def rule_of(item: pytest.Item) -> str | None:
-    """The rule that a test judges; None for a user's own test."""
+    """Return the rule that a test judges; None for a user's own test."""
     marker = item.get_closest_marker("vcp_rule")
     return None if marker is None else str(marker.args[0])
 
 
 def page(rule_id: str) -> Path:
-    """The documentation page of a rule, as it was installed with the plugin."""
+    """Return the path of a rule's documentation page, as installed with the plugin."""
     return _folder(PAGES) / f"{rule_id}.md"
 
 

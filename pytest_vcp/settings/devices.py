@@ -1,4 +1,4 @@
-"""The device of the forward pass: what the option says, and which GPUs a process sees for it."""
+"""The device of the forward pass: the option, and the GPUs that a process sees for it."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def read_device(given: Given) -> str:
 
 
 def wants_gpu(device: str) -> bool:
-    """Whether a GPU was asked for, rather than used where there is one."""
+    """Return whether a GPU was requested, rather than used only where one is available."""
     return device.startswith("cuda")
 
 
 def variables(device: str, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a process has to be told so that it sees this device, and no other of its kind."""
+    """Return the variables with which a process sees this device, and no other of its kind."""
     if device == "cpu":
         return {VARIABLE: ""}
     if _INDEXED.fullmatch(device):
-        # The number of a GPU is then the one that the driver's tools show.
+        # With this order, GPUs are numbered as by the driver's tools.
         return {VARIABLE: name_gpu(_index(device), caller), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return {}
 
 
 def name_gpu(index: int, caller: Mapping[str, str] = os.environ) -> str:
-    """The name of the GPU that has this index among those that `caller` shows."""
+    """Return the name of the GPU that has this index among those that `caller` shows."""
     there = visible_gpus(caller)
     return str(index) if there is None else there[index]
 
 
 def visible_gpus(caller: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The GPUs that the variable names, in its order; None where it is not set, and hides none.
+    """Return the GPUs that the variable names, in its order; None where unset, which hides none.
 
-    As in CUDA, what comes after an entry that names none, such as -1, is left out.
+    As in CUDA, entries after one that names no GPU, such as -1, are ignored.
     """
     if VARIABLE not in caller:
         return None

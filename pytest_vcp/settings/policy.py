@@ -18,14 +18,14 @@ from pytest_vcp.util import yaml_text
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
 _EXTENDS = "extends"
-# Mappings whose keys are a hub's to choose.
+# Mappings whose keys a hub may choose freely.
 _FREE = ("levels", "companions")
 _MILLION = 1_000_000
 _TEXTS = ("input", "variant", "command")
 _EXAMPLE = f"write a YAML file like {SHIPPED}"
 
 
-# The precision in which a model computes when nothing else is said.
+# The default precision in which a model computes.
 FULL = "float32"
 
 
@@ -41,11 +41,11 @@ class Tolerance:
     mismatch_ppm: float
 
     def times(self, factor: float) -> Tolerance:
-        """The same for values that are coarser by this factor; as many may differ by more."""
+        """Widen the tolerance for values coarser by this factor; as many may differ by more."""
         return Tolerance(self.absolute * factor, self.relative * factor, self.mismatch_ppm)
 
     def or_wider(self, other: Tolerance) -> Tolerance:
-        """Of each number the larger one."""
+        """Combine two tolerances, taking the larger of each number."""
         return Tolerance(
             max(self.absolute, other.absolute),
             max(self.relative, other.relative),
@@ -55,7 +55,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Placeholders:
-    """What the untouched template holds: the example's input, a variant's name and arguments."""
+    """Values in the untouched template: the example's input, a variant's name and arguments."""
 
     input: str
     variant: str
@@ -64,7 +64,7 @@ class Placeholders:
 
 @dataclass(frozen=True)
 class Budget:
-    """Most that loading, one forward pass and the server's first answer may take."""
+    """Upper limits for loading, one forward pass and the server's first answer."""
 
     load_seconds: float
     forward_seconds: float
@@ -74,7 +74,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class CacheLimits:
-    """Most that the cache keeps: environments, their bytes, and days since one was last used."""
+    """Upper limits of the cache: environments, their bytes, and days since one was last used."""
 
     environments: int
     bytes: int
@@ -83,7 +83,7 @@ class CacheLimits:
 
 @dataclass(frozen=True)
 class Policy:
-    """What belongs to the platform rather than to MLflow; `policy.yaml` documents each key."""
+    """The platform's own requirements, beyond MLflow's; `policy.yaml` documents each key."""
 
     pinned_requirements: tuple[str, ...]
     companions: Mapping[str, Mapping[str, str]]
@@ -116,14 +116,14 @@ class Policy:
     cache: CacheLimits
 
     def level_of(self, rule: str) -> Level:
-        """How binding a rule is under this policy, by its id."""
+        """Return the level of a rule under this policy, by its id."""
         return self.levels.get(rule, BY_ID[rule].level)
 
     def in_force(self, tolerance: Tolerance, precision: str = FULL) -> dict[str, Any]:
-        """A tolerance of this policy as plain values, those of other dtypes under ``by_dtype``.
+        """Return a tolerance as plain values, with those of other dtypes under ``by_dtype``.
 
-        What computes in less than float32 is given what that precision takes, where it is more:
-        the output was rounded on its way, whatever dtype it has in the end.
+        A model that computes in less than float32 gets the tolerance of that precision, where it is
+        wider: the output was rounded on its way, whatever its final dtype.
         """
         of_dtypes = {name: tolerance.times(by) for name, by in self.dtype_factors.items()}
         if precision != FULL:
@@ -135,11 +135,11 @@ class Policy:
 
 
 def load_policy(path: Path | None = None, origin: str = "--vcp-policy") -> Policy:
-    """Read the shipped policy, extended by the file at `path`, which `place` names in messages.
+    """Read the shipped policy, extended by the file at `path`; messages name its `origin`.
 
     A file with ``extends: nothing`` replaces the shipped one, and gives every key. Raises
-    pytest.UsageError for a file that can't be read, a key that no policy has or that is missing,
-    or a value of the wrong kind; the message names the file and the key.
+    pytest.UsageError for a file that can't be read, an unknown or missing key, or a value of the
+    wrong type; the message names the file and the key.
     """
     values = _Source(SHIPPED, origin).mapping()
     source = _Source(SHIPPED if path is None else path, origin)
@@ -157,14 +157,14 @@ def load_policy(path: Path | None = None, origin: str = "--vcp-policy") -> Polic
 
 
 class _Source:
-    """One policy file: reads it, and refuses what is wrong in it."""
+    """Reads one policy file, and refuses errors in it."""
 
     def __init__(self, path: Path, origin: str) -> None:
         self._path = path
         self._origin = origin
 
     def mapping(self) -> dict[str, Any]:
-        """The content of the file."""
+        """Load the content of the file."""
         try:
             loaded = yaml_text.load(self._path.read_text(encoding="utf-8"))
         except OSError as problem:
@@ -190,7 +190,7 @@ class _Source:
     def extend(
         self, known: Mapping[str, Any], given: Mapping[str, Any], within: str = ""
     ) -> dict[str, Any]:
-        """`known` with the values that are given; a mapping inside is extended, not replaced."""
+        """Extend `known` by the given values; a nested mapping is extended, not replaced."""
         merged = dict(known)
         for key, value in given.items():
             full = f"{within}{key}"
@@ -332,7 +332,7 @@ class _Source:
         if not isinstance(value, list):
             raise self.build_error(key, value, wanted)
         for entry in value:
-            # Without quotes YAML reads a number, and what stands for 12.0 may be 12.
+            # Without quotes YAML reads a number, and 12.0 may become 12.
             if not isinstance(entry, str) or not re.fullmatch(r"\d{1,2}\.\d", entry):
                 raise self.build_error(key, entry, wanted)
         numbers = (entry.split(".") for entry in value)
@@ -345,7 +345,7 @@ class _Source:
         return int(number)
 
     def _number(self, key: str, value: object) -> float:
-        # YAML takes 1e-5, without a dot, for a text.
+        # YAML reads 1e-5, without a dot, as a string.
         try:
             number = float(value) if isinstance(value, (int, float, str)) else -1.0
         except ValueError:
@@ -362,7 +362,7 @@ class _Source:
         return Tolerance(absolute, self._number(f"{key}.relative", value["relative"]), ppm)
 
     def build_error(self, key: str, value: object, wanted: str) -> pytest.UsageError:
-        """The error for a value that a key can't have."""
+        """Build the error for a value that a key can't have."""
         return self._refusal(f"has {value!r} under {key}; write {wanted}")
 
     def _refusal(self, problem: str) -> pytest.UsageError:

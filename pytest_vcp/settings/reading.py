@@ -1,4 +1,4 @@
-"""Looking values up: the command line before the ini file, and where each one was found."""
+"""Look-up of values: the command line before the ini file, with the source of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reader:
         self.texts: dict[str, str] = {}
 
     def raw(self, name: str) -> object:
-        """The value as pytest hands it over; None where there is none."""
+        """Return the value as pytest has it; None without one."""
         key = BY_NAME[name].key
         self.sources[name] = "option"
         value: object = self._config.getoption(key)
@@ -59,7 +59,7 @@ class Reader:
         return bool(self.raw(name))
 
     def is_set(self, option: Option) -> bool:
-        """Whether a switch is set that the ini file does not have."""
+        """Return whether a switch is set that the ini file does not have."""
         found = bool(self._config.getoption(option.key))
         self.sources[option.name] = "option" if found else "default"
         if found:
@@ -67,27 +67,27 @@ class Reader:
         return found
 
     def path(self, name: str, default: Path, check: Callable[[Path, Given], Path]) -> Path:
-        """A path: from the command line relative to the start, from the ini file to that file."""
+        """Read a path: relative to the starting directory, or to the ini file that gives it."""
         value = self.raw(name)
         path = default if value is None else self.start(name) / Path(str(value)).expanduser()
         return check(path, self.given(name, path if value is None else value))
 
     def start(self, name: str) -> Path:
-        """Where a relative path starts from; the value was looked up before."""
+        """Return the base of a relative path; the value must have been looked up before."""
         if self.sources[name] == "ini" and self._config.inipath is not None:
             return self._config.inipath.parent
         return self._config.invocation_params.dir
 
     def file(self, name: str, check: Callable[[Path, Given], Path]) -> Path | None:
-        """A file that need not be given."""
+        """Read the path of a file; None where it is not given."""
         return self.path(name, Path(), check) if self.raw(name) is not None else None
 
     def origin(self, name: str) -> str:
-        """Where a value that was read came from, as the user would look for it."""
+        """Return the source of a value that was read, as the user would look for it."""
         return self.given(name, "").origin
 
     def given(self, name: str, value: object) -> Given:
-        """A value with its option and its source, to refuse it by; it was looked up before."""
+        """Wrap a value with its option and source, to refuse it; it was looked up before."""
         return Given(str(value), BY_NAME[name], self.sources[name])
 
 

@@ -1,4 +1,4 @@
-"""Every setting, resolved once: option before ini before default, with its source kept."""
+"""Every setting, resolved once: option before ini before default, with its source."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 
 EnvManager = Literal["virtualenv", "conda", "local"]
 
-# What stands for --vcp-report-dir where it is not given, in the package directory.
+# The default of --vcp-report-dir, in the package directory.
 REPORT_DIR = ".vcp"
-# What stands for --vcp-model-config-json where it is not given.
+# The default of --vcp-model-config-json.
 _NO_CONFIG: object = {}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the user chose, for one variant. Paths are absolute.
+    """All settings for one variant. Paths are absolute.
 
-    `model_class` is empty where the metadata file does not say it, for which VCP109 judges it;
-    `metadata_problems` are what can't be used in that file. `artifacts` are pairs of name and path
+    `model_class` is empty where the metadata file does not name it, which VCP109 reports;
+    `metadata_problems` are the unusable values of that file. `artifacts` are pairs of name and path
     relative to model_data/; `timeout` is in seconds. `artifact_only` is a finished artifact that
-    is judged without a source package. `sources` says where each value came from, `texts` has the
-    values as they were given, for those that were.
+    is judged without a source package. `sources` has the source of each value, `texts` the values
+    as they were given, without defaults.
     """
 
     pkg_dir: Path
@@ -86,17 +86,17 @@ class Settings:
     metadata_problems: tuple[tuple[str, str], ...] = ()
 
     def given(self, name: str, default: object) -> Given:
-        """The value as it was given for the option `name`, to refuse it by."""
+        """Return the value as it was given for the option `name`, to refuse it."""
         return Given(self.texts.get(name, str(default)), BY_NAME[name], self.sources[name])
 
 
 def resolve(config: pytest.Config) -> Settings:
     """Read all settings. Raises pytest.UsageError naming option or ini name, value and remedy.
 
-    They are those of the only variant where no variant was asked for (see `variants`).
+    They are those of the only variant where no variant was requested (see `variants`).
     """
     read = Reader(config)
-    read.raw("variant")  # It takes the metadata file to make something of it.
+    read.raw("variant")  # To be interpreted with the metadata file.
     artifact_only = finished_artifact(read)
     pkg_dir = read.path("pkg-dir", config.invocation_params.dir, package_dir)
     # Without a model class the plugin is not active, so the default is never used.
@@ -148,7 +148,7 @@ def resolve(config: pytest.Config) -> Settings:
 
 
 def _refuse_without_forward(settings: Settings) -> None:
-    """Refuse what only a conformant run does: without a forward pass there is none."""
+    """Refuse options that need a conformant run: without a forward pass, no run is conformant."""
     inference = settings.given("skip-inference", "on").origin
     tracking = settings.tracking
     if settings.record_expected:
@@ -156,7 +156,7 @@ def _refuse_without_forward(settings: Settings) -> None:
             settings.given("record-expected", "on"),
             f"without a forward pass there is nothing to record; leave {inference} out",
         )
-    # What the ini file asks of every run, one of them can leave out.
+    # A single run may leave out what the ini file requests for all.
     same = settings.sources["register-model"] == settings.sources["skip-inference"]
     if tracking is not None and tracking.registered is not None and same:
         raise refusal(
@@ -166,17 +166,17 @@ def _refuse_without_forward(settings: Settings) -> None:
 
 
 def finished_artifact(read: Reader) -> Path | None:
-    """The artifact that is to be judged without a source package, where one is named."""
+    """Return the artifact to judge without a source package; None where none is named."""
     return read.file("verify-artifact", _read_finished)
 
 
 def policy(read: Reader) -> Policy:
-    """The policy that is asked for, or the shipped one."""
+    """Load the requested policy, or the shipped one."""
     return load_policy(read.file("policy", absolute), read.origin("policy"))
 
 
 def cache_dir(read: Reader) -> Path:
-    """The folder of the cache, which need not be there yet."""
+    """Return the folder of the cache, which need not exist yet."""
     return read.path("cache-dir", platformdirs.user_cache_path("pytest-vcp"), writable)
 
 
@@ -200,7 +200,7 @@ def _payload(path: Path, given: Given) -> Path:
 
 
 def refuse_overlaps(settings: Settings) -> None:
-    """Refuse to write where it would end up in the artifact, or keep it from its place."""
+    """Refuse output paths that would end up in the artifact, or be in its way."""
     paths = {
         "artifact-dir-path": settings.artifact_dir,
         "report-dir": settings.report_dir,
@@ -217,14 +217,14 @@ def refuse_overlaps(settings: Settings) -> None:
 
 
 def _real(path: Path) -> Path:
-    """The path with its links resolved, but for the last name, which is judged by itself."""
+    """Resolve the links in a path, but for its last name, which is checked separately."""
     return path.parent.resolve() / path.name
 
 
 def refuse_duplicates(
     convert: Callable[[Given], tuple[str, str]],
 ) -> Callable[[Given], tuple[str, str]]:
-    """A conversion of pairs that refuses a name that it has met before: one would be lost."""
+    """Wrap a conversion of pairs to refuse a name given twice, since one would be lost."""
     names: set[str] = set()
 
     def checked(given: Given) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Where MLflow keeps the run, if anywhere."""
+"""The settings of tracking: where MLflow logs the run, if anywhere."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.|file:.")
 _RELATIVE = re.compile(r"file:(?P<path>[^/].*)")
 # Names that MLflow knows by themselves.
 _BARE = ("databricks", "databricks-uc", "uc")
-# What asks for tracking by name, so that a failure of it is one of the run.
+# Options that request tracking explicitly, so that its failure fails the run.
 _ASKING = ("tracking-uri", "register-model")
-# Longer than any that people read, and short enough for the stores.
+# Longer than any readable name, and short enough for the stores.
 _WIDEST = 200
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """`uri` is None for the store below the report directory, `experiment` for the model's name.
+    """Settings of tracking; `uri` is None for our own store, `experiment` for the model's name.
 
-    `registered` is the name of the registered model that gets a new version. `is_asked_for` is
-    whether the user named a place or a registered model, and does not just have the default.
+    Our own store is below the report directory. `registered` is the name of the registered model
+    that gets a new version. `is_asked_for` is whether the user named a store or a registered model,
+    rather than just using the default.
     """
 
     uri: str | None = None
@@ -37,11 +38,11 @@ class Tracking:
 
 
 def read_tracking(read: Reader) -> Tracking | None:
-    """The settings of tracking; None where it is off."""
+    """Read the settings of tracking; None where it is off."""
     off = read.switch("no-tracking")
     uri = read.one("tracking-uri", lambda given: _uri(given, read.start("tracking-uri")), None)
     if uri is not None:
-        # This is what people are told.
+        # This text is shown to people.
         read.texts["tracking-uri"] = redacted_uri(read.texts["tracking-uri"])
     registered = read.one("register-model", _read_model_name, None)
     experiment = read.one("tracking-experiment", _name, None)
@@ -51,7 +52,7 @@ def read_tracking(read: Reader) -> Tracking | None:
 
 
 def _is_outdone(read: Reader) -> bool:
-    """Whether the command line asks for what the ini file forbids; refuses a contradiction."""
+    """Return whether an option overrides no-tracking of the ini file; refuse a contradiction."""
     for name in _ASKING:
         if read.sources[name] == read.sources["no-tracking"]:
             given = read.given(name, read.texts[name])
@@ -61,7 +62,7 @@ def _is_outdone(read: Reader) -> bool:
 
 
 def _uri(given: Given, start: Path) -> str:
-    """A URI for MLflow, with a relative path made absolute: the run has its own directory."""
+    """Read a URI for MLflow; a relative path is made absolute, since MLflow runs elsewhere."""
     text = given.text.strip()
     if text in _BARE:
         return text

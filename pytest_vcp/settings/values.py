@@ -17,9 +17,9 @@ from pytest_vcp.rules.wording import list_names
 from pytest_vcp.util.text import truncate
 
 Source = Literal["option", "ini", "metadata", "default"]
-# Characters of a wrong value that are shown: a path fits, a long JSON need not.
+# Maximum characters of a wrong value that are shown: enough for a path, not for a long JSON.
 _WIDEST = 250
-# Letters that are typed for digits.
+# Letters that are mistaken for digits.
 _LOOK_ALIKE = str.maketrans("oil", "011")
 
 
@@ -34,7 +34,7 @@ class ModelClass(NamedTuple):
 
 
 class Given(NamedTuple):
-    """One value as the user gave it, with the option that it is for and where it was given."""
+    """One value as the user gave it, with its option and its source."""
 
     text: str
     option: Option
@@ -42,7 +42,7 @@ class Given(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """What the user has to look for: the option, its twin in the ini file, or an argument."""
+        """The name to look for: the option, its counterpart in the ini file, or an argument."""
         if self.source == "metadata":
             return f"--{self.option.name}"
         return f"{self.option.key} (ini file)" if self.source == "ini" else self.option.flag
@@ -81,7 +81,7 @@ def artifact(given: Given, data: Path) -> tuple[str, str]:
     if pure.parts[:1] == ("model_data",) and not (data / pure).exists():
         rest = PurePosixPath(*pure.parts[1:])
         raise refusal(given, f"leave the prefix out: {name}={rest}")
-    # A dangling link is there, and is the business of VCP105.
+    # A dangling link exists, and is for VCP105 to judge.
     if data.is_dir() and not (data / pure).exists() and not (data / pure).is_symlink():
         there = _siblings(data, pure)
         near = difflib.get_close_matches(str(pure), there, n=1)
@@ -93,7 +93,7 @@ def artifact(given: Given, data: Path) -> tuple[str, str]:
 
 
 def _siblings(data: Path, missing: PurePosixPath) -> list[str]:
-    """What there is in the last folder on the way to `missing`, relative to `data`."""
+    """List the entries of the last existing folder on the way to `missing`, relative to `data`."""
     folder = next(data / parent for parent in missing.parents if (data / parent).is_dir())
     return sorted(entry.relative_to(data).as_posix() for entry in folder.iterdir())
 
@@ -131,20 +131,20 @@ def python_version(given: Given) -> str | None:
 
 
 def minor_of(text: str) -> tuple[int, int]:
-    """The first two parts of a version of Python."""
+    """Return the first two parts of a version of Python."""
     major, minor = text.split(".")[:2]
     return int(major), int(minor)
 
 
 def choice(given: Given, known: Sequence[str]) -> str:
-    """Read one of `known`, naming the nearest when it is none of them."""
+    """Read one of `known`; the error for any other value names the nearest."""
     if given.text in known:
         return given.text
     raise refusal(given, f"{nearest(given.text, known) or f'choose from {list_names(known, 5)}'}")
 
 
 def nearest(text: str, known: Sequence[str]) -> str:
-    """A question that names the likeliest of `known`, in whatever case; empty without any."""
+    """Ask for the likeliest of `known`, regardless of case; empty without any."""
     by_look = {name.casefold().translate(_LOOK_ALIKE): name for name in known}
     look = text.casefold().translate(_LOOK_ALIKE)
     near = difflib.get_close_matches(look, by_look, n=1, cutoff=0.75)
@@ -152,7 +152,7 @@ def nearest(text: str, known: Sequence[str]) -> str:
 
 
 def refusal(given: Given, remedy: str) -> pytest.UsageError:
-    """The error for a wrong value, in the one form that all of them share."""
+    """Build the error for a wrong value, in the form that all such errors share."""
     shown = truncate(given.text, _WIDEST)
     return pytest.UsageError(f"{given.origin}: {shown!r} is not usable; {remedy}")
 
@@ -163,7 +163,7 @@ def refusal(given: Given, remedy: str) -> pytest.UsageError:
 
 
 def package_dir(path: Path, given: Given) -> Path:
-    """The directory of a package, its links resolved."""
+    """Check the directory of a package, and resolve its links."""
     if not path.is_dir():
         raise refusal(
             given, "it is not a directory; name the one that holds model_code/ and model_data/"
@@ -172,13 +172,13 @@ def package_dir(path: Path, given: Given) -> Path:
 
 
 def absolute(path: Path, given: Given) -> Path:
-    """The path without `.` and `..`, and with its links."""
-    # Not resolved: whether the artifact's place is a link is for publishing to see.
+    """Return the absolute path without `.` and `..`, and with its links."""
+    # Not resolved: publishing checks whether the artifact's destination is a link.
     return Path(os.path.abspath(path))
 
 
 def writable(path: Path, given: Given) -> Path:
-    """Refuse a directory that can't be made or written to, before anything is built for it."""
+    """Refuse a directory that can't be created or written to, before anything is built for it."""
     path = path.resolve()
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     if not there.is_dir():

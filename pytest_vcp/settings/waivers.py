@@ -36,14 +36,14 @@ class Waiver:
 
     @property
     def label(self) -> str:
-        """How it is referred to."""
+        """The name of the waiver in messages."""
         return self.rule if self.variant is None else f"{self.rule} for {self.variant}"
 
     def has_expired(self) -> bool:
         return self.until is not None and self.until < datetime.date.today()
 
     def covers(self, rule: str, variant: str) -> bool:
-        """Whether it is for this rule and variant, expired or not."""
+        """Return whether the waiver is for this rule and variant, expired or not."""
         return self.rule == rule and self.variant in (None, variant)
 
 
@@ -54,16 +54,16 @@ class Waivers:
     entries: tuple[Waiver, ...] = ()
 
     def waives(self, rule: str, variant: str) -> bool:
-        """Whether the rule may fail for the variant."""
+        """Return whether the rule may fail for the variant."""
         return self.of(rule, variant) is not None
 
     def of(self, rule: str, variant: str) -> Waiver | None:
-        """The waiver that is in force for the rule and the variant."""
+        """Return the waiver in force for the rule and the variant; None without one."""
         valid = (entry for entry in self.entries if not entry.has_expired())
         return next((entry for entry in valid if entry.covers(rule, variant)), None)
 
     def remarks(self, kinds: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-        """What is wrong with the waivers, given the outcome of each rule for each variant."""
+        """Yield problems of the waivers, given the outcome of each rule for each variant."""
         for entry in self.entries:
             if entry.rule not in BY_ID:
                 hint = nearest(entry.rule, tuple(BY_ID)) or "ids are written like VCP709"
@@ -86,7 +86,7 @@ def _is_stale(entry: Waiver, kinds: Mapping[str, Mapping[str, str]]) -> bool:
 
 
 def read_line(given: Given) -> Waiver:
-    """One waiver as the option and the ini file have it. Raises pytest.UsageError."""
+    """Read one waiver from the option or the ini file. Raises pytest.UsageError."""
     match = _LINE.fullmatch(given.text)
     if match is None:
         raise refusal(given, f"write {FORM}")
@@ -102,7 +102,10 @@ def read_line(given: Given) -> Waiver:
 
 
 def read_file(path: Path, origin: str) -> tuple[Waiver, ...]:
-    """The waivers of a YAML file, which `place` names in messages. Raises pytest.UsageError."""
+    """Read the waivers of a YAML file; `origin` is its option in messages.
+
+    Raises pytest.UsageError.
+    """
 
     def wrong(problem: str) -> pytest.UsageError:
         return pytest.UsageError(f"{origin}: {path} {problem}")
@@ -122,7 +125,7 @@ def read_file(path: Path, origin: str) -> tuple[Waiver, ...]:
 
 
 def _entry(number: int, entry: object) -> Waiver:
-    """One entry of a file. Raises ValueError."""
+    """Read one entry of a file. Raises ValueError."""
     if not isinstance(entry, dict):
         raise ValueError(f"has no mapping as entry {number}; {_ENTRY}")
     for key in entry:
@@ -139,7 +142,7 @@ def _entry(number: int, entry: object) -> Waiver:
 
 
 def _date(rule: str, value: object) -> datetime.date | None:
-    # YAML reads a date where it sees one, and a moment where there is a time of day.
+    # YAML already parses dates, and with a time of day, datetimes.
     if isinstance(value, datetime.datetime):
         return value.date()
     if value is None or isinstance(value, datetime.date):
@@ -151,5 +154,5 @@ def _date(rule: str, value: object) -> datetime.date | None:
 
 
 def join_waivers(lines: Iterable[Waiver], file: Iterable[Waiver]) -> Waivers:
-    """Waivers from the options and from a file; where both are in force, the first counts."""
+    """Join the waivers of the options and of a file; where both are in force, the first counts."""
     return Waivers((*lines, *file))

@@ -1,6 +1,6 @@
-"""Facts about the artifacts in model_data: where they lead, and whether they hold weights.
+"""Facts about the artifacts in model_data: where their links lead, and whether they hold weights.
 
-Directories are listed and files measured; nothing is read but small files that may be pointers.
+Directories are listed and files measured; only small files that may be pointers are read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import DATA
 
-# How the files begin that version-control systems leave in place of large ones.
+# The beginnings of the files that version-control systems leave in place of large ones.
 _POINTERS = (
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer"),
     (b"version https://hawser.github.com/spec/", "a Git LFS pointer"),
@@ -23,7 +23,7 @@ _POINTERS = (
 )
 _POINTER_SIZES = range(20, 1024)  # by its specification a Git LFS pointer is below 1024 bytes
 _MAX_HUB_POINTER = 1 << 20
-# Files that are empty by custom beside real content.
+# Files that are commonly empty beside real content.
 _EMPTY_BY_CUSTOM = frozenset({"__init__.py", "py.typed", "_SUCCESS"})
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -31,7 +31,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 @dataclass(frozen=True)
 class StandIn:
-    """Something in the place of weights: what it is, and where."""
+    """A stand-in for weights: its kind and its location."""
 
     kind: str
     where: Location
@@ -39,9 +39,10 @@ class StandIn:
 
 @dataclass(frozen=True)
 class StrayLink:
-    """A symbolic link that leaves model_data or leads nowhere, and its target as written.
+    """A symbolic link that leaves model_data or is broken, with its target as written.
 
-    `inside` is one that leads into this model_data from every copy of it, by an absolute path.
+    `inside`: it leads into this model_data, but by an absolute path, and so from every copy;
+    `target` is then relative to the package directory.
     """
 
     where: Location
@@ -52,10 +53,10 @@ class StrayLink:
 
 @dataclass(frozen=True)
 class ArtifactSource:
-    """One `--vcp-artifact`: the path as declared, and what is found there.
+    """One `--vcp-artifact`: the declared path, and what was found there.
 
-    `misnamed` says why the declared path is no relative path inside model_data, and is None for
-    a path that is one.
+    `misnamed` says why the declared path is not a relative path inside model_data; None if it is
+    one.
     """
 
     name: str
@@ -74,14 +75,14 @@ class ArtifactSource:
 
     @property
     def lies_inside(self) -> bool:
-        """Whether the artifact is there and all of it lies inside model_data."""
+        """Whether the artifact exists and lies completely inside model_data."""
         return self.misnamed is None and self.exists and not self.stray_links
 
 
 def read_artifacts(
     pkg_dir: Path, artifacts: tuple[tuple[str, str], ...]
 ) -> tuple[ArtifactSource, ...]:
-    """Look at each declared artifact, given as pairs of name and path relative to model_data."""
+    """Read each declared artifact, given as pairs of name and path relative to model_data."""
     return tuple(_read_artifact(pkg_dir, name, declared) for name, declared in artifacts)
 
 
@@ -89,7 +90,7 @@ def _read_artifact(pkg_dir: Path, name: str, declared: str) -> ArtifactSource:
     data = pkg_dir / DATA
     path = data / declared
     misnamed = _why_misnamed(declared)
-    # What lies elsewhere is not looked at: it may be a whole disk, or not the author's.
+    # Other paths are not read: they may be an entire disk, or not the author's.
     exists = misnamed is None and path.exists()
     links = tuple(_stray_links(pkg_dir, path)) if misnamed is None else ()
     return ArtifactSource(
@@ -117,7 +118,7 @@ def _why_misnamed(declared: str) -> str | None:
 
 
 def _entries(path: Path, *, follow: bool) -> Iterator[os.DirEntry[str]]:
-    """All entries below the directory `path`; with `follow`, also behind links to directories."""
+    """Yield all entries below the directory `path`; with `follow`, also behind directory links."""
     seen = {os.path.realpath(path)}
     folders = [str(path)]
     while folders:
@@ -127,7 +128,7 @@ def _entries(path: Path, *, follow: bool) -> Iterator[os.DirEntry[str]]:
         for entry in reversed(found):
             if entry.is_symlink() and entry.is_dir() and follow:
                 real = os.path.realpath(entry.path)
-                if real not in seen:  # otherwise a link back to a folder above never ends
+                if real not in seen:  # otherwise a link to a parent folder never ends
                     seen.add(real)
                     folders.append(entry.path)
             elif entry.is_dir(follow_symlinks=False):
@@ -137,7 +138,7 @@ def _entries(path: Path, *, follow: bool) -> Iterator[os.DirEntry[str]]:
 def _stray_links(pkg_dir: Path, path: Path) -> Iterator[StrayLink]:
     # model_data itself may be a link, to a larger disk for example: its content is what counts.
     data = (pkg_dir / DATA).resolve()
-    # A link anywhere on the way to the artifact leads away as surely as one below it.
+    # A link in the path to the artifact can leave model_data just like one below it.
     on_the_way = [path, *path.parents]
     on_the_way = on_the_way[: on_the_way.index(pkg_dir / DATA)]
     links = [step for step in reversed(on_the_way) if step.is_symlink()]

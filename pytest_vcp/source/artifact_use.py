@@ -1,7 +1,7 @@
-"""Which artifacts the model class takes from its context, whatever else it does.
+"""The artifacts that the model class takes from its context in every case.
 
-Only what `load_context` reads in every case counts: a key that is read under a condition, in a
-`try`, or in a function that may not be called, may be one that another variant has.
+Only keys that `load_context` reads in every case count: a key that is read under a condition, in a
+`try`, or in a function that may not be called, may belong to another variant.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pytest_vcp.source.wrapper import NotFound, WrapperFacts
 
 _CONTEXT = "context"
 _ARTIFACTS = "artifacts"
-# What stands in these is evaluated later, or not in every case.
+# Expressions within these are evaluated later, or not in every case.
 _CONDITIONAL = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.GeneratorExp, ast.ListComp, ast.DictComp)
 _BRANCHES = (ast.If, ast.Try, ast.For, ast.AsyncFor, ast.While, ast.Match)
 
 
-# What hands a path on, or opens it for somebody else.
+# Functions that pass a path on, or open it for another function.
 _PASSES_ON = ("open", "str", "Path", "pathlib.Path", "os.fspath")
-# What a function reads, by the last part of its name and, of those that many libraries have, by
-# the name of the library too.
+# The files that a function reads, by the last part of its name; if many libraries have a function
+# of that name, by the name of the library, too.
 _READS: Mapping[str, tuple[str, ...]] = {
     "np.load": (".npy", ".npz"),
     "numpy.load": (".npy", ".npz"),
@@ -44,20 +44,20 @@ _READS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ArtifactRead:
-    """A key of ``context.artifacts``, the function that is given its path, and where."""
+    """A key of ``context.artifacts``, the function that gets its path, and the location."""
 
     key: str
     reader: str
     where: Location
 
     def takes(self, path: str) -> bool | None:
-        """Whether the function reads files of such a name; None where that is not known."""
+        """Return whether the function reads files with such a name; None if that is unknown."""
         suffixes = _READS.get(self.reader) or _READS.get(self.reader.rpartition(".")[2])
         return None if suffixes is None else PurePosixPath(path).suffix in suffixes
 
 
 def artifact_reads(wrapper: WrapperFacts | NotFound) -> tuple[ArtifactRead, ...]:
-    """The keys that loading reads in every case, in the order of the code."""
+    """Return the keys that loading reads in every case, in the order of the code."""
     if isinstance(wrapper, NotFound) or not isinstance(wrapper.load_context, Method):
         return ()
     method = wrapper.load_context
@@ -71,7 +71,7 @@ def artifact_reads(wrapper: WrapperFacts | NotFound) -> tuple[ArtifactRead, ...]
 def find_swapped(
     reads: Sequence[ArtifactRead], given: Mapping[str, str]
 ) -> tuple[ArtifactRead, ArtifactRead] | None:
-    """Two keys that were given each other's paths, as each of their names or readers says."""
+    """Return two keys that were given each other's paths, judging by names or readers; or None."""
     known = {read.key: read for read in reads if read.key in given}
     for one, other in combinations(known.values(), 2):
         here, there = given[one.key], given[other.key]
@@ -86,7 +86,7 @@ def find_swapped(
 
 
 def _read(statements: Sequence[ast.stmt], names: set[str]) -> Iterator[tuple[str, str, int]]:
-    """Keys, readers and lines; `names` are the local names of the artifacts."""
+    """Yield keys, readers and lines; `names` are the local names of the artifacts."""
     for statement in statements:
         if isinstance(statement, _BRANCHES):
             if _may_leave(statement):
@@ -122,7 +122,7 @@ def _keys(node: ast.AST, names: set[str], reader: str = "") -> Iterator[tuple[st
 
 
 def _is_artifacts(node: ast.AST, names: set[str]) -> bool:
-    """Whether an expression is ``context.artifacts``, or a name for that."""
+    """Return whether an expression is ``context.artifacts``, or a name for it."""
     if isinstance(node, ast.Name):
         return node.id in names
     return (
@@ -134,5 +134,5 @@ def _is_artifacts(node: ast.AST, names: set[str]) -> bool:
 
 
 def _may_leave(node: ast.AST) -> bool:
-    """Whether the function may end within a statement."""
+    """Return whether the function may end within a statement."""
     return any(isinstance(inner, (ast.Return, ast.Raise)) for inner in ast.walk(node))

@@ -12,10 +12,10 @@ from pytest_vcp.source.package import ModelPackage, SourceModule
 
 # At the start of a text, or of a value within it: `see /home/…` in a message is no path in use.
 _START = r"""(?:^|[='"])(?:file:///?)?"""
-_NAME = r"\w[\w.@-]*"  # what else stands there is a pattern, or a gap to fill in
+_NAME = r"\w[\w.@-]*"  # anything else is a pattern, or a gap to fill in
 _AUTHOR_PATH = re.compile(
     rf"{_START}(?P<path>(?:/home|/Users|/mnt/[a-z]/Users)/{_NAME}(?:/[^\s'\"]*|$)"
-    # Two characters, because `x:\d` is a regular expression; what Windows itself has is anybody's.
+    # Two characters, because `x:\d` is a regular expression; Windows' own folders are no user's.
     r"|[A-Za-z]:(?:\\+|/(?!/))(?!(?i:windows|program))[\w .-]{2,}(?:[\\/][^'\"]*|$))"
 )
 _WIDEST = 60
@@ -23,14 +23,14 @@ _WIDEST = 60
 
 @dataclass(frozen=True)
 class AuthorPath:
-    """A path below somebody's home directory, or on a drive of theirs."""
+    """A path below a user's home directory, or on one of their drives."""
 
     text: str
     where: Location
 
 
 def author_paths(modules: Iterable[SourceModule]) -> tuple[AuthorPath, ...]:
-    """The paths in the strings of the modules; docstrings and comments are not looked at."""
+    """Return the paths in the strings of the modules; docstrings and comments are ignored."""
     return tuple(
         AuthorPath(found["path"][:_WIDEST], module.at(node))
         for module in modules
@@ -42,13 +42,13 @@ def author_paths(modules: Iterable[SourceModule]) -> tuple[AuthorPath, ...]:
 
 # ------------------------------------------------------------------------------- string literals
 #
-# The texts that stand in source code as values.
+# String values in source code.
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[str, ast.Constant]]:
-    """Every string in the order of the source, save those that are statements: docstrings.
+    """Yield every string in the order of the source, except statements such as docstrings.
 
-    Of an f-string, each constant piece.
+    Of an f-string, each constant piece is yielded.
     """
     pending = [tree]
     while pending:
@@ -67,9 +67,9 @@ _FIXED = re.compile(r"^/(?:var/)?tmp(?:/|$)")
 
 
 def names_a_temporary_path(package: ModelPackage) -> bool:
-    """Whether model_code names a path below /tmp or /var/tmp.
+    """Return whether model_code names a path below /tmp or /var/tmp.
 
-    Two processes that load the model meet there: they are then not to do so at the same time.
+    Two processes that load the model share it, so they must not do so at the same time.
     """
     return any(
         _FIXED.search(text)

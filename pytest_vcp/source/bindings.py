@@ -1,7 +1,8 @@
-"""What a name stands for in the modules of model_code, read from the source alone.
+"""The meaning of names in the modules of model_code, read from the source alone.
 
-Follows definitions, imports and plain assignments across modules. What they do not settle, such
-as star imports, calls and conditions, is `UNDECIDED`: the stage that imports judges it.
+Definitions, imports and plain assignments are followed across modules. Names that these do not
+settle, because of star imports, calls and conditions, for example, are `UNDECIDED`: the stage that
+imports judges them.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ class Foreign:
 
 @dataclass(frozen=True)
 class NoClass:
-    """Something in model_code that is certainly no class; `what` says in a few words."""
+    """An object in model_code that is certainly no class; `what` names it in a few words."""
 
     what: str
     where: Location
 
 
 class Doubt(Enum):
-    """The source alone does not settle it."""
+    """The answer if the source alone does not settle a question."""
 
     UNDECIDED = "undecided"
 
@@ -62,14 +63,14 @@ _Seen = frozenset[tuple[str, str]]
 
 
 class Names:
-    """Resolves names across all modules of model_code."""
+    """A resolver of names across all modules of model_code."""
 
     def __init__(self, modules: Iterable[SourceModule]) -> None:
         self.modules = {module.name: module for module in modules}
         self._scopes: dict[str, Scope] = {}
 
     def attribute(self, module_name: str, name: str, seen: _Seen = frozenset()) -> Target | None:
-        """What `module_name.name` stands for; None where model_code has no such name."""
+        """Return what `module_name.name` refers to; None if model_code has no such name."""
         if not _is_inner(module_name):
             return Foreign(f"{module_name}.{name}")
         if (module_name, name) in seen:
@@ -82,7 +83,7 @@ class Names:
         return found
 
     def expression(self, node: ast.AST, module: SourceModule, seen: _Seen = frozenset()) -> Target:
-        """What an expression at the top of `module` stands for."""
+        """Return what an expression at the top of `module` refers to."""
         if isinstance(node, ast.Name):
             found = self.attribute(module.name, node.id, seen)
             if found is None and hasattr(builtins, node.id):
@@ -94,7 +95,7 @@ class Names:
                 return Foreign(f"{owner.name}.{node.attr}")
             if isinstance(owner, InnerModule):
                 return self.attribute(owner.name, node.attr, seen) or UNDECIDED
-        if isinstance(node, ast.Subscript):  # Base[T] is as good as Base
+        if isinstance(node, ast.Subscript):  # Base[T] counts as Base
             return self.expression(node.value, module, seen)
         if isinstance(node, ast.Constant):
             return NoClass("a constant", module.at(node))
@@ -106,7 +107,7 @@ class Names:
             self._scopes[module.name] = read_scope(body, module)
         scope = self._scopes[module.name]
         found = [self._binding(entry, module, seen) for entry in scope.get(name, ())]
-        # `try: from a import C` with a fallback binds C twice: a class is what was meant.
+        # `try: from a import C` with a fallback binds C twice: the class is the intended one.
         for target in found:
             if target is not None and not isinstance(target, NoClass):
                 return target
@@ -132,7 +133,7 @@ class Names:
         return self.expression(binding, module, seen)
 
     def _is_known(self, module_name: str) -> bool:
-        """Whether it is a module of model_code, or a folder that holds some."""
+        """Return whether it is a module of model_code, or a folder that contains one."""
         prefix = f"{module_name}."
         return module_name in self.modules or any(n.startswith(prefix) for n in self.modules)
 
@@ -156,7 +157,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Instance:
-    """A name bound to an instance of a class that stands above it."""
+    """A name bound to an instance of a class that is defined above it."""
 
     of: str
     node: ast.stmt
@@ -168,7 +169,7 @@ Scope = dict[str, list[Binding]]
 
 
 def read_scope(body: Sequence[ast.stmt], module: SourceModule) -> Scope:
-    """Collect what the statements of a module or of a class body bind; "*" is a star import."""
+    """Collect the names that a module or class body binds; "*" is a star import."""
     scope: Scope = {}
     for statement, is_conditional in _statements(body):
         for name, binding in _bindings(statement, scope, module):
@@ -182,7 +183,7 @@ def read_scope(body: Sequence[ast.stmt], module: SourceModule) -> Scope:
 def _statements(
     body: Iterable[ast.stmt], is_conditional: bool = False
 ) -> Iterator[tuple[ast.stmt, bool]]:
-    """The statements that run when the block does, each with whether it may be skipped."""
+    """Yield the statements that run with the block, each with whether it may be skipped."""
     for statement in body:
         if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield statement, is_conditional
@@ -213,7 +214,7 @@ def _never_runs_on_import(test: ast.expr) -> bool:
 def _bindings(
     statement: ast.stmt, above: Scope, module: SourceModule
 ) -> Iterator[tuple[str, Binding]]:
-    """What a statement binds; `above` is what was bound before it."""
+    """Yield the names that a statement binds; `above` is what was bound before it."""
     if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         yield statement.name, statement
     elif isinstance(statement, ast.Import):
@@ -235,7 +236,7 @@ def _bindings(
 
 
 def _value(value: ast.expr, above: Scope, statement: ast.stmt) -> Binding:
-    """The value that is assigned: of calls, those of a plain class above are known."""
+    """Return the assigned value: of calls, only those of a plain class above are known."""
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         bound = above.get(value.func.id, [])
         if len(bound) == 1 and isinstance(bound[0], ast.ClassDef) and not bound[0].keywords:
@@ -244,7 +245,7 @@ def _value(value: ast.expr, above: Scope, statement: ast.stmt) -> Binding:
 
 
 def _absolute(statement: ast.ImportFrom, module: SourceModule) -> str:
-    """The dotted name of the module that a `from … import` names, relative ones resolved."""
+    """Return the dotted name of the module in a `from … import`, with relative ones resolved."""
     if not statement.level:
         return statement.module or ""
     parts = module.name.split(".")

@@ -1,4 +1,4 @@
-"""Files inside model_code that are no code: weights, and whatever else is binary or huge."""
+"""Files inside model_code that are not code: weights, and other binary or huge files."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _WEIGHTS = frozenset(
         *(".tflite", ".torch"),
     )
 )
-# What a compiler made of code is code.
+# Compiled code is code.
 _COMPILED = frozenset((".dll", ".dylib", ".pyc", ".pyd", ".pyo", ".so"))
 _BEGINNING = 1024
 
 
 @dataclass(frozen=True)
 class NoCode:
-    """A file that does not belong there; `kind` completes "found ..."."""
+    """A file that does not belong in model_code; `kind` completes "found ..."."""
 
     kind: str
     where: Location
 
 
 def files_that_are_no_code(pkg_dir: Path, most_bytes: int) -> tuple[NoCode, ...]:
-    """Look at every file in model_code, litter of editors and interpreters aside."""
+    """Check every file in model_code, ignoring the litter of editors and interpreters."""
     return tuple(
         NoCode(kind, Location.within(pkg_dir, path))
         for path in filter(Path.is_file, files_below(pkg_dir / CODE))

@@ -1,8 +1,8 @@
-"""Which keys of the model config the code reads, told from the source alone.
+"""The keys of the model config that the code reads, found in the source alone.
 
-A key counts as read where it stands as a text or as a name anywhere in model_code. Where the
-config, or a part of it, goes out of sight as a whole (`**config`, a loop, a call, a variable that
-has no config in its name), all keys of that part may be read, and none is said to be unread.
+A key counts as read if it appears as a string or as a name anywhere in model_code. If the config,
+or a part of it, is used as a whole (`**config`, a loop, a call, a variable without config in its
+name), all keys of that part may be read, and none is reported as unread.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Path = tuple[str, ...]
 _NAMES_A_CONFIG = re.compile(r"(?:^|_)(?:config|configuration|cfg|conf|hparams)(?:_dict)?$")
 _LOOK_UPS = ("get", "pop", "setdefault", "__getitem__")
 _COPIES = ("dict", "copy", "deepcopy")
-# Calls that look at the config, or show it, and read no key.
+# Calls that inspect the config, or show it, without reading a key.
 _LOOKS = ("isinstance", "len", "bool", "print", "debug", "info", "warning")
 _CONDITIONAL = (ast.If, ast.IfExp, ast.While, ast.Assert)
 
 
 @dataclass(frozen=True)
 class ConfigUse:
-    """What the code knows of the config.
+    """The use of the config in the code.
 
-    `words` are all texts and names in the code, `keys` those with which something is looked up.
-    `whole` are the parts of the config that go out of sight.
+    `words` are all strings and names in the code, `keys` those used in look-ups. `whole` are the
+    parts of the config that are used as a whole, so that their keys can't be followed.
     """
 
     words: frozenset[str]
@@ -39,7 +39,7 @@ class ConfigUse:
     whole: frozenset[Path]
 
     def list_unread(self, config: Mapping[str, object]) -> tuple[Path, ...]:
-        """The keys of a config, by their path, that nothing reads."""
+        """Return the keys of a config, by their path, that nothing reads."""
         return tuple(self._list_unread(config, ()))
 
     def _list_unread(self, config: Mapping[str, object], parent: Path) -> Iterator[Path]:
@@ -53,7 +53,7 @@ class ConfigUse:
 
 
 def read_config_use(modules: Iterable[SourceModule]) -> ConfigUse:
-    """Read every module of model_code."""
+    """Read the use of the config in every module of model_code."""
     words, keys, whole = set[str](), set[str](), set[Path]()
     for tree in (module.tree for module in modules if module.tree is not None):
         words.update(text for text, _ in texts(tree))
@@ -65,7 +65,7 @@ def read_config_use(modules: Iterable[SourceModule]) -> ConfigUse:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """The names that one node of the source holds."""
+    """Yield the names in one node of the source."""
     for attribute in ("id", "attr", "arg"):
         name = getattr(node, attribute, None)
         if isinstance(name, str):
@@ -73,7 +73,7 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 def _find_lookups(node: ast.AST) -> Iterator[str]:
-    """The key of a look-up, and the parameters of a constructor, which are looked up as such."""
+    """Yield the key of a look-up, and the parameters of a constructor, which count as keys."""
     step = _step(node)
     if step is not None:
         yield step[1]
@@ -82,7 +82,7 @@ def _find_lookups(node: ast.AST) -> Iterator[str]:
 
 
 def _step(node: ast.AST) -> tuple[ast.AST, str] | None:
-    """What is looked into, and for which key: `x["key"]` and `x.get("key")`."""
+    """Return the object and the key of a look-up, `x["key"]` or `x.get("key")`, or None."""
     if isinstance(node, ast.Subscript):
         inside, key = node.value, node.slice
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
@@ -97,7 +97,7 @@ def _step(node: ast.AST) -> tuple[ast.AST, str] | None:
 
 
 def _part(node: ast.AST) -> Path | None:
-    """Which part of the config an expression is; None where it is none."""
+    """Return the part of the config that an expression is; None if it is none."""
     step = _step(node)
     if step is not None:
         inside = _part(step[0])
@@ -116,7 +116,7 @@ def _part(node: ast.AST) -> Path | None:
 
 
 def _first_part(nodes: Iterable[ast.expr]) -> Path | None:
-    """The first of `nodes` that is a part; None where a call among them may read others."""
+    """Return the first of `nodes` that is a part; None if a call among them may read others."""
     parts = [(_part(node), isinstance(node, ast.Call)) for node in nodes]
     if any(is_call and part is None for part, is_call in parts):
         return None
@@ -128,7 +128,7 @@ def _name(node: ast.AST) -> str:
 
 
 def _find_hidden_uses(node: ast.AST) -> Iterator[Path]:
-    """The parts of the config that the code below `node` uses other than by looking one key up."""
+    """Yield the parts of the config used below `node` other than by looking up one key."""
     part = _part(node)
     if part is not None:
         yield part
@@ -138,14 +138,14 @@ def _find_hidden_uses(node: ast.AST) -> Iterator[Path]:
 
 
 def _watched(node: ast.AST) -> Iterator[ast.AST]:
-    """What is below a node, without the places where the config is in sight still."""
+    """Yield the nodes below a node, except where the config can still be followed."""
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         is_config = all(_part(target) == () for target in targets)
         if node.value is not None and not (is_config and _part(node.value) == ()):
             yield node.value
     elif isinstance(node, ast.FunctionDef) and node.name == "__init__" and node.args.kwarg:
-        yield ast.Name("config")  # it takes every key there is
+        yield ast.Name("config")  # it accepts every key
     else:
         looks = _looks_at(node)
         for child in ast.iter_child_nodes(node):
@@ -154,7 +154,7 @@ def _watched(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _looks_at(node: ast.AST) -> Sequence[ast.AST]:
-    """What below a node is only asked whether it is there, or shown."""
+    """Return the nodes below a node that are only tested or shown."""
     if isinstance(node, _CONDITIONAL):
         return (node.test,)
     if isinstance(node, ast.Compare):

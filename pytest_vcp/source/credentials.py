@@ -1,4 +1,4 @@
-"""Credentials in what would be packaged: the code, the requirements, the metadata, small texts."""
+"""Credentials in the files to package: code, requirements, metadata, and small text files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from pytest_vcp.source.package import (
 )
 
 _AT_THE_TOP = re.compile(r"(?:model_spec\.py|requirements.*\.(?:in|txt))")
-# In model_data only files that people write, and only tokens: vocabularies have every word.
+# In model_data only files that people write, and only tokens: vocabularies contain every word.
 _DATA_SUFFIXES = frozenset((".cfg", ".conf", ".csv", ".env", ".ini", ".json", ".md", ".toml"))
 _DATA_SUFFIXES |= {".txt", ".tsv", ".yaml", ".yml"}
-# Calls that are given a name and a value for it, or a value for want of one.
+# Calls that take a name and a value for it, or a default value.
 _WITH_VALUE = ("get", "getenv", "putenv", "setdefault")
 _MOST_BYTES = 1_000_000
 _MOST_FILES = 2_000
@@ -41,7 +41,7 @@ _PAIRS = (
 
 @dataclass(frozen=True)
 class Credential:
-    """A secret: what kind, masked, and where it stands."""
+    """A secret: its kind, with the value masked, and its location."""
 
     kind: str
     where: Location
@@ -49,14 +49,14 @@ class Credential:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What was found. `complete` is false where there were too many files to read them all."""
+    """The secrets found. `complete` is false if there were too many files to read them all."""
 
     found: tuple[Credential, ...]
     complete: bool
 
 
 def read_credentials(package: ModelPackage, metadata_files: tuple[str, ...]) -> Credentials:
-    """Look for secrets, one for each line at most."""
+    """Look for secrets, at most one for each line."""
     modules = {module.path: module for module in (*package.modules, package.spec_module) if module}
     files = _files(package.pkg_dir, metadata_files)
     found: dict[tuple[str, int], Credential] = {}
@@ -74,7 +74,7 @@ def _files(pkg_dir: Path, metadata_files: tuple[str, ...]) -> Iterator[Path]:
     # Reading a named pipe would not end.
     yield from filter(Path.is_file, files_below(pkg_dir / CODE))
     for path in filter(Path.is_file, files_below(pkg_dir / DATA)):
-        if (path.suffix or path.name).lower() in _DATA_SUFFIXES:  # `.env` is all name
+        if (path.suffix or path.name).lower() in _DATA_SUFFIXES:  # `.env` has no suffix
             yield path
 
 
@@ -83,10 +83,10 @@ def _is_data(path: Path, pkg_dir: Path) -> bool:
 
 
 def _secrets(path: Path, module: SourceModule | None, is_data: bool) -> Iterator[tuple[int, str]]:
-    """Line and kind of every secret in one file."""
+    """Yield the line and the kind of every secret in one file."""
     try:
         content = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b"\0"
-    except OSError:  # a broken link, or not the author's to read
+    except OSError:  # a broken link, or no permission
         return
     if is_binary(content):
         return
@@ -113,7 +113,7 @@ def _assigned(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _named_values(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """The names that a piece of code gives values to, with the values."""
+    """Yield the names to which a piece of code assigns values, with the values."""
     if isinstance(node, ast.Assign):
         yield from ((name, node.value) for target in node.targets if (name := _name(target)))
     elif isinstance(node, ast.AnnAssign):
@@ -155,13 +155,13 @@ def _find_given(name: str, value: str) -> str:
 
 # --------------------------------------------------------------------------------- secret shapes
 #
-# What gives a credential away in a text: the shape of a token, or the name that it is given to.
+# The signs of a credential in a text: the shape of a token, or the name it is assigned to.
 
 
 class _Shape(NamedTuple):
-    """Tokens of one kind: `sign` is in all of them, and cheap to look for.
+    """Tokens of one kind: `sign` is in all of them, and cheap to search for.
 
-    `mixed` says that they have capitals and small letters at random.
+    `mixed` means that they have upper and lower case letters at random.
     """
 
     kind: str
@@ -186,7 +186,7 @@ _SHAPES = (
     _Shape("a Google API key", "AIza", r"AIza[\w-]{35}", mixed=True),
     _Shape("a PyPI token", "pypi-", r"pypi-[\w-]{50,}", mixed=True),
 )
-# Its header alone is what code looks for that reads one.
+# The header alone also occurs in code that reads a key.
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\\[rn]|[\s\"'+\\])*(?:Proc-Type|[A-Za-z0-9+/]{16})"
 )
@@ -210,7 +210,7 @@ _STAND_IN = re.compile(
     re.IGNORECASE,
 )
 _FILLED_IN_LATER = re.compile(r"^\$|\$\{|\{.*\}|<.*>|^\[.*\]$|%\(|%s")
-# Names, such as gene_token_dict_v1: words with a number behind them at most.
+# Names, such as gene_token_dict_v1: words, at most with a number behind them.
 _WORDS = re.compile(r"(?:[^\W\d_]{0,16}\d*(?:[\W_]|$))+")
 _SHORT_WORD = re.compile(r"[^\W\d_][a-z]{1,5}")
 _LEAST_PASSWORD = 4
@@ -221,14 +221,14 @@ _LEAST_SHOWN = 16
 
 
 class Secret(NamedTuple):
-    """A secret in a text: `kind` in words, with as much of it as tells the author which one."""
+    """A secret in a text: `kind` in words, with enough of it for the author to identify it."""
 
     kind: str
     position: int
 
 
 def tokens(text: str) -> Iterator[Secret]:
-    """Tokens whose shape says what they are, private keys, and passwords in URLs."""
+    """Yield tokens of a known shape, private keys, and passwords in URLs."""
     for shape in _SHAPES:
         if shape.sign in text:
             for found in shape.pattern.finditer(text):
@@ -247,7 +247,7 @@ def tokens(text: str) -> Iterator[Secret]:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a literal given to a name is likely a password or a key, and not words or a path."""
+    """Return whether a literal for a name is likely a password or key, and not words or a path."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
     is_password, is_key = _PASSWORD.search(snake), _KEY.search(snake)
     if not (is_password or is_key) or _is_stand_in(value):
@@ -265,12 +265,12 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def mask(secret: str) -> str:
-    """The beginning of a long secret; nothing of a short one."""
+    """Return the beginning of a long secret, and nothing of a short one."""
     return f"{secret[:4]}****" if len(secret) >= _LEAST_SHOWN else "****"
 
 
 def _is_random(token: str, shape: _Shape) -> bool:
-    """Whether it looks drawn at random: peptides and words have no digits, stand-ins repeat."""
+    """Return whether it looks random: peptides and words have no digits, stand-ins repeat."""
     body = token[len(shape.sign) :]
     is_mixed = body != body.upper() and body != body.lower()
     return (

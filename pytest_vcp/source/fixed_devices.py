@@ -1,7 +1,7 @@
-"""Devices that the code takes for granted: `.cuda()` and the like, where nothing checks for one.
+"""Devices that the code takes for granted: `.cuda()` and the like, without any check for one.
 
-Read from the source alone, and with the benefit of the doubt: a condition that mentions a device,
-a handler around the call, or a deliberate refusal to run without a GPU are checks like any other.
+They are read from the source alone, giving it the benefit of the doubt: a condition that mentions a
+device, a handler around the call, or a deliberate refusal to run without a GPU all count as checks.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _KEYWORDS = {
     "accelerator": _ACCELERATOR,
 }
 _TAKE_A_DEVICE = ("to", "device", "set_device", "set_default_device")
-# What tells whether there is a device.
+# Functions that report whether a device is present.
 _ASKS = frozenset({"is_available", "device_count", "is_built", "mem_get_info"})
-# Within a condition, any word with one of these in it.
+# In a condition, any word that contains one of these.
 _CONDITION = re.compile(r"cuda|gpu|mps|device|accelerator", re.IGNORECASE)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _WIDEST = 60
@@ -34,16 +34,16 @@ _WIDEST = 60
 
 @dataclass(frozen=True)
 class FixedDevice:
-    """A piece of code that needs the device that it names."""
+    """A piece of code that needs the device it names."""
 
     code: str
     where: Location
 
 
 def fixed_devices(modules: Sequence[SourceModule]) -> tuple[FixedDevice, ...]:
-    """The devices that are used without a check in the same function, in the order of the source.
+    """Return the devices that are used without a check in the same function, in source order.
 
-    Nothing where the code somewhere refuses to run without a GPU: then that is meant.
+    Empty if the code refuses to run without a GPU anywhere: it is then intended.
     """
     trees = [(module, module.tree) for module in modules if module.tree is not None]
     if not any(_is_fixed(node) for _, tree in trees for node in ast.walk(tree)):
@@ -60,7 +60,7 @@ def fixed_devices(modules: Sequence[SourceModule]) -> tuple[FixedDevice, ...]:
 
 
 def _answers(trees: Iterable[ast.Module]) -> frozenset[str]:
-    """Names of variables and functions that hold what a question for a device has answered."""
+    """Return the names of variables and functions that hold the result of a device check."""
     found = set(_ASKS)
     for tree in trees:
         for node in ast.walk(tree):
@@ -87,7 +87,7 @@ def _refuses_without(tree: ast.AST, answers: frozenset[str]) -> bool:
 
 
 def _called_when_checked(trees: Sequence[ast.Module], answers: frozenset[str]) -> frozenset[str]:
-    """Names of functions that are called under a condition on the device, and nowhere else."""
+    """Return the names of functions called under a condition on the device and nowhere else."""
     calls: dict[str, list[bool]] = {}
     for tree in trees:
         below: set[ast.AST] = set()
@@ -96,14 +96,14 @@ def _called_when_checked(trees: Sequence[ast.Module], answers: frozenset[str]) -
                 below.update(ast.walk(node))
             if isinstance(node, ast.Call) and (name := _name(node.func)):
                 calls.setdefault(name, []).append(node in below)
-    # Whoever overrides `cuda` leaves the choice to the caller.
+    # A class that overrides `cuda` leaves the choice to the caller.
     return frozenset(name for name, checked in calls.items() if all(checked)) | {"cuda"}
 
 
 def _find_unchecked(
     tree: ast.Module, answers: frozenset[str], safe: frozenset[str]
 ) -> Iterator[ast.AST]:
-    """The fixed devices of a module; what stands outside of functions has the module's checks."""
+    """Yield the fixed devices of a module; code outside of functions has the module's checks."""
     pending: list[tuple[ast.AST, bool, bool]] = [(tree, _checks(tree, answers), False)]
     while pending:
         node, checked, in_function = pending.pop()
@@ -119,7 +119,7 @@ def _find_unchecked(
 
 
 def _checks(node: ast.AST, answers: frozenset[str]) -> bool:
-    """Whether something below `node` asks for a device, or depends on one."""
+    """Return whether anything below `node` checks for a device, or depends on one."""
     return _mentions(node, _ASKS) or any(_asks(inner, answers) for inner in _conditions(node))
 
 
@@ -128,7 +128,7 @@ def _asks(condition: ast.AST, answers: frozenset[str]) -> bool:
 
 
 def _is_forgiving(node: ast.AST) -> bool:
-    """Whether a failure in the body does no harm, or can't happen where the code is imported."""
+    """Return whether a failure in the body is harmless, or can't happen when it is imported."""
     if isinstance(node, ast.With):
         return any(_mentions(item.context_expr, frozenset({"suppress"})) for item in node.items)
     if isinstance(node, ast.If):
@@ -181,7 +181,7 @@ def _is_fixed(node: ast.AST) -> bool:
 
 
 def _is_index(call: ast.Call) -> bool:
-    """Whether a call is one of torch.cuda, with the number of a device."""
+    """Return whether a call is one of torch.cuda, with the number of a device."""
     of_cuda = isinstance(call.func, ast.Attribute) and _name(call.func.value) == "cuda"
     numbers = (value.value for value in call.args if isinstance(value, ast.Constant))
     return of_cuda and any(isinstance(number, int) for number in numbers)

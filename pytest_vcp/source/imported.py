@@ -1,7 +1,7 @@
-"""What the author's modules import from elsewhere, as far as their text says it.
+"""The imports from elsewhere in the author's modules, as far as the source shows them.
 
-Left out are imports that are optional, or that depend on the interpreter: whether they are carried
-out on the hub can't be told from the text.
+Imports that are optional, or that depend on the interpreter, are left out: the source can't show
+whether they are executed on the hub.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import CODE, ModelPackage, SourceModule
 
 _IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-# A condition that names one of these asks about the interpreter, the platform, a type checker,
-# whether the module is there, or whether this is run as a program.
+# A condition that names one of these checks the interpreter, the platform, a type checker, whether
+# the module exists, or whether this is run as a program.
 _ASKED = {"version_info", "platform", "implementation", "find_spec", "TYPE_CHECKING", "__name__"}
 _PATH_CHANGES = {"path", "addsitedir"}
 
 
 @dataclass(frozen=True)
 class Imported:
-    """One import of a module from elsewhere: its dotted name, and what is taken from it.
+    """One import of a module from elsewhere: its dotted name, and the names imported from it.
 
-    `sibling` is the module of model_code that bears this name, if there is one: perhaps meant, but
-    not found there.
+    `sibling` is the module of model_code with this name, if any: perhaps meant, but not found under
+    this name.
     """
 
     module: str
@@ -41,7 +41,7 @@ class Imported:
 
 
 def imported_by(package: ModelPackage) -> tuple[Imported, ...]:
-    """The imports in model_code and model_spec.py of anything else, in order of their places."""
+    """Return the imports from elsewhere in model_code and model_spec.py, sorted by location."""
     root = package.pkg_dir
     modules = [module for module in (*package.modules, package.spec_module) if module is not None]
     own = {CODE, *(module.name.partition(".")[0] for module in modules)}
@@ -65,14 +65,14 @@ def imported_by(package: ModelPackage) -> tuple[Imported, ...]:
 
 
 def _lies_in(root: Path, name: str) -> bool:
-    """Whether a module or a folder of modules beside model_code has this name."""
+    """Return whether a module or a folder of modules beside model_code has this name."""
     if any((root / f"{name}{suffix}").is_file() for suffix in (".py", ".pyc", ".so", ".pyd")):
         return True
     return (root / name).is_dir() and any((root / name).glob("*.py"))
 
 
 def _changes_the_path(module: SourceModule) -> bool:
-    """Whether a module says `sys.path` anywhere: then folders of the package can be on it."""
+    """Return whether a module uses `sys.path` or `site`: package folders can then be on it."""
     return module.tree is not None and any(
         isinstance(node, ast.Attribute)
         and node.attr in _PATH_CHANGES
@@ -91,7 +91,7 @@ def _list_names(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[
 
 
 def _certain(module: SourceModule) -> Iterator[ast.Import | ast.ImportFrom]:
-    """The imports of a module that nothing makes optional, also within functions."""
+    """Yield the imports of a module that nothing makes optional, also within functions."""
     pending: list[ast.AST] = [module.tree] if module.tree is not None else []
     while pending:
         node = pending.pop()
@@ -118,7 +118,7 @@ def _is_os_name(node: ast.AST) -> bool:
 
 
 def _expects_none(handler: ast.ExceptHandler) -> bool:
-    """Whether a handler takes over where a module is not there."""
+    """Return whether a handler catches the error of a missing module."""
     if handler.type is None:
         return True
     return any(_last_name(node) in _IMPORT_ERRORS for node in ast.walk(handler.type))
@@ -139,9 +139,9 @@ def _last_name(node: ast.AST) -> str | None:
 
 # ---------------------------------------------------------------------------- distribution names
 #
-# The names under which distributions are imported, as far as they can be told without them.
+# The names under which distributions are imported, as far as they are known without them.
 
-# Those that differ from the name of the distribution, among what models of cells are built from.
+# Names that differ from that of the distribution, among the libraries used in models of cells.
 _IMPORTED_AS: dict[str, tuple[str, ...]] = {
     "absl-py": ("absl",),
     "antlr4-python3-runtime": ("antlr4",),
@@ -188,12 +188,12 @@ _IMPORTED_AS: dict[str, tuple[str, ...]] = {
     "tensorflow-cpu": ("tensorflow",),
     "umap-learn": ("umap",),
 }
-# Distributions that share one package at the top.
+# Top-level packages that several distributions share.
 _SHARED = ("google", "jaraco", "nvidia", "opentelemetry", "zope")
 
 
 def import_names(distribution: str) -> tuple[str, ...]:
-    """The usual names of the modules at the top of a distribution, given by its canonical name."""
+    """Return the usual top-level modules of a distribution, given by its canonical name."""
     if distribution in _IMPORTED_AS:
         return _IMPORTED_AS[distribution]
     shared = distribution.partition("-")[0]

@@ -1,4 +1,4 @@
-"""Facts about the licence: which files there are, and whether the author filled them in."""
+"""Facts about the licence: the files that exist, and whether the author filled them in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.package import decode
 
-# A folder of whole licence texts, named by their SPDX ids: those are never filled in.
+# A folder of complete licence texts, named by their SPDX ids: those are never filled in.
 _SPDX_FOLDER = "licenses"
 _LOOKS_LIKE_ONE = re.compile(r"licen[cs]e|copying", re.IGNORECASE)
 
-# Templates have their gaps in the copyright notice at the top. Further down they are no sign of
-# one: advice on how to apply the licence, or the licences of others.
+# Templates have their gaps in the copyright notice at the top. Further down, gaps are no sign of a
+# template: they occur in advice on how to apply the licence, or in the licences of others.
 _NOTICE_LINES = 12
 _GAP = (
     r"(?:insert |your |the )*(?:\d-digit )?"
@@ -38,7 +38,7 @@ _WIDEST = 60
 
 @dataclass(frozen=True)
 class Placeholder:
-    """What the author was to replace, and where it stands."""
+    """A text that the author was to replace, and its location."""
 
     text: str
     where: Location
@@ -46,7 +46,7 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class LicenceFile:
-    """One licence file. `placeholder` is the first gap that was left in it."""
+    """One licence file. `placeholder` is the first gap left in it."""
 
     where: Location
     is_empty: bool
@@ -61,7 +61,7 @@ class LicenceFile:
 class Licence:
     """The licence files of the package directory itself.
 
-    `near` are files that look like licences and have names that nobody looks for.
+    `near` are files that look like licences but have names that no tool looks for.
     """
 
     files: tuple[LicenceFile, ...]
@@ -69,7 +69,7 @@ class Licence:
 
 
 def read_licence(pkg_dir: Path, names: tuple[str, ...]) -> Licence:
-    """Read what bears one of the `names`, in whatever case, and the SPDX folder beside it."""
+    """Read the files with one of the `names`, in any letter case, and the SPDX folder beside."""
     known = {name.casefold(): rank for rank, name in enumerate(names)}
     entries = sorted(pkg_dir.iterdir())
     there = [entry for entry in entries if entry.name.casefold() in known and entry.is_file()]

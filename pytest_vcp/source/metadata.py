@@ -1,7 +1,7 @@
 """Facts about the metadata file: the model's name, and its variants with the packager's arguments.
 
-YAML is read into its nodes, not into objects: so a tag can build nothing, every entry keeps its
-line, and a name that is given twice is seen.
+YAML is parsed into nodes, not into objects: that way a tag can't build anything, every entry has
+its line, and duplicate names are noticed.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _AS_TEXT = "write the arguments as one text, in the lines below NAME: >-"
 
 @dataclass(frozen=True)
 class VariantEntry:
-    """One variant: its arguments as they are written, and as they are read.
+    """One variant: its arguments as written, and as parsed.
 
-    `problem` completes "found ..." where the arguments can't be read, and `remedy` says what to
-    do; `arguments` are then those of no option at all. `is_placeholder` is true for what the
-    untouched template holds.
+    `problem` completes "found ..." if the arguments can't be parsed, and `remedy` says what to do;
+    `arguments` then have no option set. `is_placeholder` is true for the content of the untouched
+    template.
     """
 
     name: str
@@ -62,8 +62,9 @@ class VariantEntry:
 class Metadata:
     """A metadata file. `problem`, with its `remedy`, says why it can't be read as one.
 
-    `where` is the file, with the line of the problem. `variants` are in the order of the file,
-    each name once: where it is given twice, the last entry counts, as for YAML, and says so.
+    `where` is the file, with the line of the problem, or of the key variants. `variants` are in the
+    order of the file, each name once: of duplicates the last entry counts, as in YAML, and reports
+    them.
     """
 
     path: Path
@@ -74,12 +75,12 @@ class Metadata:
     remedy: str = ""
 
     def variant(self, name: str) -> VariantEntry | None:
-        """The variant of this name."""
+        """Return the variant of this name, or None."""
         return next((entry for entry in self.variants if entry.name == name), None)
 
 
 def read_metadata(pkg_dir: Path, policy: Policy) -> Metadata | None:
-    """Read the first of the policy's metadata files that is there; None where there is none."""
+    """Read the first existing one of the policy's metadata files; None without one."""
     for name in policy.metadata_files:
         path = pkg_dir / name
         if path.is_file():
@@ -114,7 +115,7 @@ def _read(path: Path, placeholders: Placeholders) -> Metadata:
 
 
 def _document(path: Path) -> yaml.Node | None:
-    """The nodes of the one document in the file. Raises _Unreadable."""
+    """Return the root node of the file's only document. Raises _Unreadable."""
     try:
         content = path.read_bytes()
         return yaml.compose(content, Loader=yaml.SafeLoader)
@@ -137,7 +138,8 @@ def _syntax_error(problem: yaml.MarkedYAMLError) -> _Unreadable:
     mark = problem.problem_mark or problem.context_mark
     line = mark.line + 1 if mark else None
     if problem.problem == "mapping values are not allowed here":
-        # The classic: unquoted JSON with a space after a colon, on the line of the variant's name.
+        # The usual cause: unquoted JSON with a space after a colon, on the line of the variant's
+        # name.
         return _Unreadable(
             "a second ': ' in one line, which YAML takes for a key",
             "put the arguments, as they are, into the lines below NAME: >-",
@@ -153,7 +155,7 @@ def _syntax_error(problem: yaml.MarkedYAMLError) -> _Unreadable:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A key with its value, and the lines where the same key was given before."""
+    """A key with its value, and the lines of earlier entries with the same key."""
 
     key: yaml.Node
     value: yaml.Node
@@ -161,7 +163,7 @@ class _Entry:
 
 
 def _entries(node: yaml.Node, what: str, remedy: str) -> dict[str, _Entry]:
-    """The entries of a mapping, by key. Raises _Unreadable where the node is none."""
+    """Return the entries of a mapping, by key. Raises _Unreadable if the node is no mapping."""
     if not isinstance(node, yaml.MappingNode):
         raise _Unreadable(f"{what} is {_kind(node)}", remedy, _line(node))
     found: dict[str, _Entry] = {}
@@ -229,15 +231,15 @@ def _line(node: yaml.Node) -> int:
 
 # ------------------------------------------------------------------------------------ model card
 #
-# What the model card beside the package says: whether the model needs a GPU.
+# The model card beside the package: whether it says that the model needs a GPU.
 
 _KEY = "compute_requirement"
 
 
 def says_gpu(card: Path) -> bool:
-    """Whether the metadata of the card has ``compute_requirement: "GPU"``.
+    """Return whether the metadata of the card has ``compute_requirement: "GPU"``.
 
-    A card that is not there, or can't be read, says nothing.
+    A missing or unreadable card counts as no.
     """
     try:
         front_matter = yaml_text.load(card.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The methods that a class of model_code really has: own or inherited, in Python's own order."""
+"""The methods that a class of model_code has: own or inherited, in Python's own order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytest_vcp.source.package import SourceModule
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Kind = Literal["instance", "static", "class"]
 
-# MLflow's base class has both methods, but only as places to fill in.
+# MLflow's base class has both methods, but only as stubs.
 PYTHON_MODEL = frozenset({"mlflow.pyfunc.PythonModel", "mlflow.pyfunc.model.PythonModel"})
 _FRAMEWORK_HOOKS = frozenset({"load_context", "predict"})
 _ABSTRACT = frozenset({"abstractmethod", "abc.abstractmethod"})
@@ -34,9 +34,9 @@ _TRANSPARENT = _ABSTRACT | {"override", "typing.override", "final", "typing.fina
 
 @dataclass(frozen=True)
 class Method:
-    """A method as written, and the class of model_code that holds it.
+    """A method as written, and the class of model_code that defines it.
 
-    `opaque` means that a decorator may have changed what a caller has to pass.
+    `opaque` means that a decorator may have changed the arguments that a caller has to pass.
     """
 
     name: str
@@ -59,34 +59,34 @@ class Method:
 
 @dataclass(frozen=True)
 class Ancestry:
-    """A class and its bases in the order in which Python looks for a method."""
+    """A class and its bases in the order in which Python looks up a method."""
 
     classes: tuple[InnerClass | Foreign | Doubt, ...]
 
     @property
     def is_python_model(self) -> bool | None:
-        """Whether it derives from MLflow's PythonModel; None where that can't be told."""
+        """Whether the class derives from MLflow's PythonModel; None if that is unknown."""
         if any(isinstance(c, Foreign) and c.name in PYTHON_MODEL for c in self.classes):
             return True
         return None if any(_may_hold_anything(c) for c in self.classes) else False
 
 
 class Methods:
-    """Finds methods of classes across the modules of model_code."""
+    """A look-up of methods in classes across the modules of model_code."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
 
     def ancestry(self, target: InnerClass | Foreign | Doubt) -> Ancestry:
-        """The linearised bases of a class."""
+        """Return a class with its linearised bases."""
         return Ancestry(tuple(self._linear(target, ())))
 
     def find(
         self, ancestry: Ancestry, name: str, after: InnerClass | None = None
     ) -> Method | Doubt | None:
-        """The method that Python would use; None where there is none, not even an inherited one.
+        """Return the method that Python would use, own or inherited; None if there is none.
 
-        With `after`, the search starts behind that class, as `super()` does.
+        With `after`, the search starts behind that class, as with `super()`.
         """
         classes = ancestry.classes
         if after is not None and after in classes:
@@ -107,7 +107,7 @@ class Methods:
     def _linear(
         self, target: InnerClass | Foreign | Doubt, below: tuple[Target, ...]
     ) -> list[InnerClass | Foreign | Doubt]:
-        """The class, then its bases merged so that no base comes before a class derived from it."""
+        """Return the class, then its merged bases, with no base before a class derived from it."""
         if not isinstance(target, InnerClass) or target in below:
             return [target]
         bases = [self._base(node, target) for node in target.node.bases]
@@ -130,13 +130,16 @@ class Methods:
         if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
             method = Method(name, owner, binding, owner.module.at(binding))
             return _apply_decorators(method, binding.decorator_list)
-        # `predict = None` takes an inherited method away; anything else may be a method.
+        # `predict = None` removes an inherited method; anything else may be a method.
         return None if isinstance(binding, ast.Constant) else UNDECIDED
 
 
 def _is_changed_later(owner: InnerClass) -> bool:
-    """Whether code outside the class body may add methods: a decorator, a metaclass, or a
-    statement at the top of its module that has to do with the class."""
+    """Return whether code outside the class body may add methods.
+
+    Such code is a decorator, a metaclass, or a statement at the top of its module that involves the
+    class.
+    """
     if owner.node.decorator_list or owner.node.keywords:
         return True
     body = owner.module.tree.body if owner.module.tree else []
@@ -149,7 +152,7 @@ def _is_changed_later(owner: InnerClass) -> bool:
 
 
 def _apply_decorators(method: Method, decorators: list[ast.expr]) -> Method:
-    """The method with what its decorators say about how it is bound and called."""
+    """Return the method with the effects of its decorators on how it is bound and called."""
     kind, opaque, abstract = method.kind, False, False
     for decorator in decorators:
         name = ast.unparse(decorator)
@@ -162,7 +165,7 @@ def _apply_decorators(method: Method, decorators: list[ast.expr]) -> Method:
 
 
 def _gives_nothing(target: Target) -> bool:
-    """Whether it is from Python itself, which knows nothing of MLflow's methods."""
+    """Return whether it is from Python itself, which has none of MLflow's methods."""
     if not isinstance(target, Foreign):
         return False
     top = target.name.partition(".")[0]
@@ -176,7 +179,7 @@ def _may_hold_anything(entry: InnerClass | Foreign | Doubt) -> bool:
 
 
 def _without_annotations(args: ast.arguments) -> ast.arguments:
-    """The parameters by name and default only: annotations would fill the line."""
+    """Return the parameters by name and default only: annotations would fill the line."""
     bare = copy.deepcopy(args)
     for part in ast.walk(bare):
         if isinstance(part, ast.arg):

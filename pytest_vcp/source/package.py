@@ -24,7 +24,7 @@ FILES = (SPEC, "requirements.in", "requirements.txt")
 
 @dataclass(frozen=True)
 class MissingEntry:
-    """A name of the layout that is not there; `found` says what is, where something is."""
+    """A missing name of the layout; `found` says what exists instead, if anything."""
 
     name: str
     found: str | None = None
@@ -32,9 +32,9 @@ class MissingEntry:
 
 @dataclass(frozen=True)
 class SourceModule:
-    """One module of the package: its source parsed for the target Python, or why it can't be.
+    """One module of the package: its source parsed for the target Python, or the problem with it.
 
-    `certain` is false where the parser at hand is older than the target Python, so that what it
+    `certain` is false if the available parser is older than the target Python, so that what it
     refuses may be newer syntax.
     """
 
@@ -50,13 +50,13 @@ class SourceModule:
         return self.path.name == "__init__.py"
 
     def at(self, node: ast.AST) -> Location:
-        """The place of `node` in this module."""
+        """Return the location of `node` in this module."""
         return Location(self.where.path, getattr(node, "lineno", None))
 
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """What the package directory holds, as far as it can be told without running any of it."""
+    """The content of the package directory, as far as it is known without running any of it."""
 
     pkg_dir: Path
     target_python: tuple[int, int]
@@ -71,7 +71,7 @@ class ModelPackage:
         return tuple(module for module in self.modules if module.problem is not None)
 
     def lacks(self, name: str) -> bool:
-        """Whether this name of the layout is missing."""
+        """Return whether this name of the layout is missing."""
         return any(entry.name.rstrip("/") == name for entry in self.missing)
 
 
@@ -102,19 +102,19 @@ def _missing_entries(pkg_dir: Path) -> Iterator[MissingEntry]:
         elif path.is_symlink():
             yield MissingEntry(shown, "a link that leads nowhere")
         else:
-            # A name in other letters is found by the author's file system and not by the hub's.
+            # A name in another letter case is found by the author's file system, not by the hub's.
             yield MissingEntry(shown, by_lower.get(name.lower()))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and behind its links, without hidden folders and byte-code.
+    """Yield the files in a folder and behind its links, without hidden folders and byte-code.
 
-    Those are litter of editors and interpreters. A link that leads nowhere is among the files.
+    Those are litter of editors and interpreters. A broken link counts as a file.
     """
     seen = set()
     for inner, names, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(inner)
-        if real in seen:  # a link back to a folder above
+        if real in seen:  # a link to a parent folder
             names.clear()
             continue
         seen.add(real)
@@ -123,7 +123,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def _module_files(code: Path) -> Iterator[Path]:
-    """Every module below `code`, also in folders without `__init__.py` and behind links."""
+    """Yield every module below `code`, also in folders without `__init__.py` and behind links."""
     for path in files_below(code):
         if path.name.endswith(".py") and not path.name.startswith("."):
             yield path
@@ -157,8 +157,8 @@ def _parse(source: bytes, path: Path, target: tuple[int, int]) -> ast.Module:
     """Parse bytes, so that Python itself applies the declared encoding and the line ends.
 
     `feature_version` refuses statements newer than the target as far as CPython checks them
-    (`except*`, `type X = …`, type parameters). Some newer expressions it lets through, such as
-    quotes reused within an f-string: for those, only the import in the environment tells.
+    (`except*`, `type X = …`, type parameters). It accepts some newer expressions, such as quotes
+    reused within an f-string: only the import in the environment finds those.
     """
     with warnings.catch_warnings():
         # An invalid escape is a warning; under -W error it would look like a syntax error.
@@ -175,14 +175,14 @@ def _require_decodable(source: bytes) -> None:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
     except SyntaxError:
-        source.decode("utf-8")  # says where and which byte; an unknown encoding is told as it is
+        source.decode("utf-8")  # reports which byte; an unknown encoding is raised below
         raise
     source.decode(encoding)
 
 
 # -------------------------------------------------------------------------------- readable files
 #
-# What a rule on the source can't do without; where it is missing, another rule says so.
+# The preconditions of rules on the source; if one is missing, another rule reports that.
 
 
 def require_code(package: ModelPackage) -> None:
@@ -198,7 +198,7 @@ def require_data(package: ModelPackage) -> None:
 
 
 def require_parsed(package: ModelPackage) -> None:
-    """Raise Blocked where a module of model_code can't be read, Unverified where it can't here."""
+    """Raise Blocked if a module of model_code can't be parsed, Unverified if it can't be here."""
     require_code(package)
     if any(not module.certain for module in package.unparsed):
         raise Unverified("a module of model_code is in syntax newer than the Python that looks")
@@ -208,19 +208,19 @@ def require_parsed(package: ModelPackage) -> None:
 
 # ------------------------------------------------------------------------------------ text files
 #
-# Text files as their authors meant them: with the encodings that editors and shells write.
+# The decoding of text files, in the encodings that editors and shells write.
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BEGINNING = 1024
 
 
 def decode(content: bytes) -> str:
-    """The text of a file; bytes that are none of it become replacement characters."""
+    """Decode the content of a file; invalid bytes become replacement characters."""
     if content.startswith(_UTF_16):  # what a Windows shell's redirect writes
         return content.decode("utf-16", errors="replace")
     return content.decode("utf-8-sig", errors="replace")
 
 
 def is_binary(beginning: bytes) -> bool:
-    """Whether a file that begins so is no text: it has a null byte where no UTF-16 explains it."""
+    """Return whether a file with this beginning is binary: it has null bytes and is not UTF-16."""
     return b"\0" in beginning[:_BEGINNING] and not beginning.startswith(_UTF_16)

@@ -1,6 +1,6 @@
-"""The arguments of the platform's packager, as a metadata file holds them: one text per variant.
+"""The arguments of the platform's packager, as stored in a metadata file: one text per variant.
 
-What the values mean is for the settings to read.
+Their values are interpreted by the settings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FLAGS = (*_SINGLE, *_REPEATABLE, _SWITCH)
 
 @dataclass(frozen=True)
 class VariantArguments:
-    """The values of the packager's options, as they were written; None where one is not given."""
+    """The values of the packager's options, as written; None for one that is not given."""
 
     model_class: str | None = None
     artifacts: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class VariantArguments:
 
 
 class NotArguments(ValueError):
-    """A text that the packager would not take: `what` completes "found ..."."""
+    """A text that the packager would refuse: `what` completes "found ..."."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}; {remedy}")
@@ -47,7 +47,7 @@ class NotArguments(ValueError):
 
 
 def read_arguments(text: str) -> VariantArguments:
-    """Read ``--flag value`` and ``--flag=value``. Raises NotArguments."""
+    """Parse ``--flag value`` and ``--flag=value``. Raises NotArguments."""
     given = _Given()
     left = iter(split(text))
     for word in left:
@@ -69,7 +69,7 @@ def read_arguments(text: str) -> VariantArguments:
 
 @dataclass
 class _Given:
-    """What was read so far; `last` is the option that was read last."""
+    """The values parsed so far; `last` is the option that was parsed last."""
 
     single: dict[str, str] = field(default_factory=dict)
     repeated: dict[str, list[str]] = field(default_factory=lambda: {f: [] for f in _REPEATABLE})
@@ -107,7 +107,7 @@ def _take_value(flag: str, left: Iterator[Word]) -> Word:
 
 
 def _require_whole(value: Word) -> None:
-    """Refuse unquoted JSON with a fault: nobody can tell where it ends."""
+    """Refuse unquoted JSON with a fault, because its end is unknown."""
     if value.json_fault is None:
         return
     try:
@@ -142,27 +142,27 @@ def _build_backslash() -> NotArguments:
 
 # ----------------------------------------------------------------------------------- shell words
 #
-# Split a text as a shell does, except that JSON may stand in it without quotes.
+# Splitting of a text as in a shell, except that it may contain JSON without quotes.
 #
 # Authors of metadata files write ``--model-config-json {"organism": "human"}``, quoted for a shell
-# or not. A shell, and `shlex`, would cut the unquoted form at its spaces and drop its quotes.
+# or not. A shell, and `shlex`, would split the unquoted form at its spaces and drop its quotes.
 
 _WIDEST = 40
 _NEAR = 20
 _LINE_END = re.compile(r"\\\r?\n")
-# A word that begins unquoted JSON, by itself or behind an option.
+# A word that begins unquoted JSON, by itself or after an option.
 _JSON_BEGINS = re.compile(r"\s*(--[\w-]+=)?(?=[{\[])")
 
 
 class Word(NamedTuple):
-    """One word. `json_fault` says what is wrong with the unquoted JSON that it seems to begin."""
+    """One word. `json_fault` is the fault of the unquoted JSON that it seems to begin, if any."""
 
     text: str
     json_fault: str | None = None
 
 
 def split(text: str) -> list[Word]:
-    """Split a text into words. Raises NotArguments for a quote that is not closed."""
+    """Split a text into words. Raises NotArguments for an unclosed quote."""
     text = _LINE_END.sub(" ", text)
     stream = io.StringIO(text)
     lexer = shlex.shlex(stream, posix=True)
@@ -174,7 +174,7 @@ def split(text: str) -> list[Word]:
 
 
 def shorten(text: str) -> str:
-    """The text in one line, as much of it as a message has room for."""
+    """Return the text on one line, cut to the length that a message has room for."""
     return truncate(" ".join(text.split()), _WIDEST)
 
 
@@ -197,7 +197,7 @@ def _word(lexer: shlex.shlex, stream: io.StringIO) -> Word | None:
 
 
 def _json_end(text: str, begin: int) -> tuple[int, str | None]:
-    """Where the JSON at `begin` ends; a fault where it is none."""
+    """Return the end of the JSON at `begin`, and the fault if it is not JSON."""
     try:
         _, end = json.JSONDecoder().raw_decode(text, begin)
     except json.JSONDecodeError as problem:

@@ -19,7 +19,7 @@ _FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 def read_payload(path: Path) -> Payload:
     """Read the file of --vcp-json-payload-filepath.
 
-    Raises pytest.UsageError naming the file and the place where it is wrong.
+    Raises pytest.UsageError naming the file and the position of the fault.
     """
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def read_payload(path: Path) -> Payload:
 
 
 def refusal(path: Path, problem: str) -> pytest.UsageError:
-    """The error for a payload file that can't serve."""
+    """Build the error for an unusable payload file."""
     return pytest.UsageError(
         f"--vcp-json-payload-filepath: {path} {problem}; "
         "start from the serving_input_example.json of an artifact"
@@ -43,12 +43,12 @@ def refusal(path: Path, problem: str) -> pytest.UsageError:
 
 
 def resolve_inputs(payload: Payload, column: str, root: Path) -> Payload:
-    """A copy in which every relative path in `column` is resolved against `root`."""
+    """Return a copy in which every relative path in `column` is resolved against `root`."""
     return _map_inputs(payload, column, lambda uri: resolve_uri(uri, root))
 
 
 def inputs(payload: Payload, column: str) -> list[str]:
-    """The values of `column`, in the order of the rows."""
+    """Return the values of `column`, in the order of the rows."""
     found: list[str] = []
 
     def note(uri: str) -> str:
@@ -60,19 +60,19 @@ def inputs(payload: Payload, column: str) -> list[str]:
 
 
 def replace_inputs(payload: Payload, column: str, value: object) -> Payload:
-    """A copy in which `value` stands in place of every input."""
+    """Return a copy with `value` in place of every input."""
     return _map_inputs(payload, column, lambda uri: value)
 
 
 def resolve_uri(uri: str, root: Path) -> str:
-    """An absolute path for a relative one; a URI with a scheme stays as it is."""
+    """Make a relative path absolute; a URI with a scheme stays as it is."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
         return uri
     return str(root / uri)
 
 
 def _map_inputs(payload: Payload, column: str, change: Callable[[str], object]) -> Payload:
-    """A copy with `change` applied to the column; what has another form is for MLflow to refuse."""
+    """Return a copy with `change` applied to the column; other forms are for MLflow to refuse."""
     changed = copy.deepcopy(payload)
     split = changed.get("dataframe_split")
     if isinstance(split, dict) and column in _list(split.get("columns")):
@@ -88,7 +88,7 @@ def _map_inputs(payload: Payload, column: str, change: Callable[[str], object]) 
 
 
 def _records(value: Any) -> list[dict[str, Any]]:
-    """Rows that map columns to values; also one mapping of columns to the values of all rows."""
+    """List rows that map columns to values; also one mapping of columns to all rows' values."""
     rows = [value] if isinstance(value, dict) else _list(value)
     return [entry for entry in rows if isinstance(entry, dict)]
 

@@ -1,4 +1,4 @@
-"""Which parts of a package directory are its source tree, and which are inputs inside it."""
+"""The source tree of a package directory, the inputs inside it, and imports ahead of loading."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pytest_vcp.source.payload import inputs, read_payload, refusal, resolve_uri
 
 
 def source_tree(settings: Settings) -> tuple[Path, ...]:
-    """What the consumer of an artifact does not have: directories and modules of the package.
+    """Return what the consumer of an artifact lacks: directories and modules of the package.
 
-    Left out is what this run itself needs: where the artifact and the report go, and an
-    environment that somebody made inside the package directory. A finished artifact that is
-    judged by itself has no source tree.
+    Paths that this run itself needs are left out: the destinations of the artifact and the report,
+    the cache, and an environment inside the package directory. A finished artifact that is judged
+    by itself has no source tree.
     """
     if settings.artifact_only is not None:
         return ()
@@ -40,10 +40,11 @@ def source_tree(settings: Settings) -> tuple[Path, ...]:
 
 
 def guessed_inputs(settings: Settings) -> tuple[Path, ...]:
-    """The inputs of the forward pass, as far as they can be told before anything is imported.
+    """Return the inputs of the forward pass, as far as they are known before any import.
 
-    With a payload file they are in the file, and have to be there: raises pytest.UsageError.
-    Otherwise every text in model_spec.py that names something inside the package may be one.
+    With a payload file they are the ones in that file, and have to exist: raises pytest.UsageError
+    otherwise. Without one, every string in model_spec.py that names something inside the package
+    may be an input.
     """
     if settings.payload is not None:
         named = inputs(read_payload(settings.payload), settings.policy.input_column)
@@ -65,20 +66,20 @@ def _named_paths(pkg_dir: Path) -> Iterator[Path]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             text = node.value
-            # A long text is a docstring, a bare name more likely a column than a whole folder.
+            # A long text is a docstring, a bare name more likely a column than a folder.
             if "\n" in text or len(text) > 500 or ("." not in text and "/" not in text):
                 continue
             path = pkg_dir / text
-            # os.path answers for any text; a pathlib path raises where it can't be a file's name.
+            # os.path accepts any text; a pathlib path raises if it can't be the name of a file.
             if os.path.exists(path) and path.resolve() != pkg_dir:
                 yield path
 
 
 def preimports(package: ModelPackage) -> tuple[str, ...]:
-    """Libraries that model_code imports without condition, to be imported ahead of loading.
+    """Return libraries that model_code imports unconditionally, to be imported ahead of loading.
 
-    Nothing where model_code sets environment variables while it is imported: a library may read
-    them at its own import, which must then not come first.
+    Empty if model_code sets environment variables while it is imported: a library may read them at
+    its own import, which must then not come first.
     """
     trees = [module.tree for module in package.modules if module.tree is not None]
     if any(_sets_variables(tree) for tree in trees):
@@ -88,7 +89,7 @@ def preimports(package: ModelPackage) -> tuple[str, ...]:
 
 
 def _sets_variables(tree: ast.Module) -> bool:
-    """Whether the module, outside of functions, does more with os.environ than look into it."""
+    """Return whether the module, outside of functions, does more with os.environ than read it."""
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()

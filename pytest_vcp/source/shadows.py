@@ -1,8 +1,8 @@
 """Modules at the top of the package directory that hide others of the same name.
 
-The package directory goes before the standard library and the installed distributions on the
-path, for every module that imports anything. A folder without `__init__.py` hides nothing: Python
-takes it only where it finds nothing else.
+The package directory precedes the standard library and the installed distributions on the path, for
+every module that imports anything. A folder without `__init__.py` hides nothing: Python uses it
+only if it finds nothing else.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pytest_vcp.source.imported import import_names
 
 # The platform's own names.
 _OWN = frozenset({"model_code", "model_spec", "mlflow_packager", "generate_requirements_txt"})
-# An extension module may say for which interpreter it was built: `name.cpython-311-….so`.
+# An extension module may name the interpreter it was built for: `name.cpython-311-….so`.
 _MODULE = re.compile(r"(?P<name>\w+)(?:\.pyc?|(?:\.(?:cpython-|cp\d|abi3)[\w-]*)?\.(?:so|pyd))")
-# Modules by the version of Python that they came with, or went with, since 3.10.
+# Modules by the version of Python that added or removed them, since 3.10.
 _SINCE = {"tomllib": (3, 11)}
 _UNTIL = {
     "binhex": (3, 11),
@@ -38,7 +38,7 @@ _UNTIL = {
 
 @dataclass(frozen=True)
 class Shadow:
-    """A module of the package that is imported in place of another; `of` says which."""
+    """A module of the package that is imported in place of another; `of` names that one."""
 
     name: str
     of: str
@@ -48,10 +48,9 @@ class Shadow:
 def shadows(
     pkg_dir: Path, pinned: Iterable[str], target_python: tuple[int, int]
 ) -> tuple[Shadow, ...]:
-    """Compare the modules of the package directory with the names that others have.
+    """Compare the modules of the package directory with the names of pinned and standard ones.
 
-    `pinned` are canonical names of distributions, `target_python` decides about the standard
-    library.
+    `pinned` are canonical names of distributions, `target_python` determines the standard library.
     """
     taken = {module: name for name in pinned for module in import_names(name)}
     taken |= dict.fromkeys(_standard_library(target_python), "")

@@ -34,7 +34,7 @@ _CATCHES_OPEN_HOOK = {"NotImplementedError", "RuntimeError", "Exception", "BaseE
 
 @dataclass(frozen=True)
 class OpenHook:
-    """A method that is used but was left for the author to fill in."""
+    """A method that is used but that the author has not filled in."""
 
     method: Method
     raises: bool
@@ -42,10 +42,10 @@ class OpenHook:
 
 @dataclass(frozen=True)
 class WrapperFacts:
-    """The model class as MLflow will meet it.
+    """The model class as MLflow sees it.
 
-    `load_context` and `predict` are None where the class has none, and `UNDECIDED` where a
-    base from a library may supply it. `is_python_model` is None where that can't be told.
+    `load_context` and `predict` are None if the class has none, and `UNDECIDED` if a base from a
+    library may supply it. `is_python_model` is None if that is unknown.
     """
 
     where: Location
@@ -59,10 +59,10 @@ class WrapperFacts:
 
 @dataclass(frozen=True)
 class NotFound:
-    """The name leads to no class: `what` completes "found ..." and names near misses follow.
+    """The result if the name is no class: `what` completes "found ...", `near` are near misses.
 
-    `remedy` is what to do where the name is right and something else bears it; `classes` are those
-    that there are, as MODULE:Class.
+    `remedy` is what to do if the name is right but something else has it; `classes` are the
+    existing ones, as MODULE:Class.
     """
 
     what: str
@@ -99,7 +99,7 @@ def _not_a_class(
 
 
 def near_misses(modules: Sequence[SourceModule], model_class: ModelClass) -> list[str]:
-    """Classes of model_code that may have been meant, as MODULE:Class, the likeliest first."""
+    """List classes of model_code that may have been meant, as MODULE:Class, likeliest first."""
     known = _classes(modules)
     elsewhere = [full for full, name in known.items() if name == model_class.name]
     # Only the names of the classes are compared: the module's is long and often the right one,
@@ -110,7 +110,7 @@ def near_misses(modules: Sequence[SourceModule], model_class: ModelClass) -> lis
 
 
 def _classes(modules: Sequence[SourceModule]) -> dict[str, str]:
-    """The classes at the top of modules, as MODULE:Class, with their own names."""
+    """Map the classes at the top of modules, as MODULE:Class, to their own names."""
     return {
         f"{module.name}:{node.name}": node.name
         for module in modules
@@ -135,10 +135,10 @@ def _facts(target: InnerClass | Foreign | Doubt, where: Location, methods: Metho
 
 
 def _open_hooks(ancestry: Ancestry, methods: Methods) -> Iterator[OpenHook]:
-    """The hooks that MLflow's calls end up in and that were left open.
+    """Yield the hooks that MLflow's calls reach and that were left open.
 
-    Followed from load_context and predict through `self.method` and `super().method`: a hook
-    that is overridden below, or that nothing refers to, harms nobody.
+    They are followed from the constructor, load_context and predict through `self.method` and
+    `super().method`: a hook that is overridden below, or that nothing refers to, is harmless.
     """
     start: tuple[str, ...] = ("__init__", *ENTRY_POINTS)
     if methods.find(ancestry, "predict") is UNDECIDED:
@@ -163,7 +163,7 @@ def _left_open(method: Method) -> OpenHook | None:
     body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
     if body and _is_not_implemented(body[-1]) and not _returns(node):
         return OpenHook(method, raises=True)
-    # A model may have nothing to load; a prediction, an input or a forward pass is never nothing.
+    # A model may have nothing to load; a prediction, an input or a forward pass is never empty.
     empty = all(isinstance(s, ast.Pass) or _is_ellipsis(s) for s in body)
     return OpenHook(method, raises=False) if empty and method.name != "load_context" else None
 
@@ -184,7 +184,7 @@ def _is_ellipsis(statement: ast.stmt) -> bool:
 
 
 def _returns(node: FunctionNode) -> bool:
-    """Whether the function itself has a way out other than its last statement."""
+    """Return whether the function itself can end other than with its last statement."""
     pending: list[ast.AST] = list(ast.iter_child_nodes(node))
     while pending:
         inner = pending.pop()
@@ -196,7 +196,7 @@ def _returns(node: FunctionNode) -> bool:
 
 
 def _references(node: FunctionNode) -> list[tuple[str, bool]]:
-    """The attributes of its own object that a method uses: name, and whether through super()."""
+    """List the attributes of its own object that a method uses: name, and if through super()."""
     arguments = [*node.args.posonlyargs, *node.args.args]
     own = arguments[0].arg if arguments else None
     found: list[tuple[str, bool]] = []
@@ -211,7 +211,7 @@ def _references(node: FunctionNode) -> list[tuple[str, bool]]:
 
 
 def _unguarded(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below, save what runs under a handler that expects an open hook."""
+    """Yield all nodes below, except code under a handler that expects an open hook."""
     yield node
     skipped = node.body if isinstance(node, ast.Try) and _expects_open_hook(node) else []
     for child in ast.iter_child_nodes(node):
@@ -238,7 +238,7 @@ def _is_super(node: ast.AST) -> bool:
 
 # ----------------------------------------------------------------------------------------- calls
 #
-# Whether MLflow's calls fit a method's parameters, judged with Python's own binding.
+# The check that MLflow's calls fit a method's parameters, by Python's own binding.
 #
 # MLflow 3.1 calls `load_context(context)` when it saves a model and
 # `load_context(context=context)` when it loads one. It looks at the names of predict's parameters
@@ -251,7 +251,7 @@ _CONTEXT, _INPUT, _PARAMS = "the context", "the model input", "the params"
 
 
 def load_context_problem(method: Method) -> str | None:
-    """Why MLflow can't call this load_context; None where it can."""
+    """Return why MLflow can't call this load_context; None if it can."""
     if method.opaque:
         return None
     if isinstance(method.node, ast.AsyncFunctionDef):
@@ -266,7 +266,7 @@ def load_context_problem(method: Method) -> str | None:
 
 
 def predict_problem(method: Method) -> str | None:
-    """Why MLflow can't call this predict; None where it can."""
+    """Return why MLflow can't call this predict; None if it can."""
     if method.opaque:
         return None
     if isinstance(method.node, ast.AsyncFunctionDef):
@@ -282,7 +282,7 @@ def predict_problem(method: Method) -> str | None:
 
 
 def _mix_up(method: Method, received: Mapping[str, object]) -> str | None:
-    """A call that binds can still hand the context to the parameter meant for the input."""
+    """Return the problem of a call that binds but confuses context and input; None without one."""
     for name, expected in (("context", _CONTEXT), ("model_input", _INPUT)):
         value = received.get(name, expected)
         if value != expected:
@@ -296,10 +296,10 @@ def _takes_context(parameters: Mapping[str, Parameter]) -> bool:
 
 
 def _bound_signature(method: Method, *, wrapped_static: bool) -> inspect.Signature:
-    """The parameters that are left to the caller.
+    """Return the parameters that are left to the caller.
 
-    MLflow wraps the predict of every class derived from PythonModel in a plain function. A
-    static predict thereby receives the object after all (`wrapped_static`).
+    MLflow wraps the predict of every class derived from PythonModel in a plain function, so a
+    static predict receives the object after all (`wrapped_static`).
     """
     parameters = _parameters(method.node.args)
     if method.kind == "static" and not wrapped_static:

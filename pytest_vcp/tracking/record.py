@@ -1,4 +1,4 @@
-"""What MLflow is told of one variant: a run with params, tags and metrics, and its model."""
+"""The MLflow record of one variant: a run with params, tags and metrics, and its model."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 Metric = tuple[str, float, int]
 
-# MLflow's stores take names of these characters, and so many of them, and of a value.
+# MLflow's stores accept only these characters in names, and limit the length of names and values.
 _NO_KEY = re.compile(r"[^\w.\- ]")
 _NO_NAME = re.compile(r"[^\w\- ]")
 _WIDEST_KEY = 200
 _WIDEST = 5000
-# What a package or an artifact is called when it is not called after its model.
+# Directory names of packages and artifacts that are not named after their model.
 _COMMON = ("mlflow_pkg", "mlflow_model_artifact")
-# Settings that change what is judged, besides those that say what to package.
+# Settings that change the judgement, besides those that say what to package.
 _TOLD = ("policy", "must-verify", "waive", "strict", "scaling", "timeout", "json-payload-filepath")
 _ALWAYS = ("passed", "failed", "waived", "unverified")
 _ENDED = {"conformant": "FINISHED", "unverified": "FINISHED"}
 
 
 def experiment_of(settings: Settings) -> str:
-    """The name of the model: that of the metadata file, or else of the directory."""
+    """Return the name of the model: that of the metadata file, or else of the directory."""
     store = settings.artifact_only or settings.pkg_dir
     if store.is_relative_to(settings.pkg_dir):
         metadata = read_metadata(settings.pkg_dir, settings.policy)
@@ -49,7 +49,7 @@ def experiment_of(settings: Settings) -> str:
 
 
 def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
-    """The run of a variant, as the worker takes it (see `server.tracking.log`)."""
+    """Build the record of a variant, as the worker expects it (see `server.tracking.log`)."""
     run, result = recorder.run, recorder.results[variant]
     settings = run.variants[variant].settings
     verdict = recorder.verdicts[variant]
@@ -78,7 +78,7 @@ def record_of(recorder: Recorder, variant: str) -> dict[str, Any]:
 
 
 def _params(settings: Settings, result: VariantResult) -> dict[str, str]:
-    """Settings of the run; a nested configuration has its keys joined by dots."""
+    """Collect the settings of the run; the keys of a nested configuration are joined by dots."""
     environment, python = result.environment or {}, result.python or {}
     params = {
         "model_class": str(settings.model_class),
@@ -108,13 +108,13 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _metrics(recorder: Recorder, variant: str) -> Iterator[Metric]:
-    """Figures, how many rules had each outcome, and the scaling by its observations."""
+    """Yield figures, the number of rules with each outcome, and the scaling by observations."""
     figures = recorder.results[variant].figures
     for name, value in asdict(figures).items() if figures else ():
         if isinstance(value, (int, float)) and math.isfinite(value):
             yield name, float(value), 0
     counts = count_outcomes(tuple(recorder.outcomes(variant).values()))
-    # None is a figure as well: what is compared is to have no gaps.
+    # Zero is logged as well, so that runs can be compared without gaps.
     for kind in dict.fromkeys((*_ALWAYS, *counts)):
         yield f"rules_{kind}", float(counts.get(kind, 0)), 0
     for step in figures.scaling if figures else ():
@@ -124,7 +124,7 @@ def _metrics(recorder: Recorder, variant: str) -> Iterator[Metric]:
 
 
 def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
-    """The reports of this run; one that could not be written may be there from an earlier run."""
+    """Yield the reports that this run could write; others may be left over from an earlier run."""
     settings = recorder.run.variants[variant].settings
     if recorder.report_problem is None:
         names = REPORT_FILES if recorder.page_problem is None else (REPORT,)
@@ -136,7 +136,7 @@ def _files(recorder: Recorder, variant: str) -> Iterator[Path]:
 def _model(
     settings: Settings, result: VariantResult, name: str, tags: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """The artifact that was attested to; None where there is none to keep."""
+    """Describe the artifact that was attested to; None without one."""
     if result.attestation is None or result.digests is None:
         return None
     return {
@@ -149,18 +149,18 @@ def _model(
 
 
 def _registered_model(settings: Settings, word: str) -> str | None:
-    """The registered model that gets a version: only a conformant run does that."""
+    """Return the registered model that gets a new version; None unless the run is conformant."""
     assert settings.tracking is not None
     return settings.tracking.registered if word == "conformant" else None
 
 
 def _of_the_model(name: str) -> str:
-    """The key of a tag that the author gives: MLflow takes some for orders to itself."""
+    """Return the key for an author's tag: MLflow itself acts on some of its own."""
     return f"model.{name}" if name.startswith("mlflow.") else name
 
 
 def _make_keys(params: Mapping[str, str]) -> dict[str, str]:
-    """The same under keys that MLflow takes, each its own."""
+    """Replace the keys by unique ones that MLflow accepts."""
     keyed: dict[str, str] = {}
     for name, value in params.items():
         short = _NO_KEY.sub("_", name).strip(". ")[:_WIDEST_KEY] or "_"

@@ -1,4 +1,4 @@
-"""The store of a run: how MLflow is told of it, and how people are, who see no password."""
+"""The tracking store of a run: its URI for MLflow, and for people, without a password."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pytest_vcp.settings.tracking import SQLITE
 from pytest_vcp.util.urls import redacted_uri, secrets_of
 from pytest_vcp.worker.failure import WorkerFailure
 
-# A server that does not answer is not asked for minutes, unless the user wants that; and MLflow
-# would print its address with the password that is in it.
+# A server that does not answer is not retried for minutes, unless the user wants that; and MLflow
+# would print the server's URL with the password in it.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-# A server that is there answers soon; MLflow by itself tries for minutes.
+# A server that is up answers soon; by default, MLflow retries for minutes.
 _FIRST_WORD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-# These say where to, and when; the run says that itself.
+# These say where and when to log; the run sets that itself.
 _OWN = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_REGISTRY_URI",
@@ -28,13 +28,13 @@ _OWN = (
     "MLFLOW_EXPERIMENT_NAME",
     "MLFLOW_ENABLE_ASYNC_LOGGING",
 )
-# What the system says, as Python writes it.
+# An error of the operating system, as Python writes it.
 _SYSTEM = re.compile(r"\[Errno -?\d+\] ([A-Z][\w ,]+)")
 _WIDEST = 300
 
 
 class TrackingStore:
-    """A store by the URI that was `given`; None for that of our own."""
+    """A store by the URI that was `given`; None for our own store."""
 
     def __init__(self, given: str | None) -> None:
         self._given = given
@@ -47,16 +47,16 @@ class TrackingStore:
 
     @property
     def told(self) -> str:
-        """The URI for people; empty for the store of our own."""
+        """The URI for people; empty for our own store."""
         return redacted_uri(self._given or "")
 
     def uri(self, database: str) -> str:
-        """The URI for MLflow; `database` is the file of the store of our own."""
-        # Seen from its folder, whose name may have in it what means something in a URI.
+        """Return the URI for MLflow; `database` is the file of our own store."""
+        # Relative to its folder, whose name may contain characters with a meaning in a URI.
         return self._uri or f"sqlite:///{database}"
 
     def directory(self, own: Path) -> Path | None:
-        """Where MLflow is started: beside a database, whose artifacts come to lie there."""
+        """Return MLflow's working directory: that of a database, where its artifacts end up."""
         if self.is_own:
             return own
         found = SQLITE.fullmatch(self._uri)
@@ -64,7 +64,7 @@ class TrackingStore:
         return folder if folder and folder.is_dir() else None
 
     def variables(self, user: Mapping[str, str]) -> dict[str, str]:
-        """What the user has set for MLflow, such as credentials, certificates and limits."""
+        """Return the user's settings for MLflow, such as credentials, certificates and limits."""
         kept = {
             name: value
             for name, value in user.items()
@@ -73,20 +73,20 @@ class TrackingStore:
         return {**_DEFAULTS, **kept, **self._login}
 
     def patience(self, user: Mapping[str, str]) -> dict[str, str]:
-        """The limits for a first answer, where the user has not set them."""
+        """Return the limits for a first answer, where the user has not set them."""
         return {name: limit for name, limit in _FIRST_WORD.items() if name not in user}
 
     def hide(self, text: str) -> str:
-        """The text without what must not be told of the URI."""
+        """Remove the secrets of the URI from a text."""
         text = text.replace(self._given or "\0", self.told)
         for secret in secrets_of(self._given or ""):
-            # What is shorter stands in half of all words.
+            # Anything shorter occurs in half of all words.
             if len(secret) > 2:
                 text = text.replace(secret, "****")
         return text
 
     def problem(self, failure: WorkerFailure) -> str:
-        """Why MLflow could not: it wraps what the system said into the words of three libraries."""
+        """Explain why MLflow failed: it wraps the system's error in messages of three libraries."""
         story = "\n".join((failure.message, *failure.causes))
         if "Can't locate revision" in story:
             return "a newer MLflow has migrated the store; move it away, or pin that release"
@@ -98,7 +98,7 @@ class TrackingStore:
         return self.hide(message.removeprefix("mlflow.exceptions."))[:_WIDEST]
 
     def _without_login(self, uri: str) -> str:
-        """User and password go by MLflow's own variables, which nobody prints."""
+        """Move user and password from the URI to MLflow's variables, which are never printed."""
         try:
             parts = urlsplit(uri)
             user, password = parts.username, parts.password

@@ -1,4 +1,4 @@
-"""Hooks of the process that reports: once the verdict stands, MLflow logs the run."""
+"""Hooks of the reporting process: once the verdict is reached, MLflow logs the run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pytest_vcp.run import Run
     from pytest_vcp.settings.resolved import Settings
 
-# When this is known, nobody's import is waited for any more: a good time for one.
+# Once this rule is judged, no other import is awaited: a good time to import MLflow.
 _LOADED = "VCP701"
 
 
 class Tracker:
-    """Keeps the run that `recorder` has judged, as `tracking` says."""
+    """Logs the run that `recorder` has judged, as `tracking` says."""
 
     def __init__(self, recorder: Recorder, tracking: Tracking) -> None:
         self._recorder = recorder
@@ -56,11 +56,11 @@ class Tracker:
         """Have MLflow imported while the last rules are judged."""
         outcome = getattr(report, "vcp", None)
         if outcome and (outcome["rule"], outcome["kind"]) == (_LOADED, "passed"):
-            with suppress(ToolError, OSError):  # It is tried again, and told, at the end.
+            with suppress(ToolError, OSError):  # It is tried again, and reported, at the end.
                 self._logger.prepare()
 
     def _take_down(self) -> None:
-        """Take the run as it is, while no other run may write in the same places."""
+        """Copy records and reports of the run, while no other run may write to the same paths."""
         try:
             self._reports = Path(tempfile.mkdtemp(prefix="vcp-"))
             for name in self._recorder.run.names:
@@ -72,7 +72,7 @@ class Tracker:
             self._problem = str(problem)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the run; the recorder has come to its verdict by now."""
+        """Log the run; the recorder has already reached its verdict."""
         if not self._records and self._problem is None:
             return
         recorder, settings = self._recorder, self._recorder.run.settings
@@ -108,28 +108,28 @@ def _has_mlflow(result: VariantResult) -> bool:
 
 # ------------------------------------------------------------------------------- the tracked run
 #
-# Have MLflow log a run: that of the model's own environment, in a process of its own.
+# Have the MLflow of the model's environment log a run, in a separate process.
 #
 # The processes that have run the author's code have ended by then, and none of it is run here.
 
 DATABASE = "mlflow.db"
 _FOLDER = "mlflow"
 _ARTIFACTS = "artifacts"
-# Slower than this, nothing is kept: bytes of the model in a second, beside the time-out.
+# Bytes of the model per second that extend the time-out; a slower upload is abandoned.
 _PACE = 1e6
 _TAKING_BACK_SECONDS = 60.0
 
 
 @dataclass
 class TrackedRun:
-    """What became of it. `store` is that as people are told of it.
+    """The result of logging a run. `store` is the store's URI for people.
 
-    `python` is an interpreter with the MLflow that wrote it: an older one can't read it, and a
-    newer one migrates it, after which this one can't any more.
+    `python` is an interpreter with the MLflow that wrote the store: an older one can't read it, and
+    a newer one migrates it, after which this one can't either.
 
-    `runs` are what MLflow made of each variant that was kept: name, run, model and version.
-    `problem` says why not all of them were, `left_out` why there was nothing to keep.
-    `interrupted` is whether somebody was tired of waiting.
+    `runs` holds the result for each variant that was logged: name, run, model and version.
+    `problem` says why not all of them were, `left_out` why there was nothing to log.
+    `interrupted` is whether the user interrupted the logging.
     """
 
     store: str
@@ -142,17 +142,17 @@ class TrackedRun:
 
 
 def folder_of(settings: Settings) -> Path:
-    """Where the store of our own lies."""
+    """Return the directory of our own store."""
     return settings.report_dir / _FOLDER
 
 
 def log_of(settings: Settings) -> Path:
-    """What MLflow printed on the way, or how it failed."""
+    """Return the path of MLflow's log: its output, or how it failed."""
     return settings.report_dir / "logs" / "tracking.log"
 
 
 class RunLogger:
-    """Owns the process in which MLflow runs. It may write, and go where the user may."""
+    """Owns the process in which MLflow runs, with the user's access to files and network."""
 
     def __init__(self, run: Run) -> None:
         assert run.settings.tracking is not None
@@ -175,7 +175,7 @@ class RunLogger:
             self._run.platform().python,
             name="tracking",
             conditions=Conditions(
-                # MLflow makes folders where it is started.
+                # MLflow creates folders in its working directory.
                 cwd=self._store.directory(self._folder) or self._scratch,
                 home=_home(self._scratch),
                 tmp=self._scratch,
@@ -190,7 +190,7 @@ class RunLogger:
         worker.submit("probe.preimport", {"names": ["mlflow", "mlflow.store.db.utils"]})
 
     def log_run(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> TrackedRun:
-        """Keep each variant of the run, by its record. What fails is told, and not raised."""
+        """Log each variant of the run, by its record. Failures are returned, not raised."""
         tracked = TrackedRun(self._store.told, experiment)
         try:
             self.prepare()
@@ -211,7 +211,7 @@ class RunLogger:
         return tracked
 
     def close(self) -> None:
-        """End the process, and leave nothing but the store, and a log without passwords."""
+        """End the process, and leave only the store, and a log without passwords."""
         self._end()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -221,12 +221,12 @@ class RunLogger:
                 log_of(self._settings).write_text(self._store.hide(self._printed), "utf-8")
         if self._store.is_own:
             for empty in (self._folder / "mlruns", self._folder):
-                # MLflow makes the one for artifacts that have no place of their own.
+                # MLflow creates mlruns/ for artifacts without a location of their own.
                 with suppress(OSError):
                     empty.rmdir()
 
     def _log_variant(self, experiment: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keep one variant, or nothing of it."""
+        """Log one variant completely, or not at all."""
         begun = self._ask("tracking.start", record)
         try:
             made = self._ask("tracking.log", {**record, **begun}, self._limit(record))
@@ -236,8 +236,8 @@ class RunLogger:
         return {"name": record["name"], **made}
 
     def _take_back(self, experiment: str, begun: Mapping[str, Any]) -> None:
-        """Remove a run that could not be kept whole, if the store still listens."""
-        self._end()  # Whatever it is busy with.
+        """Remove a run that was not logged completely, if the store still answers."""
+        self._end()  # Even if busy.
         with suppress(WorkerFailure, ToolError, OSError):
             self.prepare()
             self._connect(experiment)
@@ -261,13 +261,13 @@ class RunLogger:
         return self._worker.call(method, dict(params), limit, doing="keeping the run with MLflow")
 
     def _limit(self, record: Mapping[str, Any]) -> float:
-        """Seconds for all of a run: its model may be large, and the way to the store narrow."""
+        """Return the seconds for logging a run: its model may be large, and the store slow."""
         files = Path(record["model"]["path"]).rglob("*") if record["model"] else ()
         size = sum(path.stat().st_size for path in files if path.is_file())
         return self._settings.timeout + round(size / _PACE)
 
     def _end(self) -> None:
-        """End the process, and remember what it has printed."""
+        """End the process, and remember its output."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
@@ -276,18 +276,18 @@ class RunLogger:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Two that make the same database at a time break it."""
+        """Wait for a turn: two processes that create the same database at once break it."""
         if not self._store.is_own:
             yield
             return
-        # Beside the store, whose folder goes again where nothing was kept.
+        # Beside the store, whose folder is removed where nothing was logged.
         lock = self._folder.with_name(f".{_FOLDER}.lock")
         with locks.hold(lock, patience=self._settings.timeout):
             yield
 
 
 def _home(instead: Path) -> Path:
-    """Where the user's credentials are; `instead` for a user who has no such place."""
+    """Return the home directory, with the user's credentials; `instead` if it does not exist."""
     with suppress(RuntimeError):
         if Path.home().is_dir():
             return Path.home()
@@ -300,7 +300,7 @@ def _home(instead: Path) -> Path:
 
 
 def format_tracked(tracked: TrackedRun, settings: Settings) -> Iterator[str]:
-    """A line each: which runs are where, what was registered, what went wrong."""
+    """Yield lines on the location of the runs, the registered versions, and any problem."""
     assert settings.tracking is not None
     if tracked.runs:
         names = ", ".join(str(run["name"]) for run in tracked.runs.values())
@@ -322,7 +322,7 @@ def format_tracked(tracked: TrackedRun, settings: Settings) -> Iterator[str]:
 
 
 def problem_of(tracked: TrackedRun, settings: Settings) -> str:
-    """What went wrong, and where."""
+    """Describe what went wrong, and with which store."""
     return f"the run was not kept with MLflow at {_store(tracked, settings)}: {tracked.problem}"
 
 
@@ -337,5 +337,5 @@ def _format_versions(name: str, versions: list[str]) -> str:
 
 
 def _near(path: Path) -> str:
-    """As the terminal names a path, without the sign for the current directory."""
+    """Format a path as on the terminal, but without a leading ``./``."""
     return near(path).removeprefix("./")

@@ -1,1 +1,1 @@
-"""Utilities that know nothing of models: processes, locks, progress, files, URLs."""
+"""General utilities, independent of models: processes, locks, progress, files, URLs."""

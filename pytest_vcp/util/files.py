@@ -1,4 +1,4 @@
-"""Files and directories of ours: written atomically, removed, measured, ignored by git."""
+"""The plugin's own files and directories: written atomically, removed, measured, ignored by git."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _IGNORE_ALL = "# Made by pytest-vcp: nothing in here is to be committed.\n*\n"
 
 
 def write_atomic(path: Path, content: str | bytes, *, sync: bool = False) -> Path:
-    """Write `content`; an earlier file stays until the new one is complete. Raises OSError.
+    """Write `content`; an existing file stays until the new one is complete. Raises OSError.
 
-    An earlier file's mode is kept, and directories are created. With `sync`, the file is on the
-    disk when this returns. Text is written as UTF-8; what that has no bytes for, from a name that
-    is not in it, is written as JSON escapes it.
+    An existing file's mode is preserved, and directories are created. With `sync`, the file is on
+    disk when this returns. Text is written as UTF-8; characters that it can't encode, from file
+    names that are not UTF-8, are written as JSON escapes.
     """
     if isinstance(content, str):
         content = content.encode(errors="backslashreplace")
@@ -33,7 +33,7 @@ def write_atomic(path: Path, content: str | bytes, *, sync: bool = False) -> Pat
         os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
-        # Also KeyboardInterrupt: nothing but the old file is left.
+        # Also on KeyboardInterrupt: leave nothing but the old file.
         with suppress(OSError):
             os.unlink(name)
         raise
@@ -41,14 +41,14 @@ def write_atomic(path: Path, content: str | bytes, *, sync: bool = False) -> Pat
 
 
 def _umask() -> int:
-    """The mask for new files, which can only be read by setting it."""
+    """Return the umask for new files, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def remove(path: Path) -> None:
-    """Remove a directory or file; what resists stays, unused, for the next run to try again."""
+    """Remove a directory or file; if that fails, it stays, unused, for the next run to retry."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -57,7 +57,7 @@ def remove(path: Path) -> None:
 
 
 def disk_usage(directory: Path) -> int:
-    """Bytes that a directory takes on the disk; a file with several names in it counts once."""
+    """Return the bytes that a directory takes on disk; hard links in it count once."""
     blocks: dict[tuple[int, int], int] = {}
     pending = [str(directory)]
     while pending:
@@ -71,7 +71,7 @@ def disk_usage(directory: Path) -> int:
 
 
 def modification_time(path: Path) -> float:
-    """When a file was last changed, in seconds since the epoch; 0 for one that is not there."""
+    """Return a file's modification time, in seconds since the epoch; 0 for a missing file."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def modification_time(path: Path) -> float:
 
 
 def file_states(root: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of the last change, in nanoseconds, of each file by its path below `root`."""
+    """Map each file's path below `root` to its size and modification time in nanoseconds."""
     found = {}
     for parent, _, names in os.walk(root):
         for name in names:
@@ -90,7 +90,7 @@ def file_states(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def make_ignored(directory: Path) -> None:
-    """Make a directory that git ignores; an existing one stays as it is. Raises OSError."""
+    """Create a directory that git ignores; an existing one stays as it is. Raises OSError."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
         directory.mkdir()
@@ -100,6 +100,6 @@ def make_ignored(directory: Path) -> None:
 
 
 def ignore(directory: Path) -> None:
-    """Let git ignore a directory of ours, if that can be written; an existing file stays."""
+    """Make git ignore a directory of the plugin, if possible; an existing .gitignore stays."""
     with suppress(OSError), (directory / _IGNORE_FILE).open("x", encoding="utf-8") as file:
         file.write(_IGNORE_ALL)

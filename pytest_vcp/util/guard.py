@@ -1,8 +1,8 @@
-"""Ends what is left of a worker whose pytest was killed: run by path, one for each worker.
+"""The process that ends a worker whose pytest was killed: run by path, one for each worker.
 
-It waits on a pipe from the pytest process, and acts when that closes without a farewell. There is
-one for every process that is started, and nearly always it has nothing to do: what it would need
-is imported when it has.
+It waits on a pipe from the pytest process, and acts if the pipe closes without a final "done". One
+is started with every process, and nearly always it has nothing to do, so anything that it needs to
+act is imported only then.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Read the marker of the worker, its number, and the farewell, a line each."""
+    """Read the marker of the worker, its PID and "done", a line each; end it without "done"."""
     marker = sys.stdin.readline().strip()
     leader = sys.stdin.readline().strip()
     if sys.stdin.readline().strip() == "done" or not marker:
@@ -20,7 +20,7 @@ def main() -> None:
 
     sys.path.append(__file__.rpartition("/")[0])
     processes = importlib.import_module("processes")
-    # Without a leader the worker was just being started: its marker is all there is to go by.
+    # Without a PID, the worker was only just being started, and only its marker identifies it.
     number = int(leader) if leader.isdigit() else -1
     processes.end(lambda: processes.leftovers(marker, number), grace=0)
 

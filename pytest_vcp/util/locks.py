@@ -1,7 +1,6 @@
-"""Locks between processes: files that stay, since one that is removed can be held by two.
+"""Locks between processes, on files that stay: a removed file could be locked by two at once.
 
-The system lets go of a dead process's locks, so that what is left of a killed run is a file that
-nobody holds.
+The system releases the locks of a dead process, so a killed run leaves only an unlocked file.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ class Lock:
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Let go, and leave the file to others."""
+        """Release the lock, and leave the file to other processes."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def attempt(path: Path, *, shared: bool = False) -> Lock | None:
-    """Take a lock at once; None where another process, or another `Lock` of this one, holds it.
+    """Try to take a lock; None if another process, or another `Lock` of this one, holds it.
 
-    Its folder has to be there. Raises OSError where the file can't be made, or knows no locks.
+    Its folder has to exist. Raises OSError if the file can't be created, or does not support locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -52,9 +51,9 @@ def attempt(path: Path, *, shared: bool = False) -> Lock | None:
 def hold(
     path: Path, waiting: Callable[[], None] = lambda: None, patience: float = float("inf")
 ) -> Iterator[None]:
-    """Hold a lock, after waiting for it; `waiting` is called every few seconds meanwhile.
+    """Wait for a lock and hold it; `waiting` is called every few seconds in the meantime.
 
-    Raises TimeoutError after `patience` seconds, and OSError as `attempt` does.
+    Raises TimeoutError after `patience` seconds, and OSError like `attempt`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = announced = time.monotonic()
@@ -73,10 +72,9 @@ def hold(
 
 
 def lock_of(folder: Path, destination: Path) -> Path:
-    """The lock below `folder` of whoever writes to `destination`.
+    """Return the lock file below `folder` for writing to `destination`.
 
-    There are 256 of them, so that they stay few. Two destinations that share one wait for each
-    other.
+    To keep them few, only 256 of them exist. Two destinations that share one wait for each other.
     """
     name = hashlib.sha256(str(destination).encode(errors="surrogateescape")).hexdigest()[:2]
     return folder / f"{name}.lock"

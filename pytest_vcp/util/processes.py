@@ -1,11 +1,11 @@
-"""Processes that a worker leaves behind: find them, describe them, end them.
+"""Processes that a worker leaves behind: how to find, describe and end them.
 
-A worker leads a session of its own and carries a marker, a random value in its environment that
-its children inherit. On Linux both are read from /proc, so that a child which left the session
-(a daemon) is found by the marker and one with an emptied environment by the session. Elsewhere
-`ps` shows the members of the process group only.
+A worker leads its own session and carries a marker, a random value in its environment that its
+children inherit. On Linux both are read from /proc, so that a child which left the session (a
+daemon) is found by the marker and one with an emptied environment by the session. Elsewhere `ps`
+shows the members of the process group only.
 
-The guard imports this module by itself, so it uses the standard library alone.
+The guard imports this module on its own, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MARKER_VARIABLE = "VCP_WORKER"
 _PROC = Path("/proc")
 _GUARD = Path(__file__).with_name("guard.py")
 _POLL_SECONDS = 0.02
-# Longer than it takes to become another program.
+# Longer than an exec takes.
 _BECOMING_SECONDS = 0.005
-# The parent of the threads of Linux itself, which have no variables.
+# The parent of the kernel's own threads, which have no environment variables.
 _KERNEL = 2
 _MAX_COMMAND = 200
 
@@ -47,21 +47,21 @@ class Process:
 
 
 def new_marker() -> str:
-    """A value that no other process carries."""
+    """Return a value that no other process carries."""
     return secrets.token_hex(16)
 
 
 def descendants(leader: int) -> frozenset[Process]:
-    """The processes that `leader` has started, and they in turn, as long as their parents live."""
+    """Return the processes that `leader` started, directly or through parents that still live."""
     alive = list(_processes())
     related = _descendants(alive, leader) - {leader}
     return frozenset(process for process in alive if process.pid in related)
 
 
 def leftovers(marker: str, leader: int, known: frozenset[Process] = frozenset()) -> list[Process]:
-    """The processes that belong to the worker `leader`, itself included, zombies not.
+    """List the processes that belong to the worker `leader`: itself included, zombies excluded.
 
-    `known` are descendants seen earlier: when a parent ends, the tie to its children is lost.
+    `known` are descendants seen earlier: once a parent ends, its children can't be linked to it.
     """
     seen = {(process.pid, process.started) for process in known}
     alive = list(_processes())
@@ -76,7 +76,7 @@ def leftovers(marker: str, leader: int, known: frozenset[Process] = frozenset())
 
 
 def end(find: Callable[[], list[Process]], grace: float) -> None:
-    """End the processes that `find` finds: SIGTERM, `grace` seconds, then SIGKILL until none."""
+    """End the processes from `find`: SIGTERM, `grace` seconds, then SIGKILL until none is left."""
     if grace > 0:
         _signal(find(), signal.SIGTERM)
         wait_until_gone(find, grace)
@@ -90,7 +90,7 @@ def end(find: Callable[[], list[Process]], grace: float) -> None:
 
 
 def wait_until_gone(find: Callable[[], list[Process]], seconds: float) -> list[Process]:
-    """Wait until `find` finds nothing, at most `seconds`; returns what it still finds."""
+    """Wait at most `seconds` until `find` finds nothing; return what it still finds."""
     deadline = time.monotonic() + seconds
     while True:
         remaining = find()
@@ -100,7 +100,7 @@ def wait_until_gone(find: Callable[[], list[Process]], seconds: float) -> list[P
 
 
 def command_line(pid: int) -> str:
-    """The command of a process as one would type it, or a stand-in when it is gone."""
+    """Return the command of a process as a user would type it, or a stand-in if it has ended."""
     try:
         if _PROC.joinpath("self").exists():
             raw = _PROC.joinpath(str(pid), "cmdline").read_bytes()
@@ -115,7 +115,7 @@ def command_line(pid: int) -> str:
 
 
 class Guard:
-    """A small process that ends the worker should this process be killed without a chance to."""
+    """A small process that ends the worker if this process is killed without a chance to do so."""
 
     def __init__(self, marker: str) -> None:
         self._process = subprocess.Popen(
@@ -129,11 +129,11 @@ class Guard:
         self._write(marker)
 
     def watch(self, leader: int) -> None:
-        """Name the worker to end."""
+        """Set the worker to end."""
         self._write(str(leader))
 
     def dismiss(self) -> None:
-        """All is over: let the guard go, and reap it."""
+        """End the guard, which then does nothing more, and reap it."""
         self._write("done")
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -190,9 +190,10 @@ def _descendants(alive: list[Process], ancestor: int) -> set[int]:
 
 
 def _carriers(alive: list[Process], variable: str) -> set[int]:
-    """The processes with this variable.
+    """Return the IDs of the processes with this variable.
 
-    One that is about to become another program shows none for a moment: it is looked at again.
+    A process that is about to become another program shows no variables for a moment, so it is
+    checked again.
     """
     wanted, found, bare = variable.encode(), set(), []
     for process in alive:
@@ -208,7 +209,7 @@ def _carriers(alive: list[Process], variable: str) -> set[int]:
 
 
 def _environ(pid: int) -> list[bytes]:
-    """The variables of a process as it was started; none where they can't be read."""
+    """List the variables with which a process was started; empty if they can't be read."""
     try:
         return _PROC.joinpath(str(pid), "environ").read_bytes().split(b"\0")
     except OSError:

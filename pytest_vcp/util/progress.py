@@ -1,4 +1,4 @@
-"""Lines on the terminal while a step takes long: what is being done, and for how long."""
+"""Lines on the terminal during long steps: what is being done, and for how long."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HEARTBEAT_SECONDS = 10.0
 
 
 class Progress:
-    """Writes past pytest's capture, to the terminal that pytest was started from.
+    """A writer to the terminal that pytest was started from, past pytest's capture.
 
-    `stream` is duplicated at once, before capture redirects it; without a file descriptor (a
-    pytest run inside another) nothing is written.
+    `stream` is duplicated at once, before capture redirects it; without a file descriptor (a pytest
+    run inside another) nothing is written.
     """
 
     def __init__(self, stream: TextIO, quiet: bool = False) -> None:
@@ -32,7 +32,7 @@ class Progress:
 
     @property
     def lines(self) -> int:
-        """Lines written so far; a reporter can tell that it has to start a new one."""
+        """The number of lines written so far, so that a reporter knows when to start a new one."""
         return self._lines
 
     def say(self, text: str) -> None:
@@ -47,9 +47,9 @@ class Progress:
                 os.write(self._descriptor, line)
 
     def later(self) -> Callable[[str], None]:
-        """A function that says what it is told, once this has gone on for a while.
+        """Return a function that writes the text it is given, once this has taken a while.
 
-        What is told again and again is said at the pace of the other steps.
+        A repeated text is written only as often as the lines of other steps.
         """
         started = time.monotonic()
         last = ("", started)
@@ -66,7 +66,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """Announce a step once it takes long, then say every few seconds that it goes on."""
+        """Announce a step once it takes long, and again every few seconds until it ends."""
         ended = threading.Event()
         started = time.monotonic()
 
@@ -85,7 +85,7 @@ class Progress:
             thread.join()
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         with self._lock:
             if self._descriptor is not None:
                 os.close(self._descriptor)

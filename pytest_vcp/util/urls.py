@@ -1,4 +1,4 @@
-"""Credentials in URLs: found, and kept out of every message."""
+"""Credentials in URLs: found, and masked in every message."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 
 
 def has_secret_url(text: str) -> bool:
-    """Whether a URL in the text has a password or a token written into it."""
+    """Return whether a URL in the text contains a password or a token."""
     return any(_is_secret(match["scheme"], match["user"]) for match in _USER.finditer(text))
 
 
 def mask_secrets(text: str) -> str:
-    """The text with stars in place of passwords and tokens."""
+    """Return the text with stars in place of passwords and tokens."""
     return _USER.sub(_mask, text)
 
 
@@ -25,7 +25,7 @@ def _mask(match: re.Match[str]) -> str:
 
 
 def _is_secret(scheme: str, user: str) -> bool:
-    """Whether this is more than a name: hosts take tokens in place of the user's name, too."""
+    """Return whether this is more than a user name: hosts also accept a token in its place."""
     name, colon, password = user.partition(":")
     if colon:
         return _VARIABLE.sub("", password) != ""
@@ -35,9 +35,9 @@ def _is_secret(scheme: str, user: str) -> bool:
 
 
 def redacted_uri(uri: str) -> str:
-    """The URI of a store as people are told of it: without user, password and query.
+    """Return the URI of a store for messages: without user, password and query.
 
-    It is not taken apart as a URI, since one with a slip in it would keep its password then.
+    It is not parsed as a URI, because a malformed one would then keep its password.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -49,7 +49,7 @@ def redacted_uri(uri: str) -> str:
 
 
 def secrets_of(uri: str) -> tuple[str, ...]:
-    """What must not be told of a URI, as it is written and as it reads; the longest first."""
+    """Return the strings to hide of a URI, as written and decoded, the longest first."""
     rest = uri.partition("://")[2] or uri
     found = {uri}
     if "@" in rest:

@@ -1,4 +1,4 @@
-"""YAML, parsed by libyaml where PyYAML has it: ten times as fast as in Python."""
+"""YAML, parsed with libyaml if PyYAML has it: ten times as fast as in Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(text: str | bytes) -> Any:
-    """The one document of a text. Raises yaml.YAMLError where it is none."""
-    # A safe loader, in either language.
+    """Parse the only document of a text. Raises yaml.YAMLError if the text is not one document."""
+    # A safe loader in both cases.
     return yaml.load(text, Loader=LOADER)

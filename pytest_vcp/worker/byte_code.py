@@ -1,8 +1,8 @@
-"""The byte-code of what a run imports, written once for each environment.
+"""The byte-code of the modules that a run imports, written once for each environment.
 
-Compiling all that was installed takes longer than installing it, and most of it is never imported.
-So a worker imports once what the others will, and writes the byte-code of that; the others can't,
-since no model may write into its environment.
+Compiling everything that was installed takes longer than installing it, and most of it is never
+imported. So one worker imports the modules that the others will need, and writes their byte-code;
+the others can't, since no model may write into its environment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.util.files import write_atomic
 from pytest_vcp.worker.client import Conditions, Worker, WorkerFailure
 
-# What the workers import of MLflow, directly and on the way, and what looks at values and draws.
+# Modules of MLflow that the workers import, directly or indirectly, and those to inspect and draw
+# values.
 FOR_MODELS = (
     "mlflow.pyfunc",
     "mlflow.pyfunc.scoring_server",
@@ -39,7 +40,7 @@ FOR_MODELS = (
     "PIL.JpegImagePlugin",
     "PIL.PpmImagePlugin",
 )
-# What MLflow imports besides, to keep a run in a database or on a server.
+# Further modules that MLflow imports to log a run to a database or a server.
 FOR_STORES = (
     "mlflow.store.db.utils",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -47,7 +48,7 @@ FOR_STORES = (
     "mlflow.store.tracking.rest_store",
     "alembic.command",
 )
-# What its commands import besides.
+# Further modules that MLflow's commands import.
 FOR_COMMANDS = ("mlflow.cli", "mlflow.models.cli", "mlflow.pyfunc.backend", "virtualenv")
 
 _RECORD = "byte-code.json"
@@ -60,8 +61,8 @@ def write_byte_code(
 ) -> None:
     """Import `modules` with `python` where that has not been done in the environment `directory`.
 
-    What can't be imported is no matter: whether it has to be, the run finds out. The environment
-    works without, and so whatever goes wrong is no matter either, but for an interruption.
+    Modules that can't be imported are ignored: the run itself finds out whether they are needed.
+    The environment works without byte-code, so all errors but an interruption are ignored as well.
     """
     record = directory / _RECORD
     known = _read_known(record)
@@ -96,7 +97,7 @@ def _import(
 
 
 def _read_known(record: Path) -> frozenset[str]:
-    """The modules that were imported before."""
+    """Read which modules were imported before."""
     try:
         return frozenset(json.loads(record.read_bytes()))
     except (OSError, ValueError, TypeError):

@@ -1,8 +1,8 @@
-"""The client of a worker process: start it, ask it, survive whatever the model does to it.
+"""The client of a worker process: starts it, sends requests, survives whatever the model does.
 
-One thread per worker attends to it: sends requests one after the other, takes the answers,
-notices time-outs and the end of the process, and then leaves nothing of it behind. Calls are
-resolved by that thread, so the caller is free to do something else meanwhile.
+One thread per worker attends to it: it sends requests one after the other, receives the replies,
+notices time-outs and the end of the process, and then cleans up completely. Calls are resolved by
+that thread, so the caller is free to do something else meanwhile.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["Call", "Conditions", "Worker", "WorkerFailure"]
 
 _CHUNK = 1 << 20
 _TICK_SECONDS = 0.2
-# How long a process may live on after it has closed its end without being told to stop.
+# How long a process may live on after it has closed its end without a request to stop.
 _SILENT_SECONDS = 2.0
 
 _live: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -44,9 +44,9 @@ _live: weakref.WeakSet[Worker] = weakref.WeakSet()
 class Worker:
     """A process in the model's environment that answers requests.
 
-    `python` is the environment's interpreter, `name` appears in messages, `timeout` is how long
-    one call may take unless it says otherwise, `log_file` receives what the process printed, and
-    `source_roots` are the directories whose files the author knows: places in failures are
+    `python` is the environment's interpreter, `name` appears in messages, `timeout` limits each
+    call that has no limit of its own, in seconds, `log_file` receives the output of the process,
+    and `source_roots` are the directories whose files the author knows: locations in failures are
     relative to them. `launcher` starts the process.
     """
 
@@ -92,11 +92,11 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """The number of the process, once started."""
+        """The id of the process; None before it is started."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the process and return at once; raises ToolError when there is nothing to start."""
+        """Start the process and return at once; raises ToolError where it can't be started."""
         try:
             self._conditions.create_directories()
             self._process = WorkerProcess(
@@ -119,7 +119,7 @@ class Worker:
         self._hello = self.submit("probe.hello", self._conditions.as_params(), doing="starting")
 
     def hello(self) -> dict[str, Any]:
-        """What the process says about itself: python, executable, sys_path, conditions in force."""
+        """Wait for the process's own report: python, executable, sys_path, conditions in force."""
         if self._hello is None:
             raise RuntimeError("the worker has not been started")
         return self._hello.result()
@@ -134,8 +134,8 @@ class Worker:
     ) -> Call:
         """Queue a request and return at once.
 
-        `doing` completes "while …" in messages. The time-out counts from when the worker gets to
-        the request; passing it ends the process.
+        `doing` completes "while …" in messages. The time-out counts from when the request is sent
+        to the worker; exceeding it ends the process.
         """
         limit = self._timeout if timeout is None else timeout
         call = Call(method, params or {}, limit, doing or f"in {method}")
@@ -154,14 +154,14 @@ class Worker:
         timeout: float | None = None,
         doing: str | None = None,
     ) -> dict[str, Any]:
-        """Ask and wait for the result; raises WorkerFailure."""
+        """Send a request and wait for the result; raises WorkerFailure."""
         return self.submit(method, params, timeout=timeout, doing=doing).result()
 
     def close(self, grace: float = 5.0) -> list[str]:
-        """End the process and all that it started; returns descriptions of what was left running.
+        """End the process and all that it started; return descriptions of leftover processes.
 
         An idle worker is asked to stop and given `grace` seconds for a normal end. One that is
-        busy, or has no grace, is ended at once, and then nothing counts as left.
+        busy, or has no grace, is ended at once, and then nothing counts as left over.
         """
         if self._process is None or os.getpid() != self._owner:
             return []
@@ -174,7 +174,7 @@ class Worker:
                 self.submit("probe.stop", timeout=threading.TIMEOUT_MAX, doing="stopping")
                 self._thread.join(grace)
         finally:
-            # Also when a second Ctrl-C comes while waiting.
+            # Also when a second Ctrl-C interrupts the wait.
             self._unwanted = True
             self._ring()
         self._thread.join()
@@ -182,11 +182,11 @@ class Worker:
         return list(self._leftovers)
 
     def _ring(self) -> None:
-        # A full pipe wakes the thread as well, and a closed one has no thread to wake.
+        # A full socket wakes the thread as well, and a closed one has no thread to wake.
         with contextlib.suppress(OSError):
             self._bell_rope.send(b".")
 
-    # What follows runs in the attending thread.
+    # The methods below run in the attending thread.
 
     def _attend(self) -> None:
         process = self._start_process()
@@ -197,7 +197,7 @@ class Worker:
                 self._take_answers(self._patience())
                 failure = self._check_time_out() or self._check_silence()
             if failure is None:
-                # What was sent just before the end is an answer; what comes too late is none.
+                # A reply sent just before the end still counts, unlike one after a time-out.
                 self._take_answers(0)
         finally:
             self._finish(failure)
@@ -208,7 +208,7 @@ class Worker:
                 return
             self._current = call = self._queue.popleft()
         call.sent = time.monotonic()
-        # Nobody reads any more: that the process has ended is noticed next.
+        # The process no longer reads; the next check notices that it has ended.
         with contextlib.suppress(OSError):
             protocol.write(self._start_process().requests, call.request)
 
@@ -261,7 +261,7 @@ class Worker:
         return self._reporter.report_silence(call)
 
     def _finish(self, failure: WorkerFailure | None) -> None:
-        """Leave nothing running, and tell every call that still waits."""
+        """End everything that still runs, and fail every call that is still waiting."""
         process = self._start_process()
         with self._lock:
             self._over = True
@@ -292,7 +292,7 @@ class Worker:
         return self._process
 
     def _not_reached(self, call: Call) -> WorkerFailure:
-        """For a call that the worker never got to: what ended the worker before."""
+        """Build the failure of a call that was never sent, from what ended the worker before."""
         if self._cause is not None:
             return self._cause.for_method(call.method)
         return WorkerFailure(kind="exited", method=call.method, summary="the worker is not running")
@@ -300,7 +300,7 @@ class Worker:
 
 @atexit.register
 def _close_all() -> None:
-    """A worker that nobody closed must not outlive the interpreter."""
+    """Close workers that were not closed, so that none outlives the interpreter."""
     for worker in list(_live):
         worker.close(grace=0)
 
@@ -313,9 +313,9 @@ _numbers = itertools.count(1)
 
 
 class Call:
-    """A pending or finished call. `seconds` is what the method itself took, once it is done.
+    """A pending or finished call. `seconds` is the duration of the method itself, once done.
 
-    Raises TypeError for params that JSON has no form for.
+    Raises TypeError for params that JSON can't represent.
     """
 
     def __init__(self, method: str, params: dict[str, Any], timeout: float, doing: str) -> None:
@@ -332,20 +332,20 @@ class Call:
 
     @classmethod
     def none(cls) -> Call:
-        """Stands for the call of a worker that has none."""
+        """Create a placeholder for the call of an idle worker."""
         return cls("", {}, 0.0, "waiting for a request")
 
     @property
     def deadline(self) -> float:
-        """The moment, on the monotonic clock, at which an answer comes too late."""
+        """The time, on the monotonic clock, after which a reply is too late."""
         return (time.monotonic() if self.sent is None else self.sent) + self.timeout
 
     def elapsed(self) -> float:
-        """Seconds since the request was sent; 0 before."""
+        """Return the seconds since the request was sent; 0 before."""
         return 0.0 if self.sent is None else time.monotonic() - self.sent
 
     def is_done(self) -> bool:
-        """Whether there is a result or a failure."""
+        """Return whether there is a result or a failure."""
         return self._finished.is_set()
 
     def result(self, timeout: float | None = None) -> dict[str, Any]:
@@ -361,7 +361,7 @@ class Call:
         return self._result
 
     def succeed(self, result: dict[str, Any]) -> None:
-        """Resolve the call."""
+        """Resolve the call with a result."""
         self._result = result
         self._finished.set()
 
@@ -375,14 +375,14 @@ class Call:
 
 # -------------------------------------------------------------------------- failures of a worker
 #
-# Tells what happened to a call: the failure with the log's tail and the place in the source.
+# Reports of failed calls, with the end of the log and the location in the source.
 
 _TAIL_LINES = 5
 _MAX_WORDS = 100
 
 
 class Reporter:
-    """Makes the failures of one worker, and writes its log whenever it makes one."""
+    """Builds the failures of one worker, and writes its log with each."""
 
     def __init__(self, process: WorkerProcess, log_file: Path, roots: tuple[Path, ...]) -> None:
         self._process = process
@@ -390,13 +390,13 @@ class Reporter:
         self._roots = roots
 
     def write_log(self) -> None:
-        """Write what the process has printed so far, and its stack dumps."""
+        """Write the output of the process so far, and its stack dumps."""
         # The verdict does not depend on the log; a full disk is reported where it matters.
         with contextlib.suppress(OSError):
             self._process.output.write(self._log_file, more=self._process.stack())
 
     def report_exception(self, call: Call, raised: dict[str, Any]) -> WorkerFailure:
-        """The method raised an exception."""
+        """Report that the method raised an exception."""
         return self._failure(
             call,
             kind="raised",
@@ -409,24 +409,24 @@ class Reporter:
         )
 
     def report_time_out(self, call: Call) -> WorkerFailure:
-        """The method took too long; the process still runs."""
+        """Report that the method took too long; the process still runs."""
         self._process.dump_stack()
         summary = worker_failure.describe_timeout(call.timeout, call.doing)
         return self._failure(call, kind="timeout", summary=summary)
 
     def report_silence(self, call: Call) -> WorkerFailure:
-        """The process closed its end and runs on."""
+        """Report that the process closed its end and runs on."""
         summary = f"the process closed the connection to pytest while {call.doing}"
         return self._failure(call, kind="exited", summary=summary)
 
     def report_end(self, call: Call) -> WorkerFailure:
-        """The process ended by itself, in the middle of the method."""
+        """Report that the process ended by itself, in the middle of the method."""
         status = self._process.status
         kind, summary = worker_failure.describe_end(status or 0, call.elapsed(), call.doing)
         return self._failure(call, kind=kind, summary=summary)
 
     def report_close(self, call: Call) -> WorkerFailure:
-        """The process was ended on request, in the middle of the method."""
+        """Report that the process was ended on request, in the middle of the method."""
         summary = f"the process was ended on request while {call.doing}"
         return self._failure(call, kind="exited", summary=summary)
 
@@ -437,14 +437,14 @@ class Reporter:
         details.setdefault("where", worker_failure.locate_stack(stack, self._roots))
         details.setdefault("traceback", stack)
         log_tail = self._process.output.tail(_TAIL_LINES)
-        # Any other exception speaks for itself.
+        # Any other exception explains itself.
         if details["kind"] != "raised" or details["exception"] == "SystemExit":
             details["summary"] += _last_words(log_tail)
         return WorkerFailure(method=call.method, log_tail=log_tail, **details)
 
 
 def _last_words(log_tail: str) -> str:
-    """The last line that the process printed, fit to stand behind a summary; empty for none."""
+    """Format the last line that the process printed as a suffix of a summary; empty without one."""
     line = log_tail.rpartition("\n")[2]
     shown = "".join(sign if sign.isprintable() else " " for sign in line).strip()
     return f"; last printed: {truncate(shown, _MAX_WORDS)}" if shown else ""

@@ -1,4 +1,4 @@
-"""Under which conditions a worker runs, and the environment variables that follow from them."""
+"""The conditions under which a worker runs, and the environment variables that they imply."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-# What the caller has set for its own Python, tools and caches must not reach the model: the
-# consumer's machine does not have it.
+# The caller's variables for its own Python, tools and caches must not reach the model: the
+# consumer's machine does not have them.
 _DROPPED_PREFIXES = (
     "PYTHON",
     "VIRTUAL_ENV",
@@ -24,11 +24,11 @@ _DROPPED_PREFIXES = (
 )
 # Directories that every system has for temporary files, besides the one that TMPDIR names.
 TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_dir())
-# Where NVIDIA's service that lets processes share a GPU has its pipes, and how that is told.
+# The variable and the default for the pipes of NVIDIA's service for sharing a GPU.
 _GPU_PIPES = ("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
-# What the caller may choose otherwise. torch looks for a GPU without using it, since what has used
-# one can't in a process that it forks; and no library takes a whole GPU for itself, since several
-# processes have the model at the same time.
+# Defaults that the caller may override. torch detects a GPU without initialising it, since a
+# process that has used one can't use it in a fork; and no library reserves a complete GPU, since
+# several processes have the model loaded at the same time.
 _GPU_DEFAULTS = {
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -52,7 +52,7 @@ _DROPPED = frozenset(
 
 
 def gpu_pipes() -> tuple[Path, ...]:
-    """The directory of pipes to a shared GPU, which have to be the same for all processes."""
+    """Return the directory of pipes to a shared GPU, which all processes must share, if any."""
     variable, usual = _GPU_PIPES
     directory = Path(os.environ.get(variable, usual))
     return (directory,) if directory.is_dir() else ()
@@ -60,14 +60,14 @@ def gpu_pipes() -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a worker may see and do.
+    """The limits on what a worker may see and do.
 
     `cwd`, `home` and `tmp` are its directories, created where missing. `path` comes before the
     environment's own entries on `sys.path`. Nothing may be written below `read_only`, nor anywhere
-    but below `writable`, unless that is None; nothing below `hidden` can be read except what lies
-    below `visible`. What is written below `shared`, directories of all processes of the machine, is
-    noted. What is written below `private`, and neither below `public` nor in the worker's own
-    directories, is seen by no other process, where the kernel can do that. `environ` is added last.
+    but below `writable`, unless that is None; nothing below `hidden` can be read except below
+    `visible`. Writes below `shared`, directories of all processes of the machine, are recorded.
+    Files written below `private`, but not below `public` or in the worker's own directories, are
+    invisible to other processes, where the kernel supports that. `environ` is added last.
     """
 
     cwd: Path
@@ -90,7 +90,7 @@ class Conditions:
             directory.mkdir(parents=True, exist_ok=True)
 
     def as_params(self) -> dict[str, Any]:
-        """The part that the worker itself puts in force, as JSON has it."""
+        """Return the conditions that the worker itself enforces, as values for JSON."""
         return {
             "cwd": str(self.cwd.absolute()),
             "home": str(self.home.absolute()),
@@ -109,14 +109,14 @@ class Conditions:
         }
 
     def environment(self, python: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """The variables of a worker that runs `python`: the caller's, cleaned, and its own."""
+        """Build the variables of a worker that runs `python`: the caller's, filtered, and own."""
         kept = {
             name: value
             for name, value in caller.items()
             if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
         }
         tmp = str(self.tmp.absolute())
-        # What the model starts by name comes from its own environment, as after activating it.
+        # Programs that the model starts by name are those of its environment, as if activated.
         programs = [str(python.absolute().parent), kept.get("PATH", os.defpath)]
         return {
             **_GPU_DEFAULTS,
@@ -126,10 +126,10 @@ class Conditions:
             "TMPDIR": tmp,
             "TMP": tmp,
             "TEMP": tmp,
-            # For the Pythons that the model starts; the worker itself is told by options.
+            # For the Pythons that the model starts; the worker itself gets options.
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
-            # There is no display, and a window that waits to be closed would look like a hang.
+            # Without a display, a window that waits to be closed would look like a hang.
             "MPLBACKEND": "Agg",
             # Without it MLflow leaves mlruns/ in the working directory.
             "MLFLOW_TRACKING_URI": (self.tmp.absolute() / "mlruns").as_uri(),

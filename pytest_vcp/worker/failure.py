@@ -1,4 +1,4 @@
-"""How a call to a worker can go wrong, told in one line, with the place in the author's code."""
+"""Failures of calls to a worker, each in one line, with the location in the author's code."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _SIGNALS = {
 
 _STACK_FRAME = re.compile(r'^\s*File "(?P<file>.+)", line (?P<line>\d+|\?\?\?) in ', re.MULTILINE)
 _MAX_SUMMARY = 500
-# What colours a terminal.
+# Terminal colours.
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# An error that is told within the message of another: its name, and what it says.
+# An error that is quoted in the message of another: its name and its message.
 _INNER = re.compile(r"(?:\w+ )?\w*[Ee](?:rror|xception): (?P<cause>\S.*)$")
 
 
 class WorkerFailure(Exception):
     """A call that got no result.
 
-    `summary` is one line for people, `where` the innermost place inside the source roots (None
+    `summary` is one line for people, `where` the innermost location inside the source roots (None
     where it is not known), `log_tail` the last lines that the process printed, `traceback` the
-    whole story. `exception` is the type's name where the model raised one, and `causes` are types
-    and messages of those that led to it. `reached` is false where the process had ended before it
-    got to the call.
+    complete traceback or stack dump. `exception` is the type's name where the model raised one, and
+    `causes` are types and messages of the exceptions that led to it. `reached` is false where the
+    process had ended before the call.
     """
 
     def __init__(
@@ -71,21 +71,21 @@ class WorkerFailure(Exception):
 
     @property
     def remedy(self) -> str | None:
-        """What to do, where the kind of failure alone tells; a rule knows what it was about."""
+        """The remedy, where the kind of failure implies one; a rule knows more of the context."""
         raised = (f"{self.exception}: {self.message}", *self.causes)
         story = raised if self.kind == "raised" else (self.summary, self.log_tail)
         return advice(self.kind, self.exception, self.message or self.summary, "\n".join(story))
 
     @property
     def disk_problem(self) -> str | None:
-        """What is wrong with the disk, where that was it; then it is no fault of the package."""
+        """The problem of the disk, where that was the cause; then the package is not at fault."""
         for number in (errno.ENOSPC, errno.EDQUOT):
             if self.kind == "raised" and f"[Errno {number}]" in self.message:
                 return os.strerror(number)
         return None
 
     def for_method(self, method: str) -> WorkerFailure:
-        """The same failure for a method that was never reached because of it."""
+        """Return the same failure for a method that was never reached because of it."""
         return WorkerFailure(
             kind=self.kind,
             method=method,
@@ -101,14 +101,14 @@ class WorkerFailure(Exception):
 
 
 def describe_raised(raised: Mapping[str, Any]) -> str:
-    """One line for an exception that the model raised."""
+    """Describe, in one line, an exception that the model raised."""
     if raised["type"] == "SystemExit":
         code = raised.get("code", "")
         return f"sys.exit({code if isinstance(code, int) else repr(code)}) was called"
     summary = _type_and_message(raised)
     causes = raised.get("causes", ())
     if causes and raised["type"].startswith("mlflow."):
-        # MLflow says what it was doing, and advises; what went wrong is in the cause.
+        # MLflow's message has its activity, and advice; the actual problem is in the cause.
         summary = f"{summary.partition('. ')[0]}, because of {_type_and_message(causes[0])}"
     return truncate(summary, _MAX_SUMMARY)
 
@@ -119,7 +119,7 @@ def _type_and_message(raised: Mapping[str, Any]) -> str:
 
 
 def telling_line(message: str) -> str:
-    """The line of a message that tells the cause; the first where none does more.
+    """Return the line of a message that states the cause; the first where no other does.
 
     Libraries write advice above it (torch), or a heading that ends with a colon.
     """
@@ -134,7 +134,7 @@ def telling_line(message: str) -> str:
 
 
 def describe_end(status: int, seconds: float, doing: str) -> tuple[Kind, str]:
-    """Kind and one line for a process that ended without an answer (`status` as Popen has it)."""
+    """Describe a process that ended without a reply, as kind and line (`status` as in Popen)."""
     moment = f"after {seconds:.1f} s while {doing}"
     if status < 0:
         number = -status
@@ -147,12 +147,12 @@ def describe_end(status: int, seconds: float, doing: str) -> tuple[Kind, str]:
 
 
 def describe_timeout(seconds: float, doing: str) -> str:
-    """One line for a call that took too long."""
+    """Describe, in one line, a call that took too long."""
     return f"no answer within {seconds:g} s while {doing}"
 
 
 def locate_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Location | None:
-    """The innermost frame inside `roots`; of the causes where the exception itself has none."""
+    """Find the innermost frame inside `roots`; in the causes if the exception itself has none."""
     for entry in (raised, *raised.get("causes", ())):
         frames = [(file, line) for file, line, _ in entry["frames"]]
         location = _innermost(reversed(frames), roots)
@@ -162,9 +162,9 @@ def locate_exception(raised: Mapping[str, Any], roots: Sequence[Path]) -> Locati
 
 
 def locate_stack(stack: str, roots: Sequence[Path]) -> Location | None:
-    """The innermost frame inside `roots` of the last thread dump that faulthandler wrote.
+    """Find the innermost frame inside `roots` in the last thread dump that faulthandler wrote.
 
-    The thread that serves the request is looked at first: another one may only be waiting.
+    The thread that serves the request is searched first: another one may only be waiting.
     """
     threads = re.split(r"\n(?=(?:Current thread|Thread|Fatal|Stack) )", stack)
     serving = [thread for thread in threads if "server.py" in thread]
@@ -203,7 +203,7 @@ def _bracket(meaning: str | None) -> str:
 
 # -------------------------------------------------------------------------------------- remedies
 #
-# What to do about a failure, where its kind tells that: whatever the model was doing.
+# Remedies that follow from the kind of a failure, whatever the model was doing.
 
 _EXITS = "raise an exception in place of sys.exit: a server must go on after it"
 _ENDS = "leave the process and its descriptors alone: no os._exit, no closing of what others opened"
@@ -217,7 +217,7 @@ _ON_DEVICE = (
     "then look at its indices and shapes"
 )
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
-# How libraries say it: torch, CuPy, JAX, ONNX Runtime, and CUDA itself. The first that fits tells.
+# The wording of libraries: torch, CuPy, JAX, ONNX Runtime, and CUDA itself. The first match counts.
 _BY_WORDS = (
     (re.compile(r"no kernel image is available"), _NO_KERNELS),
     (
@@ -243,9 +243,9 @@ _BY_WORDS = (
 
 
 def advice(kind: str, exception: str | None, message: str, story: str) -> str | None:
-    """The remedy for a kind of failure and the type of exception; None where neither tells.
+    """Return the remedy for a kind of failure and type of exception; None without a known one.
 
-    `story` is all that was said: the exception and what caused it, or the last that was printed.
+    `story` is all that is known: the exception and its causes, or summary and last output.
     """
     if kind == "timeout":
         return "see what it waits for at this place; if it needs longer, give it --vcp-timeout"
@@ -264,7 +264,7 @@ def advice(kind: str, exception: str | None, message: str, story: str) -> str | 
 
 
 def absent_module(message: str) -> str:
-    """What to do about an import that finds nothing, told by the words of the exception."""
+    """Return the remedy for an import that finds nothing, from the exception's message."""
     found = _NO_MODULE.search(message)
     if found and "." in found[1] and not found[1].startswith("model_code."):
         top = found[1].partition(".")[0]

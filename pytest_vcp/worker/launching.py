@@ -1,7 +1,7 @@
-"""How a worker process is started: with an interpreter of its own, or by whoever can do it sooner.
+"""The start of a worker process: with a new interpreter, or by a faster launcher.
 
-Whatever starts it, the process runs the same code, leads a session of its own, and has nothing of
-this process but the three standard streams and the descriptors that it is handed.
+However it is started, the process runs the same code, leads its own session, and inherits nothing
+from this process but the three standard streams and the descriptors that are passed to it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-# Options of the interpreter: nothing of the caller's, no byte-code written, UTF-8 everywhere.
+# Options of the interpreter: isolated from the caller, no byte-code written, UTF-8 everywhere.
 FLAGS = ("-I", "-B", "-X", "utf8")
 
 
@@ -21,8 +21,8 @@ FLAGS = ("-I", "-B", "-X", "utf8")
 class Launch:
     """A process to start: `script` with the numbers of the `handed` descriptors as arguments.
 
-    `output` is the descriptor for standard output and error; standard input is empty. `name` tells
-    the workers of a run apart.
+    `output` is the descriptor for standard output and error; standard input is empty. `name`
+    distinguishes the workers of a run.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Launch:
 
 
 class Launched(Protocol):
-    """A process that was started. `returncode` is as subprocess has it, None before `wait`."""
+    """A process that was started. `returncode` is as in subprocess, None before `wait`."""
 
     @property
     def pid(self) -> int: ...
@@ -44,7 +44,7 @@ class Launched(Protocol):
     def returncode(self) -> int | None: ...
 
     def has_ended(self) -> bool:
-        """Whether the process has ended, without reaping it: its number must stay taken."""
+        """Return whether the process has ended, without reaping it: its id must stay in use."""
         ...
 
     def wait(self, timeout: float) -> int:
@@ -59,7 +59,7 @@ class Launcher(Protocol):
 
 
 class _Child:
-    """A process that this one has started by itself."""
+    """A process that this process has started itself."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
@@ -86,7 +86,7 @@ class _Child:
 
 
 def start(launch: Launch) -> Launched:
-    """Start an interpreter for it."""
+    """Start a new interpreter for the process."""
     arguments = [*FLAGS, str(launch.script), *map(str, launch.handed)]
     popen = subprocess.Popen(
         [str(launch.python), *arguments],

@@ -1,4 +1,4 @@
-"""What a worker prints, kept within bounds: all of the beginning, and the end."""
+"""The output of a worker, within bounds: all of the beginning, and the end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BoundedLog:
             self.dropped += len(oldest)
 
     def text(self) -> str:
-        """All that is kept; bytes that are not UTF-8 show as the replacement character."""
+        """Return the stored output; bytes that are not UTF-8 show as the replacement character."""
         head, tail = b"".join(self._head), b"".join(self._tail)
         if self.dropped:
             tail = f"\n[... {self.dropped} bytes left out ...]\n".encode() + tail
@@ -51,7 +51,7 @@ class BoundedLog:
 
 
 class OutputReader:
-    """Reads a pipe in a thread of its own, so that whoever writes to it never waits."""
+    """Reads a pipe in a separate thread, so that its writers never wait."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
@@ -71,20 +71,20 @@ class OutputReader:
             time.sleep(0.001)
 
     def tail(self, lines: int) -> str:
-        """The last lines that say anything."""
+        """Return the last lines that are not blank."""
         printed = [line.rstrip() for line in self._text()[-20_000:].splitlines() if line.strip()]
         return "\n".join(printed[-lines:])
 
     def write(self, path: Path, *, more: str = "") -> None:
-        """Write what is kept to `path`, with `more` behind it."""
+        """Write the stored output to `path`, followed by `more`."""
         text = self._text()
         if more:
             text = f"{text}\n{more}"
-        # Two runs may write the log of the same name; each is to be whole.
+        # Two runs may write a log of the same name; neither must be mixed with the other.
         write_atomic(path, text)
 
     def stop(self) -> None:
-        """Stop reading, also when a process that got away still holds the other end."""
+        """Stop reading, also when an escaped process still holds the other end."""
         self.drain()
         self._closing.set()
         self._thread.join()

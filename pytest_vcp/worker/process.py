@@ -1,4 +1,4 @@
-"""The operating-system side of a worker: its process, pipes, output, stack dumps and end."""
+"""The operating-system side of a worker: process, pipes, output, stack dumps and clean-up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REAP_SECONDS = 5.0
 
 
 class WorkerProcess:
-    """A started worker process and all that belongs to it on this side.
+    """A started worker process and its resources on this side.
 
     `requests` and `answers` are the descriptors to write to and to read from. Raises OSError when
     `python` can't be started.
@@ -62,20 +62,20 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process; it leads a session of this number."""
+        """The id of the process, and of the session that it leads."""
         return self._launched.pid
 
     @property
     def status(self) -> int | None:
-        """The exit status as Popen has it, once the process has been reaped."""
+        """The exit status as in Popen; None before the process has been reaped."""
         return self._launched.returncode
 
     def has_ended(self) -> bool:
-        """Whether the process has ended, without reaping it: its number must stay taken."""
+        """Return whether the process has ended, without reaping it: its id must stay in use."""
         return self._launched.has_ended()
 
     def dump_stack(self) -> None:
-        """Have the process write where each of its threads is."""
+        """Make the process write the stack of each of its threads."""
         size = before = self._stack_size()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR2)
@@ -87,21 +87,21 @@ class WorkerProcess:
                 return
 
     def stack(self) -> str:
-        """What was written at a crash or by `dump_stack`."""
-        # Not by seeking: the process writes at the position that both share.
+        """Return the stacks that were written at a crash or by `dump_stack`."""
+        # Without seeking, since the process writes at the position that both share.
         raw = os.pread(self._stack.fileno(), self._stack_size(), 0)
         return raw.decode("utf-8", errors="replace")
 
     def leftovers(self) -> list[processes.Process]:
-        """What runs now, the process itself included."""
+        """List the processes that run now, including the worker itself."""
         return processes.leftovers(self._marker, self.pid, self._known)
 
     def remember_children(self) -> None:
-        """Note what the process has started, to know it again after its end."""
+        """Remember the processes that the worker has started, to recognize them after its end."""
         self._known = processes.descendants(self.pid)
 
     def list_leftovers(self) -> list[str]:
-        """Descriptions of what still runs although the process should have ended by now."""
+        """Describe the processes that still run although the worker should have ended."""
         patience = _SETTLE_SECONDS
         if not self.has_ended():
             patience = 0.0
@@ -114,14 +114,14 @@ class WorkerProcess:
         ]
 
     def end(self, *, gently: bool) -> None:
-        """End whatever runs, `gently` with SIGTERM first, and reap the process."""
+        """End all processes, `gently` with SIGTERM first, and reap the worker."""
         processes.end(self.leftovers, _TERMINATE_SECONDS if gently else 0)
-        # One that hangs in the kernel can't be ended by anything that a process can do.
+        # No signal ends a process that hangs in the kernel.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._launched.wait(_REAP_SECONDS)
 
     def release(self) -> None:
-        """Close this side; the process has ended."""
+        """Close this side, once the process has ended."""
         self._ours.close()
 
     def _stack_size(self) -> int:
@@ -129,7 +129,7 @@ class WorkerProcess:
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe whose ends are closed when the stack of their owner is."""
+    """Open a pipe whose ends are closed with the exit stacks of their owners."""
     read_end, write_end = os.pipe()
     reader.callback(os.close, read_end)
     writer.callback(os.close, write_end)

@@ -1,8 +1,8 @@
-"""The worker's entry: run by path with the interpreter of the model's environment.
+"""The worker's entry point, run by path with the interpreter of the model's environment.
 
-It loads the folder `server/` beside it as the private package `_vcp_server` and hands over. It
-must neither import `pytest_vcp` nor put its folder on `sys.path`: the model's environment has
-neither, and must not get them from here.
+It loads the folder `server/` beside it as the private package `_vcp_server` and calls it. It must
+neither import `pytest_vcp` nor put its folder on `sys.path`: the model's environment has neither,
+and must not get them from here.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def _load_server() -> None:
 
 
 def main() -> int:
-    """Serve until told to stop; returns the exit status."""
+    """Serve requests until the one to stop; return the exit status."""
     requests, answers, stack = (int(number) for number in sys.argv[1:4])
-    # A model that parses the command line must not find ours.
+    # A model that parses the command line must not see this one.
     del sys.argv[1:]
     _load_server()
     server = importlib.import_module("_vcp_server.server")
@@ -42,16 +42,16 @@ def main() -> int:
 
 
 def end(status: int) -> None:
-    """End as an interpreter does, without taking its modules apart first.
+    """End as an interpreter does, but without clearing its modules first.
 
-    Threads are waited for and exit functions are called, so that what does not end, or leaves
-    something behind, is seen. What Python does after that takes long where much was imported, and
-    is of no use to a process that is about to go.
+    Threads are joined and exit functions are called, so that those which hang, or leave something
+    behind, are noticed. The rest of Python's shutdown takes long where much was imported, and is of
+    no use to a process that is about to end.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        # Whatever the model put there in place of the stream may be unable to flush.
+        # The model may have replaced the stream by an object that can't flush.
         with contextlib.suppress(BaseException):
             stream.flush()
     os._exit(status)

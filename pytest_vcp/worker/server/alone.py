@@ -1,8 +1,8 @@
-"""Become another program that shares no directory for temporary files with any other process.
+"""Script to run a program that shares no directory for temporary files with other processes.
 
 Run by path, ``alone.py ROOTS PUBLIC PROGRAM ARGUMENT...``, with two lists of directories in JSON:
-what the program writes below the first, and not below one of the second, it alone sees. Where the
-kernel can't do that, the program runs as it would without.
+only the program itself sees the files that it writes below the first, and not below the second.
+Where the kernel can't do that, the program runs normally.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 
 def main(roots: list[str], public: list[str], command: list[str]) -> None:
-    """Enter the namespace, and become the program."""
+    """Enter the namespace, and replace this process by the program."""
     here = os.path.dirname(os.path.abspath(__file__))
     directory = os.getcwd()
     sys.path.insert(0, os.path.dirname(here))

@@ -1,7 +1,7 @@
-"""What Python's audit events show and can refuse: files hidden or read-only, connections.
+"""Monitoring and access control by Python's audit events: files hidden or read-only, connections.
 
-C libraries that open files by themselves raise no events; against those, namespaces help. The
-hook runs at every event of the process, so it looks the event up first and compares strings.
+C libraries that open files by themselves raise no events; namespaces cover those. The hook runs at
+every event of the process, so it first looks the event up and then compares strings.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _MAX_RECORDED = 10_000
 _MOST_SHOWN = 200
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-# Devices, and what a process says of itself: neither keeps what is written there.
+# Devices and process information: writes there leave no files.
 _OF_THE_KERNEL = ("/dev/", "/proc/")
 
 _REMOTE_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _LOOPBACK_NAMES = frozenset({"", "localhost", "localhost.localdomain", "::1", "ip6-localhost"})
 
-# A process of the model's own is beyond the hook's reach.
+# Processes that the model starts are beyond the hook's reach.
 _STARTING = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "pty.spawn")
 
 # For each event, the positions of (path, directory descriptor) in its arguments. A position of
-# None means that the event does not tell the descriptor.
+# None means that the event does not have the descriptor.
 _CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.mkdir": ((0, 2),),
     "os.remove": ((0, 1),),
@@ -56,12 +56,11 @@ _READS: dict[str, tuple[tuple[int, int | None], ...]] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What to refuse. The paths are absolute; `visible` lists exceptions from `hidden`.
+    """The actions to refuse. The paths are absolute; `visible` lists exceptions from `hidden`.
 
-    `writable` are the only directories that may be written to, None for all; what is tried
-    elsewhere is recorded, and refused with `refuse_writing`. What is written into one of the
-    `shared` directories, which every process of the machine has, is recorded, unless it lies in
-    one of the process's `own`.
+    `writable` are the only directories that may be written to, None for all; attempts elsewhere
+    are recorded, and refused with `refuse_writing`. Writes to one of the `shared` directories,
+    which all processes of the machine share, are recorded, except below one of the process's `own`.
     """
 
     hidden: frozenset[str]
@@ -75,7 +74,7 @@ class Limits:
 
 
 class Monitor:
-    """Records what the process writes and connects to, and refuses what the limits forbid."""
+    """Records writes and connections of the process, and refuses what the limits forbid."""
 
     def __init__(self) -> None:
         self._limits = Limits(frozenset(), frozenset(), frozenset(), False)
@@ -100,9 +99,9 @@ class Monitor:
             self._handlers[event] = self._on_start
 
     def watch(self, limits: Limits) -> None:
-        """Refuse by `limits` from now on. An audit hook can't be taken out again."""
-        # An exception counts within a hidden tree only: /usr holds the interpreter and may hold,
-        # further down, the package directory that is to be hidden.
+        """Enforce `limits` from now on. An audit hook can't be removed again."""
+        # An exception only counts within a hidden tree: /usr contains the interpreter and may
+        # contain, further down, the package directory that is to be hidden.
         inside = (path for path in limits.visible if _is_any_within(path, limits.hidden))
         self._limits = replace(limits, visible=frozenset(inside))
         if not self._watching:
@@ -110,11 +109,11 @@ class Monitor:
             sys.addaudithook(self._hook)
 
     def observations(self) -> dict[str, Any]:
-        """Files opened for writing, remote addresses asked for, and what was refused.
+        """Return files opened for writing, remote addresses requested, and refused actions.
 
         `outside` are the paths outside of the writable directories that were to be changed,
-        `shared` those that every process of the machine would change, and
-        `started` tells what processes were started: of what these do, nothing is known.
+        `shared` those that all processes of the machine share, and `started` are the processes that
+        were started, whose actions are unknown.
         """
         return {
             "written": sorted(self._written),
@@ -132,7 +131,7 @@ class Monitor:
         try:
             refusal = handler(event, arguments)
         except Exception:  # noqa: BLE001
-            # An argument of an unforeseen kind: Python itself will judge it.
+            # An argument of an unexpected type, which Python itself will check.
             return
         if refusal is not None:
             raise refusal
@@ -165,7 +164,7 @@ class Monitor:
     def _on_change(self, event: str, path: str) -> OSError | None:
         limits = self._limits
         if event == "os.mkdir" and os.path.isdir(path):
-            # Nothing changes, and many a program sees to it in this way that a folder is there.
+            # Nothing changes, and many programs ensure in this way that a folder exists.
             return None
         if _is_any_within(path, limits.shared) and not _is_any_within(path, limits.own):
             _record(self._shared, path)
@@ -182,7 +181,7 @@ class Monitor:
         return not _is_any_within(path, writable)
 
     def _on_start(self, event: str, arguments: tuple[Any, ...]) -> OSError | None:
-        """Program and first argument; for a copy of this very process, the name of the event."""
+        """Record program and first argument; for a copy of this process, the name of the event."""
         words = arguments[1] if event == "subprocess.Popen" and len(arguments) > 1 else event
         shown = words if isinstance(words, (str, bytes)) else " ".join(map(os.fsdecode, words[:2]))
         _record(self._started, os.fsdecode(shown)[:_MOST_SHOWN])
@@ -225,14 +224,15 @@ class Monitor:
 
 
 def is_within(path: str, root: str) -> bool:
-    """Whether `path` is `root` or lies below it; both absolute."""
+    """Return whether `path` is `root` or below it; both absolute."""
     return path == root or path.startswith(root if root.endswith("/") else root + "/")
 
 
 def absolute(path: Any, directory: Any = None) -> str | None:
-    """`path` as an absolute string, or None for a descriptor or anything else that is no path.
+    """Return `path` as an absolute string; None for a descriptor.
 
-    A relative path starts at `directory`, a descriptor, or else at the current directory.
+    A relative path starts at `directory`, a descriptor, or else at the current directory. None as
+    `path` stands for the current directory.
     """
     if path is None:
         return os.getcwd()
@@ -266,7 +266,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_numeric(host: str) -> bool:
-    """Whether `host` is an address already: nobody is asked for it."""
+    """Return whether `host` is already an address, which needs no look-up."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.inet_pton(family, host.partition("%")[0])

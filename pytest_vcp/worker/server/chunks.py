@@ -1,7 +1,7 @@
-"""One chunk of each array of an input: whether what lies behind the headers can be read, too.
+"""Checks of one chunk of each array of an input: whether data after the headers can be read, too.
 
-A compression that the library does not know is left to the model, which may bring it along when it
-is loaded.
+A compression that the library does not know is left to the model, which may register it when it is
+loaded.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from .plain import first_line
 
-# A chunk is read as a whole: a larger one is left to the model.
+# Chunks are read completely; larger ones are left to the model.
 _MOST_BYTES = 1 << 28
-# What HDF5 and zarr say of a compression that they do not know.
+# Phrases of HDF5 and zarr about an unknown compression.
 _COMPRESSION = ("is not registered", "filter plugin", "codec")
 
 
 def check_hdf5(path: str, library: Any) -> str | None:
-    """What is wrong with the first array of an HDF5 file that can't be read; None without one."""
+    """Describe the first array of an HDF5 file that can't be read, and why; None without one."""
     with library.File(path, "r") as file:
         return _check_datasets(file, library)
 
@@ -38,7 +38,7 @@ def _check_datasets(file: Any, library: Any) -> str | None:
 
 
 def check_zarr(root: Any, name: str) -> str | None:
-    """What is wrong with the first chunk of an array of a zarr store; None where it is read."""
+    """Say why the first chunk of an array of a zarr store can't be read; None where it can."""
 
     def read() -> None:
         array = root[name] if name else root
@@ -49,7 +49,7 @@ def check_zarr(root: Any, name: str) -> str | None:
 
 
 def check_parquet(file: Any) -> str | None:
-    """What is wrong with the first rows of the first row group; None where they are read."""
+    """Say why the first rows of the first row group can't be read; None where they can."""
     if not file.metadata.num_row_groups:
         return None
     if file.metadata.row_group(0).total_byte_size > _MOST_BYTES:
@@ -58,7 +58,7 @@ def check_parquet(file: Any) -> str | None:
 
 
 def check_archive(archive: Any) -> str | None:
-    """What is wrong with the first bytes of the first member that can't be read."""
+    """Describe the first member whose first bytes can't be read, and why; None without one."""
 
     def begin(name: str) -> None:
         with archive.zip.open(name) as member:
@@ -69,7 +69,7 @@ def check_archive(archive: Any) -> str | None:
 
 
 def problem_of(error: Exception) -> str | None:
-    """What a reader says, in one line; None where it does not know the compression."""
+    """Format a reader's error in one line; None where it does not know the compression."""
     message = f"{type(error).__name__}: {first_line(error)}"
     return None if any(sign in message.lower() for sign in _COMPRESSION) else message
 

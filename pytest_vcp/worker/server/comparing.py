@@ -1,7 +1,7 @@
-"""The one comparison of two arrays: floats within a tolerance, everything else exactly.
+"""The only comparison of two arrays: floats within a tolerance, everything else exactly.
 
-A tolerance comes as plain values: `absolute`, `relative` and `mismatch_ppm`, and under `by_dtype`
-the same for the dtypes that have their own.
+A tolerance is given as plain values: `absolute`, `relative` and `mismatch_ppm`, and under
+`by_dtype` the same for the dtypes that have their own.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from .plain import dtype_name, is_same, to_python
 
 Reply = dict[str, Any]
 
-# Values that are compared at a time: what that takes stays small beside a large output.
+# Values that are compared at a time, so that a large output needs little additional memory.
 _AT_A_TIME = 1 << 18
 _LONGEST = 60
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """How an array differs from what was wanted, and where the most.
+    """The difference of an array from the expected one, and where it is largest.
 
-    `wrong` of `size` values differ, `allowed_ppm` of a million may. `index` is the place of the
-    worst, `values` says what stands there instead of what, and by how much they are apart.
+    `wrong` of `size` values differ, `allowed_ppm` of a million may. `index` is that of the worst,
+    `values` gives the value there, the expected one, and how far they are apart.
     """
 
     wrong: int
@@ -36,7 +36,7 @@ class Mismatch:
     def format(
         self, among: str = "", index: list[int] | None = None, *, share: bool = False
     ) -> str:
-        """One line; `place` replaces the index, `share` has the ppm told where none is allowed."""
+        """Format as one line; `index` replaces its own, `share` adds the ppm if none is allowed."""
         ppm = f"{round(self.wrong / self.size * 1e6)} ppm"
         shares = f" ({ppm})" if share else ""
         if self.allowed_ppm:
@@ -49,7 +49,7 @@ class Mismatch:
 
 
 def compare(wanted: dict[str, Any], found: dict[str, Any], tolerance: Reply) -> Reply | None:
-    """The first output that differs, by `what`; None where two sets of arrays agree."""
+    """Describe the first output that differs, under `what`; None where two sets of arrays agree."""
     if wanted.keys() != found.keys():
         return {"what": f"outputs {sorted(found)} instead of {sorted(wanted)}"}
     for name in sorted(wanted):
@@ -60,9 +60,9 @@ def compare(wanted: dict[str, Any], found: dict[str, Any], tolerance: Reply) -> 
 
 
 def difference(wanted: Any, found: Any, tolerance: Reply) -> str | None:
-    """How an array differs from the one that was wanted; None where they agree.
+    """Describe how an array differs from the expected one; None where they agree.
 
-    Floats of another width are compared by their values, and arrays of another kind never agree.
+    Floats of different widths are compared by value, and arrays of different kinds never agree.
     """
     if wanted.shape != found.shape:
         return f"shape {found.shape} instead of {wanted.shape}"
@@ -73,10 +73,10 @@ def difference(wanted: Any, found: Any, tolerance: Reply) -> str | None:
 
 
 def compare_arrays(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None:
-    """How two arrays of one shape and kind differ; None where they agree.
+    """Compare two arrays of the same shape and kind; None where they agree.
 
     Floats agree where ``|found - wanted| <= absolute + relative * |wanted|``; NaN equals NaN, and
-    infinity itself alone. `mismatch_ppm` of them may differ by more.
+    infinity only itself. `mismatch_ppm` of them may differ by more.
     """
     import numpy
 
@@ -108,14 +108,14 @@ def compare_arrays(wanted: Any, found: Any, tolerance: Reply) -> Mismatch | None
 
 
 def _of_one_kind(wanted: Any, found: Any) -> bool:
-    """Whether values of two dtypes can be compared; records have to be of the same fields."""
+    """Return whether values of two dtypes can be compared; records need the same fields."""
     if wanted.kind == "V":
         return bool(wanted == found)
     return bool(wanted.kind == found.kind)
 
 
 def _limits(tolerance: Reply, *dtypes: Any) -> Reply:
-    """What holds for values of these dtypes: the widest of their tolerances."""
+    """Return the limits for values of these dtypes: the widest of their tolerances."""
     own = [tolerance.get("by_dtype", {}).get(str(dtype), tolerance) for dtype in dtypes]
     return {
         name: max(entry[name] for entry in own) for name in ("absolute", "relative", "mismatch_ppm")
@@ -123,7 +123,7 @@ def _limits(tolerance: Reply, *dtypes: Any) -> Reply:
 
 
 def _distances(wanted: Any, found: Any, limits: Reply) -> Any:
-    """How far apart the values are that differ, infinity where one is not finite; else -1."""
+    """Return the distance of values that differ, infinity where one is not finite; else -1."""
     import numpy
 
     # A difference of float16 values would itself be rounded, and overflow early.
@@ -141,7 +141,7 @@ def _distances(wanted: Any, found: Any, limits: Reply) -> Any:
 
 
 def _mark_unequal(wanted: Any, found: Any) -> Any:
-    """0 where the values differ, -1 where they are the same."""
+    """Return 0 where the values differ, -1 where they are the same."""
     import numpy
 
     if wanted.dtype.kind == "O":
@@ -155,7 +155,7 @@ def _mark_unequal(wanted: Any, found: Any) -> Any:
 
 
 def _alike(wanted: Any, found: Any) -> bool:
-    """Whether two Python objects are equal; those that can't tell, by how they are written."""
+    """Return whether two Python objects are equal; if that fails, whether their reprs are."""
     try:
         return is_same(to_python(wanted), to_python(found))
     except Exception:  # noqa: BLE001 - objects of any type are compared
@@ -163,7 +163,7 @@ def _alike(wanted: Any, found: Any) -> bool:
 
 
 def _format_value(value: Any) -> str:
-    """A value of an array on one line: texts in quotes, and what is long cut."""
+    """Format a value of an array on one line: strings in quotes, and long values truncated."""
     is_text = isinstance(value, (str, bytes))
     text = repr(to_python(value)) if is_text else " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

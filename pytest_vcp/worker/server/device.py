@@ -1,4 +1,4 @@
-"""GPUs as torch shows them to the model, and the memory that a forward pass takes there."""
+"""GPUs as the model sees them through torch, and the memory that a forward pass takes there."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# The compute capability from which on GPUs have it.
+# The first compute capability with TF32.
 _FIRST_WITH_TF32 = (8, 0)
 
 
 def seen(state: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """Whether a GPU is there, for who has to know it after a failure."""
+    """Report whether a GPU is visible, for a caller that needs to know after a failure."""
     return {"gpu": visible()}
 
 
 def visible() -> bool:
-    """Whether a GPU is there, as far as the model has a library to use it by now."""
+    """Return whether a GPU is visible to torch, if the model has already imported torch."""
     return _cuda() is not None
 
 
 def in_use() -> list[dict[str, Any]]:
-    """Name and compute capability of each GPU; none before the model has used one."""
+    """List name and compute capability of each GPU; empty before the model has used one."""
     cuda = _cuda()
-    # See `Memory`: to ask for the capability is to initialise.
+    # See `Memory`: reading the capability would initialise CUDA.
     if cuda is None or not cuda.is_initialized():
         return []
     return [
@@ -40,17 +40,17 @@ def in_use() -> list[dict[str, Any]]:
 
 
 def held_bytes() -> int | None:
-    """What torch has allocated on all GPUs; None where it has none."""
+    """Return the bytes that torch has allocated on all GPUs; None where it has no GPU."""
     return None if _cuda() is None else _each(_cuda().memory_allocated)
 
 
 class Memory:
-    """What torch allocates on GPUs between construction and report."""
+    """The memory that torch allocates on GPUs between construction and report."""
 
     def __init__(self) -> None:
         cuda = _cuda()
-        # Nobody has used a GPU before it is initialised, and it is not ours to do that: a model
-        # that starts processes by forking can't use one in them afterwards.
+        # Before CUDA is initialised, no GPU has been used. It must not be initialised here: a model
+        # that forks processes could not use a GPU in them afterwards.
         self._before = 0
         if cuda is not None and cuda.is_initialized():
             for index in range(cuda.device_count()):
@@ -58,8 +58,8 @@ class Memory:
             self._before = _each(cuda.memory_allocated)
 
     def report(self) -> dict[str, Any]:
-        """The names of the GPUs, the peak, what of it was not there before; other libraries."""
-        # Asked again: a model may import torch only when it predicts.
+        """Report the GPUs' names, the peak, the part of it that was added, and other libraries."""
+        # Looked up again, since a model may import torch only when it predicts.
         cuda, others = _cuda(), list_loaded()
         if cuda is None:
             return {
@@ -84,29 +84,29 @@ class Memory:
 
 
 def _cuda() -> Any:
-    """torch.cuda with a GPU behind it, or None."""
+    """Return torch.cuda if it has a GPU, else None."""
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     return cuda if cuda is not None and cuda.is_available() else None
 
 
 def _visible_gpus() -> str | None:
-    """The GPUs that the process is shown, which the model's code may have changed."""
+    """Return the variable of visible GPUs, which the model's code may have changed."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def _name(cuda: Any, index: int) -> str:
-    # See `Memory`: to ask for the name is to initialise.
+    # See `Memory`: reading the name would initialise CUDA.
     return str(cuda.get_device_name(index)) if cuda.is_initialized() else f"GPU {index}"
 
 
 def _tf32() -> bool:
-    """Whether torch may round the factors of products to ten bits, as it may in convolutions."""
+    """Return whether torch may round factors to ten bits, in matrix products or convolutions."""
     if not any(tuple(gpu["capability"]) >= _FIRST_WITH_TF32 for gpu in in_use()):
         return False
     backends = getattr(sys.modules["torch"], "backends", None)
     matmul = getattr(getattr(backends, "cuda", None), "matmul", None)
     cudnn = getattr(backends, "cudnn", None)
-    # From torch 2.9 on each part has a precision; then the older switches may refuse to be read.
+    # From torch 2.9 on, each part has a precision; then reading the older switches may fail.
     parts = (backends, matmul, cudnn, *(getattr(cudnn, name, None) for name in ("conv", "rnn")))
     precisions = [getattr(part, "fp32_precision", None) for part in parts]
     if any(precisions):
@@ -125,7 +125,7 @@ def _each(measure: Any) -> int:
 
 
 def list_loaded() -> list[str]:
-    """Their names. None is initialised for it, and none says that there is a GPU."""
+    """List these libraries by name, without initialising them; none of them implies a GPU."""
     return [name for name, uses_gpus in _KNOWN.items() if _holds(name, uses_gpus)]
 
 
@@ -138,12 +138,12 @@ def _holds(name: str, uses_gpus: Callable[[Any], bool]) -> bool:
 
 
 def _onnxruntime(module: Any) -> bool:
-    # The providers of the build: the list is the same where there is no GPU.
+    # The providers of the build: the list is the same without a GPU.
     return "CUDAExecutionProvider" in module.get_available_providers()
 
 
 def _jax(module: Any) -> bool:
-    # jax has its GPUs from a plugin, which is a distribution for each release of CUDA.
+    # jax uses GPUs through a plugin, which is a separate distribution for each release of CUDA.
     names = (found.metadata["Name"] or "" for found in importlib.metadata.distributions())
     return any(name.lower().replace("_", "-").startswith("jax-cuda") for name in names)
 
@@ -154,7 +154,7 @@ def _tensorflow(module: Any) -> bool:
 
 _KNOWN: dict[str, Callable[[Any], bool]] = {
     "onnxruntime": _onnxruntime,
-    # There is no cupy for machines without a GPU.
+    # No build of cupy is for machines without a GPU.
     "cupy": lambda module: True,
     "jax": _jax,
     "tensorflow": _tensorflow,
@@ -163,23 +163,23 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
 
 # --------------------------------------------------------------------------------------- kernels
 #
-# The GPUs that the model's torch was compiled for, as torch itself tells it.
+# The GPUs that the model's torch was compiled for, as torch itself reports.
 
 Reply = dict[str, Any]
 
 
 def describe_kernels(state: Reply, params: Reply) -> Reply:
-    """Version of torch, what it was built for, its architectures, and the GPUs that it has in use.
+    """Report torch's version, its build, its architectures, and the GPUs that it has in use.
 
-    A torch that the model has not loaded is imported only if `params["wanted"]` says so, since that
-    takes seconds. `torch` is None where there is none to ask. No GPU is initialised.
+    If the model has not loaded torch, it is imported only with `params["wanted"]`, since that takes
+    seconds. `torch` is None where it is not available. No GPU is initialised.
     """
     torch = sys.modules.get("torch")
     if torch is None and params["wanted"] and importlib.util.find_spec("torch"):
         torch = importlib.import_module("torch")
     if torch is None:
         return {"torch": None, "gpus": []}
-    # A build for the CPU alone has none of this.
+    # A build for the CPU alone lacks this function.
     flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
     return {
         "torch": str(torch.__version__),

@@ -1,8 +1,8 @@
-"""The prediction on the example, written to a file to be held against later ones.
+"""The prediction on the example, written to a file for comparison with later ones.
 
 The file is a numpy archive without pickles: a member for each output, and ``record.json``, which
-says what they are. Of an output that is too large, rows are kept, spread evenly from the first to
-the last, and the digest of the whole.
+describes them. For an output that is too large, the file has rows spread evenly from the first to
+the last, and the digest of the complete output.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .plain import dtype_name, first_line
 
 Reply = dict[str, Any]
 
-# A row of an output is small enough to be one of so many.
+# Rows are made small enough that at least so many fit into the file.
 _LEAST_ROWS = 16
-# The same prediction gives the same file: the archive holds no time of its own.
+# A fixed time stamp, so that the same prediction gives the same file.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def record(state: Reply, params: Reply) -> Reply:
-    """Write the first result to a temporary file, whose `path` is told.
+    """Write the first result to a temporary file, and return its `path`.
 
-    `params["record"]` is what the file is to say of it besides, `params["bytes"]` the most that
-    the values of all outputs may take together.
+    `params["record"]` has further entries for the record, `params["bytes"]` is the limit for the
+    values of all outputs together.
     """
     found = outputs.storable(state["prediction"])
     share = params["bytes"] // max(len(found), 1)
@@ -57,8 +57,8 @@ def record(state: Reply, params: Reply) -> Reply:
 def replay(state: Reply, params: Reply) -> Reply:
     """Compare the first result with the file at `params["path"]`.
 
-    `params["outputs"]` is what its record says of the outputs. `unreadable` says why the file
-    can't be used, `difference` how the result differs; None where nothing is wrong.
+    `params["outputs"]` are the outputs according to its record. `unreadable` says why the file
+    can't be used, `difference` how the result differs; both are None where nothing is wrong.
     """
     now = outputs.storable(state["prediction"])
     try:
@@ -74,7 +74,7 @@ def replay(state: Reply, params: Reply) -> Reply:
 
 
 def _describe(array: Any, share: int) -> tuple[Reply, Any]:
-    """What is said of an output, and the rows of it that are kept."""
+    """Return the record of an output, and the rows to store."""
     depth, rows = sampling(array.shape, array.itemsize, share)
     entry = {
         "shape": list(array.shape),
@@ -87,7 +87,7 @@ def _describe(array: Any, share: int) -> tuple[Reply, Any]:
 
 
 def sampling(shape: tuple[int, ...], itemsize: int, share: int) -> tuple[int, int]:
-    """How many leading axes number the rows, and how many rows are kept; (0, 1) for everything.
+    """Return how many leading axes index the rows, and how many rows to store; (0, 1) for all.
 
     The rows are those of the first axis, unless they are so large that only a few would fit.
     """
@@ -101,7 +101,7 @@ def sampling(shape: tuple[int, ...], itemsize: int, share: int) -> tuple[int, in
 
 
 def _rows(array: Any, depth: int, rows: int) -> Any:
-    """The rows that are kept, of shape (rows, *shape[depth:])."""
+    """Return the rows to store, of shape (rows, *shape[depth:])."""
     import numpy
 
     total = math.prod(array.shape[:depth])
@@ -110,7 +110,7 @@ def _rows(array: Any, depth: int, rows: int) -> Any:
 
 
 def spread_rows(total: int, rows: int) -> list[int]:
-    """Numbers of the rows that are kept: the first, the last, and evenly in between."""
+    """Return the positions of the rows to store: the first, the last, and evenly in between."""
     return [number * (total - 1) // max(rows - 1, 1) for number in range(rows)]
 
 
@@ -132,7 +132,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def _members(path: str, summaries: Sequence[Reply]) -> list[Any]:
-    """The values of each output. Raises anything for a file that does not hold together."""
+    """Read the values of each output. Raises exceptions of any type for an inconsistent file."""
     import numpy
 
     found = []
@@ -166,7 +166,7 @@ def _difference(kept: Sequence[tuple[str, Reply, Any]], now: Reply, tolerance: R
 
 
 def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | None:
-    """How one output differs from what was kept of it."""
+    """Describe how one output differs from its stored values; None where it does not."""
     shape, depth, rows = tuple(entry["shape"]), entry["depth"], entry["rows"]
     if now.shape != shape:
         return f"shape {now.shape} instead of {shape}"
@@ -181,15 +181,15 @@ def _of_output(entry: Reply, values: Any, now: Any, tolerance: Reply) -> str | N
         among = f" of the {rows} rows that were kept" if depth else ""
         index = [*_row_index(shape, depth, rows, row), *within]
         return mismatch.format(among, index, share=True)
-    # Floats may differ in their last digits. What is compared exactly has the same digest, unless
-    # texts of the same content stand in fields of another length.
+    # Floats may differ in their last digits. Values that are compared exactly have the same digest,
+    # unless the same strings have a dtype of another length.
     if depth and now.dtype.kind not in "fc" and now.dtype == values.dtype:
         return f"the {rows} rows that were kept are the same, and the digest of the whole is not"
     return None
 
 
 def _row_index(shape: tuple[int, ...], depth: int, rows: int, row: int) -> list[int]:
-    """The index in the output, as far as it goes, of a row that was kept."""
+    """Return the leading part of the index in the output, for a stored row."""
     import numpy
 
     total = math.prod(shape[:depth])

@@ -1,4 +1,4 @@
-"""An exception as plain data: type, message, frames, text, and the same of what caused it."""
+"""Exceptions as plain data: type, message, frames, traceback, and the same for their causes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_CHAIN = 10
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """`error` and its causes for the answer; never raises, whatever the exception class does."""
+    """Describe `error` and its causes for the reply; never raises, even for a broken exception."""
     described = _describe_one(error)
     described["traceback"] = _text(error)
     described["causes"] = [_describe_one(cause) for cause in _causes(error)]
@@ -44,7 +44,7 @@ def _message(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[list[Any]]:
-    """[file, line, function] of each frame, the innermost last."""
+    """List [file, line, function] of each frame, the innermost last."""
     found: list[list[Any]] = []
     entry: TracebackType | None = error.__traceback__
     while entry is not None:

@@ -1,4 +1,4 @@
-"""Load the finished artifact and run it: the consumer's view."""
+"""Loading and running of the finished artifact: the consumer's view."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ Reply = dict[str, Any]
 
 
 def load(state: Reply, params: Reply) -> Reply:
-    """Load the artifact at `params["artifact"]` with MLflow; tells seconds, and of GPUs.
+    """Load the artifact at `params["artifact"]` with MLflow; report seconds, and visible GPUs.
 
-    `changes` is what of the process is not what it was before.
+    `libraries` are other loaded libraries that can use GPUs, `changes` lists the parts of the
+    process state that were changed.
     """
     import mlflow.pyfunc
 
@@ -42,9 +43,9 @@ def load(state: Reply, params: Reply) -> Reply:
 
 
 def predict(state: Reply, params: Reply) -> Reply:
-    """Predict on a serving payload and keep the result, under `slot`, for what is asked next."""
+    """Predict on a serving payload and store the result, under `slot`, for later requests."""
     slot = params.get("slot", "prediction")
-    state.pop(slot, None)  # After a failure there is no result, rather than the one before.
+    state.pop(slot, None)  # A failure must not leave an earlier result.
     frame, arguments = parse_payload(state["model"], params["payload"])
     memory = device.Memory()
     started = time.perf_counter()
@@ -63,7 +64,7 @@ def repeat(state: Reply, params: Reply) -> Reply:
     """Predict with other params, then once more as before, and compare with the first result.
 
     `seconds` are those of the second of the two, `printed` the first lines on standard output
-    meanwhile. A model may refuse the other values; only what it does afterwards counts.
+    meanwhile. A model may refuse the other values; only the second prediction counts.
     """
     frame, arguments = parse_payload(state["model"], params["payload"])
     changed = _other_params(state["model"], arguments)
@@ -99,21 +100,22 @@ def save_result(state: Reply, params: Reply) -> Reply:
 
 
 def compare_saved(state: Reply, params: Reply) -> Reply:
-    """Compare the first result with the one that another process kept at `params["path"]`."""
+    """Compare the first result with the one that another process saved at `params["path"]`."""
     here = outputs.storable(state["prediction"])
     there = outputs.read_saved(params["path"], state["prediction"])
     return {"difference": compare(here, there, params["tolerance"])}
 
 
 def as_json(state: Reply, params: Reply) -> Reply:
-    """Whether the first result survives the way through MLflow's JSON."""
+    """Check whether the first result survives conversion to MLflow's JSON and back."""
     return {"problem": outputs.through_json(state["prediction"], params["tolerance"])}
 
 
 def compare_answers(state: Reply, params: Reply) -> Reply:
-    """Compare the first result with answers in JSON, kept in files: the first that differs.
+    """Compare the first result with JSON replies saved in files, up to the first that differs.
 
-    `params["answers"]` are pairs of when it was and the file; `difference` names both.
+    `params["answers"]` are pairs of an occasion and a file; `difference` has the occasion (`when`)
+    and the problem (`what`), or is None.
     """
     for when, path in params["answers"]:
         try:
@@ -129,12 +131,12 @@ def compare_answers(state: Reply, params: Reply) -> Reply:
 
 
 def observations(state: Reply, params: Reply) -> Reply:
-    """Number of observations of each AnnData input; None for any other kind of input."""
+    """Count the observations of each input that is AnnData; see `inputs.count`."""
     return {"counts": [count(path) for path in params["inputs"]]}
 
 
 def values(state: Reply, params: Reply) -> Reply:
-    """A kept result as nested lists, for outputs of at most `params["limit"]` values."""
+    """Return a stored result as nested lists, for outputs of at most `params["limit"]` values."""
     if params["slot"] not in state:
         raise LookupError("there is no prediction to take values from")
     found = outputs.arrays(state[params["slot"]])
@@ -145,7 +147,7 @@ def values(state: Reply, params: Reply) -> Reply:
 
 
 def parse_payload(model: Any, payload: Reply) -> tuple[Any, Any]:
-    """The payload as MLflow's server would hand it over: data and params."""
+    """Parse the payload as MLflow's server does, into data and params."""
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
     body = dict(payload)
@@ -154,7 +156,7 @@ def parse_payload(model: Any, payload: Reply) -> tuple[Any, Any]:
 
 
 def parsed_rows(model: Any, payload: Reply) -> tuple[Any, Any]:
-    """The same with the data as rows, where the request gives each column by itself."""
+    """Parse the payload, with the data as rows even where the request gives separate columns."""
     import pandas
 
     data, arguments = parse_payload(model, payload)
@@ -164,7 +166,7 @@ def parsed_rows(model: Any, payload: Reply) -> tuple[Any, Any]:
 
 
 def _python_model(model: Any) -> Any:
-    """The author's object; None where another flavour of MLflow has none."""
+    """Return the author's object; None where another flavour of MLflow has none."""
     try:
         return model.unwrap_python_model()
     except Exception:  # noqa: BLE001 - MLflow's own, of several types
@@ -172,7 +174,7 @@ def _python_model(model: Any) -> Any:
 
 
 def _other_params(model: Any, given: Reply | None) -> Reply | None:
-    """Params with another value for each number and switch; None where there are none to turn."""
+    """Return params with every number and boolean changed; None where none can be changed."""
     schema = model.metadata.get_params_schema()
     changed = dict(given or {})
     turned = False
@@ -187,7 +189,7 @@ def _other_params(model: Any, given: Reply | None) -> Reply | None:
 
 # ------------------------------------------------------------------------------- captured output
 #
-# What a model writes to standard output, print and C libraries alike.
+# Output of a model on standard output, by print and by C libraries alike.
 
 _STDOUT = 1
 _MOST_BYTES = 4096
@@ -196,7 +198,7 @@ _CHUNK = 1 << 20
 
 
 class Heard:
-    """The first lines that were written; filled when listening ends."""
+    """The first lines that were written; filled when the capture ends."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -204,7 +206,7 @@ class Heard:
 
 @contextlib.contextmanager
 def capture_output() -> Iterator[Heard]:
-    """Note what is written meanwhile; it is passed on to where it was going afterwards."""
+    """Capture the first lines of standard output, and then pass on all of the output."""
     heard = Heard()
     _flush()
     with tempfile.TemporaryFile() as sink:
@@ -225,7 +227,7 @@ def capture_output() -> Iterator[Heard]:
 
 
 def _flush() -> None:
-    # Whatever the model put in place of the stream may be unable to flush.
+    # The model may have replaced the stream by an object that can't flush.
     with contextlib.suppress(BaseException):
         sys.stdout.flush()
     with contextlib.suppress(OSError, AttributeError):
@@ -240,11 +242,11 @@ def _write(data: bytes) -> None:
 
 # --------------------------------------------------------------------------------- device memory
 #
-# What the model holds on GPUs between one prediction and the next.
+# The memory that the model holds on GPUs between one prediction and the next.
 
 
 def after_a_pass(state: Reply, params: Reply) -> Reply:
-    """Predict, let go of the result, and tell how many bytes torch holds on all GPUs then.
+    """Predict, release the result, and report how many bytes torch then holds on all GPUs.
 
     `held_bytes` is None where torch has no GPU.
     """

@@ -1,8 +1,7 @@
-"""Whether an input opens as what its name says, and holds something.
+"""Checks that an input opens as the format that its name implies, and is not empty.
 
-Each reader looks at the headers, and at one chunk of each array. A library is imported for it only
-where the suffix asks for that very library; anndata, which takes long to import, only where the
-model has done so.
+Each reader checks the headers, and one chunk of each array. A library is imported only for a suffix
+that needs it; anndata, which takes long to import, is only used where the model has imported it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from .plain import first_line
 
 Reply = dict[str, Any]
 
-# What anndata says of an encoding that is newer than itself.
+# The message of anndata about an encoding that is newer than itself.
 _UNKNOWN_ENCODING = "No read method registered"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -31,17 +30,17 @@ _NIFTI = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("lit
 
 
 class Lacking(Exception):
-    """The environment has not the library that would read the input."""
+    """The environment lacks the library that would read the input."""
 
 
 class TooOld(Exception):
-    """The environment's library does not know what a newer one has written: library, problem."""
+    """The environment's library can't read a newer format; arguments: library, problem."""
 
 
 def open_all(state: Reply, params: Reply) -> Reply:
-    """Open each of `params["paths"]`: what is wrong with it, or which library is lacking.
+    """Open each of `params["paths"]`; report its problem, or the library that is lacking.
 
-    `too_old` is the library, with its version, that does not know what is in the file.
+    `too_old` is the library, with its version, that can't read a newer format.
     """
     return {"openings": [_open(path) for path in params["paths"]]}
 
@@ -60,7 +59,7 @@ def _open(path: str) -> Reply:
 
 
 def _problem(path: str) -> str | None:
-    """What is wrong with the input; None where nothing is. Raises what the reader raises."""
+    """Describe the problem of an input; None without one. Raises what the reader raises."""
     if not any(size for _, size in _files(path)):
         return "it is empty"
     name = os.path.basename(os.path.normpath(path)).lower()
@@ -71,7 +70,7 @@ def _problem(path: str) -> str | None:
 
 
 def _files(path: str) -> Iterator[tuple[str, int]]:
-    """The file itself, or every file in the directory, with its size in bytes."""
+    """Yield the file itself, or every file in the directory, with its size in bytes."""
     if not os.path.isdir(path):
         yield path, os.path.getsize(path)
     for parent, _, names in os.walk(path):
@@ -113,7 +112,7 @@ def _shape_by_anndata(path: str, anndata: Any) -> tuple[int, int]:
 
 
 def _length(table: Any) -> int:
-    """Rows of `obs` or `var`: a group that names its index, a structured array in old files."""
+    """Count the rows of `obs` or `var`: a group with an index, in old files a structured array."""
     index = table[table.attrs["_index"]] if hasattr(table, "keys") else table
     return int(index.shape[0])
 
@@ -146,7 +145,7 @@ def _zarr(path: str) -> str | None:
     try:
         library = _library("zarr")
     except Lacking:
-        return None  # The model has a reader of its own.
+        return None  # The model has its own reader.
     if os.path.isfile(os.path.join(path, _OF_FORMAT_3)) and library.__version__.startswith("2."):
         raise TooOld(f"zarr {library.__version__}", "it is a store of format 3")
     root = library.open(path, mode="r")
@@ -163,7 +162,7 @@ _ZARR_ROOTS = (".zgroup", ".zarray", _OF_FORMAT_3)
 
 
 def _zarr_arrays(path: str) -> Iterator[tuple[str, Reply]]:
-    """Place and metadata of every array in the store, of zarr 2 and of zarr 3."""
+    """Yield path and metadata of every array in the store, of zarr 2 and of zarr 3."""
     for file, _ in _files(path):
         name = os.path.basename(file)
         if name in (".zarray", _OF_FORMAT_3):
@@ -184,7 +183,7 @@ def _npy(path: str) -> str | None:
     try:
         array = numpy.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as refusal:
-        # Arrays of Python objects are the model's to read: nothing is unpickled here.
+        # Arrays of Python objects are left to the model: nothing is unpickled here.
         if "allow_pickle" in str(refusal):
             return None
         raise
@@ -202,7 +201,7 @@ def _table(separator: str) -> Callable[[str], str | None]:
     def look(path: str) -> str | None:
         import pandas
 
-        # One line, in an encoding that knows every byte: the rest is for the model to read.
+        # One line, in an encoding that accepts every byte; the rest is left to the model.
         options: Reply = {"header": None, "nrows": 1, "encoding": "latin-1", "quoting": 3}
         return None if len(pandas.read_csv(path, sep=separator, **options)) else "it has no line"
 
@@ -217,7 +216,7 @@ def _parquet(path: str) -> str | None:
 
 
 def _match_beginning(*beginnings: bytes) -> Callable[[str], str | None]:
-    """A reader that knows its files by their first bytes."""
+    """Create a reader that recognizes files by their first bytes."""
 
     def look(path: str) -> str | None:
         opener: Callable[..., Any] = gzip.open if path.lower().endswith(".gz") else open
@@ -248,11 +247,11 @@ _READERS: tuple[tuple[tuple[str, ...], Callable[[str], str | None]], ...] = (
 
 # ---------------------------------------------------------------------------------- observations
 #
-# How many observations an input holds, where it is AnnData.
+# The number of observations in an input, where it is AnnData.
 
 
 def count(path: str) -> dict[str, Any]:
-    """Kind of the input and, for AnnData (.h5ad file or zarr store), its observations.
+    """Count the observations of an AnnData input (.h5ad file or zarr store).
 
     An input of another kind has `is_anndata` False; one that can't be read has a `problem`.
     """
@@ -280,7 +279,7 @@ def _count_h5ad(path: str) -> int:
 
 
 def _h5ad_by_hand(path: str) -> int:
-    """For a model that reads the file with h5py: the length of the index of `obs`."""
+    """Return the length of the index of `obs`, for a model that reads the file with h5py."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -290,9 +289,9 @@ def _h5ad_by_hand(path: str) -> int:
 
 
 def _is_anndata_store(path: str) -> bool:
-    """Whether the root says so: in .zattrs for zarr 2, among the attributes in zarr.json for 3.
+    """Return whether the root declares AnnData: in .zattrs of zarr 2, or zarr.json of zarr 3.
 
-    AnnData may also be a part of another kind of store, whose metadata then tell of it, too.
+    AnnData may also be a part of another kind of store, whose metadata then mention it, too.
     """
     for name in (".zattrs", "zarr.json"):
         metadata = os.path.join(path, name)

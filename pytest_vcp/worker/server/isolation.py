@@ -1,4 +1,4 @@
-"""The conditions under which a model runs, put in force before anything of it is imported."""
+"""The conditions under which a model runs, put in force before any of its code is imported."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _monitor = audit.Monitor()
 
 
 def apply(conditions: dict[str, Any]) -> dict[str, Any]:
-    """Put `conditions` in force; returns how each is enforced.
+    """Put `conditions` in force; return how each is enforced.
 
-    Must run while the process has one thread and nothing of the model is loaded.
+    Must run while the process has one thread and none of the model's code is loaded.
     """
     hidden = _spellings(conditions["hidden"])
     visible = _spellings(conditions["visible"])
@@ -29,13 +29,13 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
     needed = _spellings(_needed(conditions))
     wanted = namespaces.Wanted(
         network=off,
-        # An empty directory can be mounted over a directory only; files are left to the audit hook.
+        # An empty directory can only be mounted over a directory; the audit hook handles files.
         hidden=tuple(
             root
             for root in _real(conditions["hidden"])
             if root not in needed and os.path.isdir(root)
         ),
-        # Both spellings of an input: it may be a link within the tree that hides it.
+        # Both spellings of an input, since it may be a link within the hidden tree.
         visible=(
             *_real(_needed(conditions)),
             *(path for path in sorted(visible) if os.path.exists(path)),
@@ -71,7 +71,7 @@ def apply(conditions: dict[str, Any]) -> dict[str, Any]:
 
 
 def observations() -> dict[str, Any]:
-    """What the audit hook has seen so far."""
+    """Return what the audit hook has observed so far."""
     return _monitor.observations()
 
 
@@ -92,7 +92,7 @@ def _name_means(namespace: bool) -> str:
 
 
 def _needed(conditions: dict[str, Any]) -> list[str]:
-    """What must stay reachable whatever is hidden: the interpreter, this code, the scratch."""
+    """List paths that must never be hidden: the interpreter, this code, the own directories."""
     return [
         sys.prefix,
         sys.exec_prefix,
@@ -107,22 +107,22 @@ def _needed(conditions: dict[str, Any]) -> list[str]:
 
 
 def _real(paths: Iterable[str]) -> list[str]:
-    """Without symbolic links and repetitions; a path that does not exist is left out."""
+    """Resolve symbolic links, and drop duplicates and paths that do not exist."""
     resolved = (os.path.realpath(path) for path in paths)
     return list(dict.fromkeys(path for path in resolved if os.path.exists(path)))
 
 
 def _spellings(paths: Iterable[str]) -> frozenset[str]:
-    """Each path as given and without symbolic links: a program may use either."""
+    """Return each path as given and without symbolic links, since a program may use either."""
     return frozenset(
         spelling for path in paths for spelling in (os.path.abspath(path), os.path.realpath(path))
     )
 
 
 def _clean_path(first: Iterable[str]) -> None:
-    """Leave on `sys.path` what belongs to the environment, behind `first`.
+    """Reduce `sys.path` to entries of the environment, after `first`.
 
-    An editable install puts other directories there by a .pth file, or a finder of its own on
+    An editable install adds other directories by a .pth file, or its own finder on
     `sys.meta_path`; the consumer's environment has neither.
     """
     sys.path[:] = [*first, *(entry for entry in sys.path if _of_environment(entry))]

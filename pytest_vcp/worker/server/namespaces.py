@@ -1,8 +1,8 @@
-"""Linux namespaces: no network, directories that are not there, not writable, or not shared.
+"""Linux namespaces: no network, and directories that are hidden, read-only, or private.
 
-All of it holds for C code, too.
+They apply to C code, too.
 
-Everything is tried in a forked child first: what fails halfway could not be undone. Where the
+Everything is tried in a forked child first, since a failure halfway could not be undone. Where the
 kernel refuses (no privilege, no user namespaces, another system), the caller falls back to the
 audit hook.
 """
@@ -31,13 +31,13 @@ _MS_BIND = 4096
 _MS_REC = 16384
 _MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
-# Flags that a user namespace may not take away from a mount, where they are set.
+# Flags that a user namespace may not clear on a mount, where they are set.
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 
-# Linux only, as is all of this; the module itself must import everywhere.
+# Linux only, like all of this module, which must still be importable everywhere.
 _O_PATH: int = getattr(os, "O_PATH", 0)
 
-# Devices, and what a process says of itself: neither keeps what is written there.
+# Devices and process information: writes there leave no files.
 _OF_THE_KERNEL = ("/dev", "/proc")
 
 _SIOCGIFFLAGS = 0x8913
@@ -47,11 +47,11 @@ _IFF_UP = 0x1
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to enforce. All paths are absolute and exist; only visible ones may hold links.
+    """The conditions to enforce. All paths are absolute and exist; only `visible` may have links.
 
-    `writable` are the only directories that may be written to, None for all; `read_only` wins over
-    it. What is mounted over itself for that can't be hard-linked out of. What is written below
-    `private`, and not below `public`, no other process sees.
+    `writable` are the only directories that may be written to, None for all; `read_only` takes
+    precedence. They are mounted over themselves for that, so no hard link can lead out of them.
+    Files written below `private`, but not below `public`, are invisible to other processes.
     """
 
     network: bool
@@ -64,16 +64,16 @@ class Wanted:
 
     @property
     def files(self) -> bool:
-        """Whether anything of it takes mounts."""
+        """Whether any of the conditions requires mounts."""
         return bool(self.hidden or self.read_only or self.private) or self.writable is not None
 
 
 @dataclass(frozen=True)
 class Entered:
-    """What is in force: no network, the file conditions, and whether by a user namespace.
+    """The conditions in force: no network, those on files, and whether by a user namespace.
 
-    `private` are the directories that are private; that they can't be is no reason to do without
-    the rest.
+    `private` are the directories that are private; a failure there does not prevent the other
+    conditions.
     """
 
     network: bool = False
@@ -111,7 +111,7 @@ def _works(plan: Entered, wanted: Wanted) -> bool:
 
 
 def _enter(plan: Entered, wanted: Wanted) -> tuple[str, ...]:
-    """Enter; returns the directories that are private now."""
+    """Enter the namespaces of the plan; return the directories that are now private."""
     user, group = os.getuid(), os.getgid()
     flags = _CLONE_NEWNET if plan.network else 0
     flags |= _CLONE_NEWNS if plan.files else 0
@@ -125,7 +125,7 @@ def _enter(plan: Entered, wanted: Wanted) -> tuple[str, ...]:
         _bring_up_loopback()
     private: tuple[str, ...] = ()
     if plan.files:
-        # First of all: nothing that is mounted from here on may reach the system's own table.
+        # This comes first, so that no mount below propagates to the system's own table.
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
         private = _make_private(wanted.private, wanted.public, plan.user)
         if wanted.writable is not None:
@@ -135,17 +135,18 @@ def _enter(plan: Entered, wanted: Wanted) -> tuple[str, ...]:
             _protect_all_but(wanted.writable)
         for root in wanted.read_only:
             _protect(root)
-    # The working directory still points into what was there before.
+    # The working directory still points into the old mounts.
     with contextlib.suppress(OSError):
         os.chdir("/")
     return private
 
 
 def _make_private(roots: tuple[str, ...], public: tuple[str, ...], user: bool) -> tuple[str, ...]:
-    """Keep what is written below `roots` to this process; returns those where that worked.
+    """Hide files written below `roots` from other processes; return the roots where that worked.
 
-    What is there can be read as before. The `public` directories stay what they are, with all that
-    lies beside them further up: from one mount into another, no file can be linked or renamed.
+    Existing files can be read as before. The `public` directories stay shared, together with the
+    complete top-level entries of `roots` that contain them, since no file can be linked or renamed
+    from one mount into another.
     """
     tops = sorted({top for path in public for root in roots for top in _first_below(root, path)})
     held = [(path, os.open(path, _O_PATH)) for path in tops]
@@ -166,14 +167,14 @@ def _make_private(roots: tuple[str, ...], public: tuple[str, ...], user: bool) -
 
 
 def _first_below(root: str, path: str) -> list[str]:
-    """The entry of `root` that holds `path`, or is it; none where it lies elsewhere."""
+    """Return the entry of `root` that contains `path`, or is it; empty where it is elsewhere."""
     if path == root or not is_within(path, root):
         return []
     return [os.path.join(root, os.path.relpath(path, root).split(os.sep)[0])]
 
 
 def _overlay(root: str, user: bool) -> None:
-    """Lay a file system in memory over `root`, which shows what is there and takes what is new."""
+    """Mount an overlay in memory over `root`, which shows existing files and takes new ones."""
     below = os.open(root, _O_PATH)
     try:
         mode = os.stat(root).st_mode & 0o7777
@@ -184,7 +185,7 @@ def _overlay(root: str, user: bool) -> None:
                 os.mkdir(path)
             os.chmod(upper, mode)
             options = f"lowerdir=/proc/self/fd/{below},upperdir={upper},workdir={work}"
-            # Without a privilege, the notes of this file system can't be kept where others are.
+            # Without privileges, the overlay must store its metadata in user.* attributes.
             _mount("overlay", root, "overlay", 0, options + (",userxattr" if user else ""))
         except OSError:
             _check(_libc().umount2(os.fsencode(root), _MNT_DETACH), f"unmount {root}")
@@ -198,8 +199,8 @@ def _hide_all(hidden: tuple[str, ...], visible: tuple[str, ...]) -> None:
     held = [(path, os.path.isdir(path), os.open(path, _O_PATH)) for path in visible]
     try:
         for root in hidden:
-            # One that is visible itself, such as an input that is a directory, stays. A directory
-            # further up makes nothing visible: it may hold the interpreter as well as the source.
+            # A root that is itself visible, such as an input that is a directory, stays. A visible
+            # parent makes nothing visible: it may contain the interpreter as well as the source.
             if root not in visible:
                 _hide(root, [entry for entry in held if is_within(entry[0], root)])
     finally:
@@ -208,7 +209,7 @@ def _hide_all(hidden: tuple[str, ...], visible: tuple[str, ...]) -> None:
 
 
 def _hide(root: str, visible: list[tuple[str, bool, int]]) -> None:
-    """Put an empty read-only directory over `root`, with `visible` back in its place.
+    """Mount an empty read-only directory over `root`, with the `visible` entries restored.
 
     Each visible entry is a path, whether it is a directory, and a descriptor of it.
     """
@@ -216,7 +217,7 @@ def _hide(root: str, visible: list[tuple[str, bool, int]]) -> None:
         raise OSError(f"{root} is not a directory")
     _mount("tmpfs", root, "tmpfs", 0, "size=1m,mode=755")
     for path, is_directory, descriptor in visible:
-        # A tree brings its own contents back.
+        # A restored tree includes its own contents.
         if not any(path != other and is_within(path, other) for other, _, _ in visible):
             _make_place(path, is_directory)
             _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
@@ -233,14 +234,14 @@ def _make_place(path: str, is_directory: bool) -> None:
 
 def _protect(root: str) -> None:
     if not os.path.exists(root):
-        # It went with a hidden tree, which is read-only itself.
+        # It is within a hidden tree, which is itself read-only.
         return
     _mount(root, root, None, _MS_BIND | _MS_REC)
     _make_read_only(root)
 
 
 def _bind_each(roots: tuple[str, ...]) -> None:
-    """Make a mount of its own of each directory, which what lies around it does not change."""
+    """Make each directory a separate mount, which changes around it do not affect."""
     for root in roots:
         if not any(root != other and is_within(root, other) for other in roots):
             _mount(root, root, None, _MS_BIND | _MS_REC)
@@ -249,7 +250,7 @@ def _bind_each(roots: tuple[str, ...]) -> None:
 def _protect_all_but(writable: tuple[str, ...]) -> None:
     """Make every mount read-only that is neither below a writable directory nor the kernel's own.
 
-    Of the others than the root, one may be out of reach, or kept as it is by its driver.
+    Except for the root, a mount may be unreachable, or its driver may refuse the change.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         mounts = [_unescape(line.split()[4]) for line in table]
@@ -266,7 +267,7 @@ def _make_read_only(mount: str) -> None:
 
 
 def _unescape(mount: str) -> str:
-    """A path from the table of mounts, which writes blanks and backslashes in octal."""
+    """Decode a path from the table of mounts, which writes blanks and backslashes in octal."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), mount)
 
 

@@ -1,4 +1,4 @@
-"""Predictions: what they are, how they are kept and sent. The arrays themselves stay here."""
+"""Predictions: their description, storage and transfer. The arrays themselves stay here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .plain import dtype_name, first_line, strict_json, type_name
 
 Reply = dict[str, Any]
 
-# What JSON has for the values of an array that are compared exactly, by the kind of its dtype, and
-# a dtype that has room for any of them.
+# For array values that are compared exactly, by the kind of their dtype: the type that JSON has for
+# them, and a dtype that can hold any of them.
 _EXACT: dict[str, tuple[type, str]] = {
     "b": (bool, "bool"),
     "i": (int, "int64"),
@@ -23,9 +23,9 @@ _EXACT: dict[str, tuple[type, str]] = {
 
 
 def summarise(prediction: Any) -> Reply:
-    """Container and, for each array, shape, dtype, range, digest and the first value not finite.
+    """Describe the container and, for each array, shape, dtype, range, digest, non-finite values.
 
-    The single array of a plain output goes by the empty name.
+    The single array of a plain output has the empty name.
     """
     entries = _entries(prediction)
     return {
@@ -36,7 +36,7 @@ def summarise(prediction: Any) -> Reply:
 
 
 def arrays(prediction: Any) -> dict[str, Any]:
-    """The numpy arrays of a prediction by name; what is no array is left out."""
+    """Return the numpy arrays of a prediction by name, without other values."""
     import numpy
 
     entries = _entries(prediction)
@@ -72,10 +72,10 @@ def _entry(value: Any) -> Reply:
 
 
 def _alike(value: Any) -> str | None:
-    """What makes an array tell nothing: "values" or "rows" that are all the same; else None."""
+    """Return "values" or "rows" where those of an array are all the same; else None."""
     if value.size < 2 or value.dtype.hasobject:
         return None
-    # NaN differs from itself, and is the business of another rule.
+    # NaN differs from itself, and is left to another rule.
     if bool((value == value.flat[0]).all()):
         return "values"
     if value.ndim > 1 and len(value) > 1 and bool((value == value[:1]).all()):
@@ -84,7 +84,7 @@ def _alike(value: Any) -> str | None:
 
 
 def digest(array: Any) -> str:
-    """SHA-256 over dtype, shape and the bytes in C order."""
+    """Return the SHA-256 over dtype, shape and the bytes in C order."""
     import numpy
 
     hashed = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
@@ -112,7 +112,7 @@ def _numbers(value: Any) -> Reply:
 
 
 def detach(prediction: Any) -> Any:
-    """The prediction with arrays of its own: a model may return a buffer that it fills again."""
+    """Copy the arrays of a prediction, since a model may return a buffer that it fills again."""
     import numpy
 
     def copied(value: Any) -> Any:
@@ -124,18 +124,18 @@ def detach(prediction: Any) -> Any:
 
 
 def write_arrays(prediction: Any, path: str) -> bool:
-    """Write the arrays of a prediction to `path`; False where there are none to write."""
+    """Write the arrays of a prediction to `path`; return False where it has none."""
     import numpy
 
     found = storable(prediction)
-    # Positions instead of names: a name may be no legal member name of the archive.
+    # Positions instead of names, which may be illegal as member names of the archive.
     members = {f"array_{position}": found[name] for position, name in enumerate(sorted(found))}
     numpy.savez(path, **members)
     return bool(found)
 
 
 def storable(prediction: Any) -> dict[str, Any]:
-    """The arrays of a prediction; Python objects in them as their representations."""
+    """Return the arrays of a prediction, with Python objects replaced by their representations."""
     import numpy
 
     return {
@@ -147,7 +147,7 @@ def storable(prediction: Any) -> dict[str, Any]:
 
 
 def read_saved(path: str, like: Any) -> dict[str, Any]:
-    """The arrays that `keep` wrote, under the names of the prediction `like`."""
+    """Read the arrays that `write_arrays` wrote, under the names of the prediction `like`."""
     import numpy
 
     names = sorted(arrays(like))
@@ -160,7 +160,7 @@ def read_saved(path: str, like: Any) -> dict[str, Any]:
 
 
 def through_json(prediction: Any, tolerance: Reply) -> str | None:
-    """What is wrong with the prediction as MLflow's server would send it; None where nothing is."""
+    """Describe the problem of a prediction as MLflow's server would send it; None without one."""
     import numpy
     from mlflow.pyfunc.scoring_server import predictions_to_json
 
@@ -177,7 +177,7 @@ def through_json(prediction: Any, tolerance: Reply) -> str | None:
 
 
 def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None:
-    """How the `predictions` in an answer differ from a prediction; None where they agree."""
+    """Describe how the `predictions` in a reply differ from a prediction; None where they agree."""
     for name, array in arrays(prediction).items():
         try:
             part = received[name] if isinstance(prediction, dict) else received
@@ -191,10 +191,10 @@ def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None
 
 
 def _from_json(part: Any, like: Any) -> Any:
-    """What an answer holds as an array of the shape and kind of `like`; raises where it is none.
+    """Convert a part of a reply to an array of the shape and kind of `like`; raises if impossible.
 
-    What is compared exactly is not cast to its dtype: that would drop a fraction, or the end of a
-    text.
+    Values that are compared exactly are not cast to their dtype, which would drop a fraction, or
+    the end of a string.
     """
     import numpy
 

@@ -1,4 +1,4 @@
-"""Save the model with MLflow's own `pyfunc.save_model`, and try it as the hub's packager does."""
+"""Saving of the model with MLflow's own `pyfunc.save_model`, and validation as by the hub."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def save(state: Reply, params: Reply) -> Reply:
     """Save the model of the current directory, which is the package directory.
 
     `params`: module, name, config (dict), artifacts (name -> path below model_data), metadata
-    (dict), destination (path that does not exist yet). model_spec was described before.
+    (dict), destination (path that does not exist yet). Must run after `spec.describe`.
     """
     import mlflow
 
     started = time.perf_counter()
-    # Without `normpath`, MLflow takes "model_data/." for the files in it, not for the directory.
+    # Without `normpath`, MLflow reads "model_data/." as the files in it, not as the directory.
     # Relative on purpose: MLflow records these paths in MLmodel as they are given.
     sources = {
         name: os.path.normpath(f"model_data/{path}") for name, path in params["artifacts"].items()
@@ -75,14 +75,14 @@ def save_model(
 
 @contextlib.contextmanager
 def _clean_code() -> Iterator[str]:
-    """A copy of model_code without what tools have left in it; MLflow itself spares __pycache__."""
+    """Copy model_code without files left by tools; MLflow itself only leaves out __pycache__."""
     with tempfile.TemporaryDirectory() as folder:
         ignore = shutil.ignore_patterns(*LITTER)
         yield shutil.copytree("model_code", os.path.join(folder, "model_code"), ignore=ignore)
 
 
 def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
-    """Call the wrapper class with what its constructor takes of the model config.
+    """Call the wrapper class with the parts of the model config that its constructor takes.
 
     A parameter named model_config or config, or a single required one whose name is no key of
     the config, gets the dictionary; otherwise keys go to parameters of the same name.
@@ -104,18 +104,18 @@ def construct(wrapper: Callable[..., Any], config: Mapping[str, Any]) -> Any:
     try:
         return wrapper(**config)
     except TypeError as refusal:
-        # It may only pass its keywords on to a base class, which takes none. The hub's own
-        # packager gives no argument at all.
+        # The class may only pass its keywords on to a base class, which takes none. The hub's own
+        # packager passes no argument at all.
         try:
             return wrapper(**matching)
-        except Exception:  # noqa: BLE001 - whatever it is, the first one tells more
+        except Exception:  # noqa: BLE001 - whatever it is, the first one says more
             raise refusal from None
 
 
 def _takes_whole(
     named: Sequence[inspect.Parameter], config: Mapping[str, Any]
 ) -> inspect.Parameter | None:
-    """The parameter that is meant for the whole config, where there is one."""
+    """Return the parameter that is meant for the complete config; None without one."""
     for entry in named:
         if entry.name in ("model_config", "config") and entry.name not in config:
             return entry
@@ -127,10 +127,10 @@ def _takes_whole(
 
 @contextlib.contextmanager
 def _without_loading(wrapper: type) -> Iterator[None]:
-    """Keep MLflow from loading the weights into the very object that it then pickles.
+    """Keep MLflow from loading the weights into the same object that it then pickles.
 
     MLflow calls load_context while saving. The class is pickled by reference, so shadowing the
-    method on the class for this moment leaves no trace in the artifact.
+    method on the class meanwhile leaves no trace in the artifact.
     """
     own = wrapper.__dict__.get("load_context")
     wrapper.load_context = lambda self, context: None  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ def _without_loading(wrapper: type) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _linked_weights(data: str) -> Iterator[None]:
-    """Let MLflow link the weights where it would copy them."""
+    """Make MLflow link the weights instead of copying them, where possible."""
     copy = shutil.copy2
 
     def link(source: Any, destination: Any, *, follow_symlinks: bool = True) -> Any:
@@ -162,7 +162,7 @@ def _linked_weights(data: str) -> Iterator[None]:
 
 
 def _open_up(artifact: str) -> None:
-    """Directories that MLflow made through a private temporary one are readable by all again."""
+    """Make directories readable to all again that MLflow created in a private temporary one."""
     mask = os.umask(0)
     os.umask(mask)
     for parent, _, _ in os.walk(artifact):
@@ -173,7 +173,7 @@ def validate(state: Reply, params: Reply) -> Reply:
     """Run the serving payload through MLflow's own validate_serving_input.
 
     `params`: artifact, payload (as for the server, with absolute paths), keep (a file for the
-    predictions, so that another process can compare its own with them).
+    predictions, so that another process can compare its own to them).
     """
     from mlflow.models import validate_serving_input
 
@@ -188,10 +188,10 @@ def validate(state: Reply, params: Reply) -> Reply:
 
 # --------------------------------------------------------------------------------- ignored files
 #
-# What tools leave beside code and data, and what has no place in an artifact.
+# Files that tools leave beside code and data, and that do not belong in an artifact.
 
-# Byte-code, version control, desktops, notebooks, checkers. What git is told by files that it
-# keeps itself, such as .gitattributes, is no litter.
+# Byte-code, version control, desktops, notebooks, checkers. Settings of git that are themselves
+# under version control, such as .gitattributes, are no litter.
 LITTER = (
     *("__pycache__", "*.pyc", "*.pyo"),
     *(".git", ".hg", ".svn", ".bzr", "CVS"),
@@ -201,7 +201,7 @@ LITTER = (
 
 
 def list_ignored(path: str) -> str | None:
-    """The first part of a path with forward slashes that is litter."""
+    """Return the first part of a path with forward slashes that is litter; None without one."""
     return next((part for part in path.split("/") if _is_litter(part)), None)
 
 
@@ -211,26 +211,26 @@ def _is_litter(name: str) -> bool:
 
 # ---------------------------------------------------------------------------------- linked files
 #
-# Give a file a second body that shares its blocks, or a second name, instead of a copy.
+# Reflinks, which share the blocks of a file, or hard links, instead of copies.
 #
-# An artifact has to stay what was verified, whatever its author does with model_data/ afterwards.
-# A reflink guarantees that. A hard link does not: who trains again and saves to the same path
-# writes into the file that both names stand for. It is used only for files that are protected
-# against writing, as content-addressed stores leave them; all others are copied.
+# An artifact must stay as it was verified, whatever its author does with model_data/ afterwards.
+# A reflink guarantees that. A hard link does not: an author who trains again and saves to the same
+# path writes into the file of both names. It is used only for files that are protected against
+# writing, as content-addressed stores leave them; all others are copied.
 
 # ioctl FICLONE of Linux: the new file shares the blocks of the old one until either is written.
 _FICLONE = 0x40049409
 
 
 def link_file(source: str, destination: str) -> bool:
-    """Put `source` at `destination` without copying its bytes; False where neither way is open."""
+    """Link `source` to `destination` without copying its bytes; return False if that fails."""
     if _reflink(source, destination):
         return True
     return _is_protected(source) and _hard_link(source, destination)
 
 
 def _is_protected(path: str) -> bool:
-    """Whether nobody may write into the file; asked of its mode, since root may always."""
+    """Return whether no user may write to the file, by its mode, since root always may."""
     return not stat.S_IMODE(os.stat(path).st_mode) & 0o222
 
 
@@ -260,17 +260,17 @@ def _hard_link(source: str, destination: str) -> bool:
 
 # ------------------------------------------------------------------------------- packaging twice
 #
-# Package the model a second time, to see whether the same comes of it.
+# Packaging of the model for a second time, to see whether the result is the same.
 
 
-# What is another in each artifact: names, times, and the sizes and places of weights.
+# Entries that differ in every artifact: names, times, and the sizes and locations of weights.
 _OWN = ("utc_time_created", "model_uuid", "model_id", "run_id", "artifact_path", "model_size_bytes")
 
 
 def save_again(state: Reply, params: Reply) -> Reply:
-    """Save the model once more and compare with `params["artifact"]`; see `packaging.save`.
+    """Save the model once more and compare it to `params["artifact"]`; see `save`.
 
-    Weights and requirements stay out, because files of the package alone decide about them. The
+    Weights and requirements are left out, because they only depend on files of the package. The
     second artifact is removed. `without_arguments` is what the class raises without its config.
     """
     folder = tempfile.mkdtemp()
@@ -296,7 +296,7 @@ _FROM_THE_LOCK = ("requirements.txt", "conda.yaml", "constraints.txt")
 
 
 def _files(root: str) -> list[str]:
-    """Paths of the files below `root` that are compared."""
+    """List the paths of the files below `root` to compare."""
     found = []
     for parent, _, names in os.walk(root):
         paths = (os.path.relpath(os.path.join(parent, name), root) for name in names)
@@ -330,7 +330,7 @@ def _metadata(path: str) -> Any:
 
 
 def _attribute(first: str, second: str) -> str | None:
-    """The name of the first attribute of the wrapper that differs; None where it can't be told."""
+    """Return the first attribute of the wrapper that differs, by name; None if unknown."""
     cloudpickle = importlib.import_module("cloudpickle")  # It comes with MLflow.
     try:
         before, after = (
@@ -349,17 +349,17 @@ def _attribute(first: str, second: str) -> str | None:
 
 # ------------------------------------------------------------------- warnings about requirements
 #
-# Spare MLflow the comparison of the lock with the environment, of which it prints a warning.
+# Suppression of MLflow's comparison of the lock with the environment, which prints a warning.
 
 _NAME = "warn_dependency_requirement_mismatches"
 
 
 @contextlib.contextmanager
 def skip_comparison() -> Iterator[None]:
-    """Save or load without that comparison.
+    """Disable that comparison while saving or loading.
 
-    It reads the metadata of every distribution, which takes longer than saving itself. That what
-    is installed is what is pinned is a rule of its own, judged before.
+    It reads the metadata of every distribution, which takes longer than saving itself. Whether the
+    installed versions are the pinned ones is a separate rule, judged before.
     """
     users = [module for name, module in sys.modules.items() if name.startswith("mlflow.")]
     found = {module: vars(module)[_NAME] for module in users if _NAME in vars(module)}

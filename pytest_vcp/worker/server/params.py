@@ -1,4 +1,4 @@
-"""What params do to a prediction: at their defaults, left out, mistyped, in other batches."""
+"""Effects of params on a prediction: at their defaults, left out, mistyped, in other batches."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Reply = dict[str, Any]
 _BATCH_SIZE = "batch_size"
 # Sizes that leave a last batch of another length for most numbers of observations.
 _BATCHES = (5, 7)
-# A value that no param of a type can have; numbers get a text.
+# An invalid value for params of each type; numbers get a string.
 _WRONG = {"string": 3.5, "boolean": "perhaps"}
 
 
 def examine(state: Reply, params: Reply) -> Reply:
     """Try the declared params on the serving payload; the first prediction was made before.
 
-    `refused` is the param that the model does not take at its default, with the reason,
+    `refused` is the param that the model does not accept at its default, with the reason,
     `difference` is between all defaults given and none, and `mistaken` are the params for which a
-    value of another type was taken. `reaches` is whether predict is handed any params at all.
+    value of another type was accepted. `reaches` is whether predict gets any params at all.
     """
     model, payload = state["model"], params["payload"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
@@ -52,7 +52,7 @@ def examine(state: Reply, params: Reply) -> Reply:
 def other_batches(state: Reply, params: Reply) -> Reply:
     """Predict in batches of another size, and compare with the first prediction.
 
-    `size` is None where the model declares no such param, or not as a whole number.
+    `size` is None where the model declares no such param, or not as an integer.
     """
     model = state["model"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
@@ -75,7 +75,7 @@ def other_batches(state: Reply, params: Reply) -> Reply:
 
 
 class _ParamsCheck:
-    """Predictions on one payload with various params; counts those that had to be made."""
+    """Predictions on one payload with various params; counts the forward passes."""
 
     def __init__(self, model: Any, payload: Reply, first: Any) -> None:
         self._model = model
@@ -84,7 +84,7 @@ class _ParamsCheck:
         self.passes = 0
 
     def find_refused(self, defaults: Mapping[str, Any]) -> Reply | None:
-        """The param that is not taken at its default; several at once where none is it alone."""
+        """Find the param that is refused at its default; all of them where no single one is."""
         try:
             self._predict_with(defaults)
             return None
@@ -98,10 +98,10 @@ class _ParamsCheck:
         return {"name": ", ".join(defaults), "problem": _format_problem(together)}
 
     def compare_without(self, defaults: Mapping[str, Any], tolerance: Reply) -> Reply | None:
-        """How the model alone, given no params, differs from itself with all defaults given.
+        """Compare the model without params to itself with all defaults; None where they agree.
 
-        MLflow fills the defaults in before the model sees a request, so that one which can't do
-        without them is none the worse for it.
+        MLflow fills in the defaults before the model sees a request, so a model that fails without
+        params is not at fault.
         """
         frame, _ = parse_payload(self._model, self._payload)
         alone = getattr(self._model, "_model_impl", self._model)
@@ -114,7 +114,7 @@ class _ParamsCheck:
         return compare(outputs.arrays(self._predict_with(defaults)), found, tolerance)
 
     def takes_wrong_type(self, entry: Any) -> bool:
-        """Whether a value of another type is taken for the param."""
+        """Return whether a value of another type is accepted for the param."""
         wrong = _WRONG.get(entry.dtype.name, "many")
         frame, given = parse_payload(self._model, self._payload)
         try:
@@ -125,7 +125,7 @@ class _ParamsCheck:
         return True
 
     def _predict_with(self, params: Mapping[str, Any]) -> Any:
-        """The prediction with these params; the first one where it was made with the same."""
+        """Predict with these params, or return the first prediction if it used the same."""
         frame, given = parse_payload(self._model, self._payload)
         if given == params:
             return self._first
@@ -134,7 +134,7 @@ class _ParamsCheck:
 
 
 def _takes_params(model: Any) -> bool:
-    """Whether MLflow hands params on to the wrapper, by MLflow's own test."""
+    """Return whether MLflow passes params to the wrapper, by MLflow's own check."""
     predict = model.unwrap_python_model().predict
     return "params" in inspect.signature(predict).parameters
 

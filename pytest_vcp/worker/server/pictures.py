@@ -1,6 +1,6 @@
-"""Pictures of the first result, for people to look at: how its values lie, and what it looks like.
+"""Pictures of the first result, for people: the distribution of its values, and its appearance.
 
-Drawn with the environment's own matplotlib; where there is none, nothing is drawn.
+They are drawn with the environment's own matplotlib; without it, nothing is drawn.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from .plain import first_line
 
 Reply = dict[str, Any]
 
-# The report holds them all, and has to stay a file that can be sent.
+# The report contains all pictures, and must stay small enough to be sent.
 _OUTPUTS = 4
 _PNG_BYTES = 300_000
-# More of them take longer and show the same.
+# Limits on the plotted values: more take longer and show the same.
 _VALUES = 1_000_000
 _ROWS, _COLUMNS = 2_000, 500
 _BINS = 60
-# What is shorter along one axis is no volume: channels, or a single slice.
+# An array that is shorter along one axis is no volume: the axis has channels, or a single slice.
 _THICKNESS = 8
 
 
 def draw(state: Reply, params: Reply) -> Reply:
-    """Draw the arrays of the first result: each picture with its output, what it shows, its PNG.
+    """Draw the arrays of the first result; return output, description and PNG of each picture.
 
-    `params["inputs"]` are the inputs that it was predicted from. `remarks` say what is not drawn,
-    and why.
+    `params["inputs"]` are the inputs of the prediction. `remarks` say what is not drawn, and why.
     """
-    # The home of this process is not to be written to, and matplotlib would say so in its log.
+    # The home of this process is read-only, which matplotlib would report in the log.
     os.environ.setdefault("MPLCONFIGDIR", tempfile.mkdtemp(prefix="matplotlib-"))
     try:
         import matplotlib
@@ -43,7 +42,7 @@ def draw(state: Reply, params: Reply) -> Reply:
     import numpy
 
     found = [
-        # Kinds of arrays of their own, such as matrices, do not take other shapes.
+        # Subclasses of arrays, such as matrices, can't be reshaped freely.
         (name, numpy.asarray(array))
         for name, array in outputs.arrays(state["prediction"]).items()
         if array.dtype.kind in "fiub" and array.size
@@ -53,13 +52,13 @@ def draw(state: Reply, params: Reply) -> Reply:
     if len(found) > _OUTPUTS:
         remarks.append(f"of {len(found)} outputs, {_OUTPUTS} are drawn")
     with matplotlib.rc_context():
-        # As the model has set it up, it could want LaTeX, or a screen of another size.
+        # The model's own settings could require LaTeX, or another resolution.
         matplotlib.rcdefaults()
         for name, array in found[:_OUTPUTS]:
             for sketch in (_distribution, _components, _slices):
                 try:
                     picture = _picture(sketch, array, params["inputs"])
-                except Exception as problem:  # noqa: BLE001 - a picture is no need
+                except Exception as problem:  # noqa: BLE001 - pictures are optional
                     remarks.append(f"{type(problem).__name__}: {first_line(problem)}")
                     continue
                 if picture is not None:
@@ -70,7 +69,7 @@ def draw(state: Reply, params: Reply) -> Reply:
 def _picture(
     sketch: Callable[[Any, Any, list[str]], str | None], array: Any, inputs: list[str]
 ) -> Reply | None:
-    """What it shows, and the picture in base64; None where there is nothing of that kind to see."""
+    """Draw one picture; return its description and PNG in base64, None where it does not apply."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -102,7 +101,7 @@ def _distribution(figure: Any, array: Any, inputs: list[str]) -> str | None:
 
 
 def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
-    """The rows in the plane in which they differ most."""
+    """Draw the rows in the plane in which they differ most."""
     import numpy
 
     if array.ndim != 2:
@@ -125,7 +124,7 @@ def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
     labels = labels[::step][finite]
     for label in sorted(set(labels)):
         chosen = points[labels == label]
-        # A dollar sign would begin a formula.
+        # matplotlib would parse a dollar sign as the start of a formula.
         axes.scatter(chosen[:, 0], chosen[:, 1], s=14, label=label.replace("$", r"\$"))
     # Below, so that the picture stays narrow enough to be read on a phone.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize="small")
@@ -133,13 +132,13 @@ def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
 
 
 def _slices(figure: Any, array: Any, inputs: list[str]) -> str | None:
-    """One slice through the middle along each of the last three axes."""
+    """Draw one slice through the middle across each of the last three axes."""
     if array.ndim < 3 or min(array.shape[-3:]) < _THICKNESS:
         return None
     volume = array.reshape(-1, *array.shape[-3:])[0]
     slices = [volume.take(volume.shape[axis] // 2, axis=axis) for axis in range(3)]
     widths = [middle.shape[1] for middle in slices]
-    # On one scale, as far as the narrowest can still be seen.
+    # To the same scale, unless the narrowest would become too small to see.
     ratios = [max(width, max(widths) / 4) for width in widths]
     grid = figure.add_gridspec(1, 3, width_ratios=ratios)
     for axis, middle in enumerate(slices):
@@ -152,22 +151,22 @@ def _slices(figure: Any, array: Any, inputs: list[str]) -> str | None:
 
 # ---------------------------------------------------------------------------------------- labels
 #
-# Names for the rows of an output: what the input says of its observations.
+# Labels for the rows of an output, from the input's data on its observations.
 
-# More colours than that nobody tells apart.
+# More colours could not be told apart.
 _MOST = 12
 
 
 def labels_of(inputs: list[str], rows: int) -> tuple[str, Any]:
-    """The first column of `obs` that sorts the observations, by name, and its values as text.
+    """Return name and values, as text, of the first column of `obs` that groups the observations.
 
-    Empty and None where there is none: the input is one AnnData file with as many observations as
-    the output has rows, and the environment can read it.
+    Empty and None without one. The input must be a single AnnData file with as many observations as
+    the output has rows, and the environment must be able to read it.
     """
     if len(inputs) == 1 and inputs[0].endswith(".h5ad"):
         try:
             return _sorting(_obs(inputs[0]), rows)
-        except Exception:  # noqa: BLE001 - readers raise what they like, and colours are no need
+        except Exception:  # noqa: BLE001 - readers raise what they like, and colours are optional
             pass
     return "", None
 

@@ -1,4 +1,4 @@
-"""Python values in the plain form in which they can travel or be shown."""
+"""Python values in a plain form, to be sent or shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def strict_json(text: str) -> Any:
-    """Parse JSON as the standard has it. Raises ValueError for NaN and Infinity too."""
+    """Parse JSON as in the standard. Raises ValueError for NaN and Infinity too."""
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
@@ -17,13 +17,13 @@ def strict_json(text: str) -> Any:
 
 
 def to_python(value: Any) -> Any:
-    """A numpy scalar or array as the Python value that it stands for."""
+    """Convert a numpy scalar or array to the corresponding Python value."""
     convert = getattr(value, "tolist", None)
     return convert() if convert is not None else value
 
 
 def is_same(before: Any, after: Any) -> bool:
-    """Equality for which NaN equals NaN, and 1 equals neither True nor 1.0."""
+    """Return whether two values are equal, where NaN equals NaN, and 1 neither True nor 1.0."""
     if isinstance(before, float) and isinstance(after, float) and math.isnan(before):
         return math.isnan(after)
     if isinstance(before, (list, tuple)) and isinstance(after, list):
@@ -32,7 +32,7 @@ def is_same(before: Any, after: Any) -> bool:
 
 
 def type_name(value: Any) -> str:
-    """The type as an author would write it."""
+    """Return the type of a value as an author would write it."""
     kind = type(value)
     if kind.__module__ == "builtins":
         return kind.__name__
@@ -40,13 +40,13 @@ def type_name(value: Any) -> str:
 
 
 def dtype_name(dtype: Any) -> str:
-    """A dtype as MLflow writes it in a signature: the length of a text is no part of it."""
+    """Return a dtype as MLflow writes it in a signature, without the length of a string."""
     flexible = {"U": "str", "S": "bytes"}
     return flexible.get(dtype.kind) or str(dtype)
 
 
 def first_line(problem: BaseException) -> str:
-    """The message of an exception on one line, without the frame that MLflow prints into it."""
+    """Return an exception's message on one line, without the frame that MLflow prints into it."""
     text = " ".join(str(problem).split())
     _, _, tail = text.rpartition("Error: ")
     return (tail or text or type(problem).__name__)[:300]

@@ -1,4 +1,4 @@
-"""What the platform's own packager does otherwise than this one, tried without a load more.
+"""Checks where the platform's own packager differs from this one, without loading once more.
 
 It calls the class without arguments, and pickles the object after load_context has filled it.
 """
@@ -14,14 +14,14 @@ from .plain import first_line
 
 Reply = dict[str, Any]
 
-# What a class says itself about how it is pickled.
+# Methods with which a class customizes its pickling.
 _OWN_WAYS = ("__getstate__", "__reduce__", "__reduce_ex__")
-# Arrays can be pickled, whatever their size: it is not tried. Module and name of their types.
+# Module and name of types that are not tried, since they can be pickled, whatever their size.
 _ARRAYS = (("numpy", "ndarray"), ("torch", "Tensor"), ("torch.nn.parameter", "Parameter"))
 
 
 def without_arguments(wrapper: Callable[..., Any]) -> str | None:
-    """What the class raises where it is called without arguments; None where it takes none."""
+    """Return the error of calling the class without arguments, as text; None without one."""
     if not inspect.signature(wrapper).parameters:
         return None
     try:
@@ -32,9 +32,9 @@ def without_arguments(wrapper: Callable[..., Any]) -> str | None:
 
 
 def as_loaded(model: Any) -> Any:
-    """What load_context has put on the object, without what predicting adds later.
+    """Copy the attributes that load_context has set, so that predicting does not add to them.
 
-    The object itself where its class says how it is pickled, or keeps nothing by name.
+    Return the object itself where its class customizes pickling, or it has no attributes by name.
     """
     its_own = any(name in entry.__dict__ for entry in _own_classes(model) for name in _OWN_WAYS)
     held = getattr(model, "__dict__", None)
@@ -42,7 +42,7 @@ def as_loaded(model: Any) -> Any:
 
 
 def pickled(state: Reply, params: Reply) -> Reply:
-    """Why the object can't be pickled: `problem`, and the `attribute` where one is to blame."""
+    """Report why the object can't be pickled: `problem`, and the `attribute` if one is at fault."""
     loaded = state["as_loaded"]
     problem = _problem(loaded)
     attribute = None
@@ -53,7 +53,7 @@ def pickled(state: Reply, params: Reply) -> Reply:
 
 
 def _own_classes(model: Any) -> tuple[type, ...]:
-    """The classes of the model below MLflow's."""
+    """Return the classes of the model that are not MLflow's."""
     classes = type(model).__mro__[:-1]
     return tuple(entry for entry in classes if not entry.__module__.startswith("mlflow."))
 
@@ -75,7 +75,7 @@ def _problem(value: Any) -> str | None:
 
 
 class _Nowhere:
-    """A file that keeps nothing."""
+    """A file that discards everything."""
 
     def write(self, data: Any) -> int:
         return len(data)

@@ -1,4 +1,4 @@
-"""Methods that need nothing but the standard library: start, stop, import, look."""
+"""Methods that need only the standard library: start, stop, import, observe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Params = dict[str, Any]
 
 
 def hello(state: State, params: Params) -> dict[str, Any]:
-    """Put the process under its conditions and say which are in force. The first request."""
+    """Put the process under its conditions and report those in force. The first request."""
     state["in_force"] = isolation.apply(params)
     return {
         "python": platform.python_version(),
@@ -31,22 +31,22 @@ def hello(state: State, params: Params) -> dict[str, Any]:
 
 
 def ping(state: State, params: Params) -> dict[str, Any]:
-    """Answer with what was sent."""
+    """Return the params of the request."""
     return dict(params)
 
 
 def stop(state: State, params: Params) -> dict[str, Any]:
-    """Leave the loop after this answer, for a normal end of the interpreter."""
+    """End the loop after this reply, so that the interpreter ends normally."""
     return {}
 
 
 def observed(state: State, params: Params) -> dict[str, Any]:
-    """What the audit hook has seen since the start: files written, connections, refusals."""
+    """Report what the audit hook observed since the start: files written, connections, refusals."""
     return isolation.observations()
 
 
 def import_module(state: State, params: Params) -> dict[str, Any]:
-    """Import the module `params["name"]` and say where it came from."""
+    """Import the module `params["name"]` and report its file."""
     importlib.invalidate_caches()
     started = time.perf_counter()
     module = importlib.import_module(params["name"])
@@ -58,7 +58,7 @@ def import_module(state: State, params: Params) -> dict[str, Any]:
 
 
 def compile(state: State, params: Params) -> dict[str, Any]:
-    """As `preimport`, and the byte-code of all that is imported is written where it is missing."""
+    """Import as `preimport` does, but write missing byte-code of all imported modules."""
     sys.dont_write_bytecode = False
     return preimport(state, params)
 

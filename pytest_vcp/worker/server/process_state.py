@@ -1,7 +1,7 @@
-"""What belongs to the process, and not to the model: where it is, its umask, and settings for all.
+"""State that belongs to the process, not to the model: its directory, umask, and global settings.
 
-Libraries set some of it when they are imported; what is compared is taken after the model's own
-modules and their libraries are there, and again after each step.
+Libraries set some of it when they are imported; so the state is read after the model's own modules
+and their libraries have been imported, and again after each step.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 Reply = dict[str, Any]
 
-# What a command or a server relies on, as opposed to what it can live with.
+# The state that a command or a server relies on, as opposed to changes that it can tolerate.
 _BINDING = ("the working directory", "the umask")
 _WIDEST = 40
 _VARIABLE = "the environment variable "
-# MLflow, Python and libraries set these themselves while they load or predict; matplotlib does
-# where the home directory can't be written to.
+# MLflow, Python and libraries set these variables themselves while they load or predict; matplotlib
+# does where the home directory is read-only.
 _OTHERS_SET = (
     *("MLFLOW_", "_MLFLOW_", "KMP_", "OMP_", "TF_", "PYTORCH_", "CUDA_", "LC_CTYPE"),
     "MPLCONFIGDIR",
@@ -27,7 +27,7 @@ _OTHERS_SET = (
 
 
 def read_state() -> Reply:
-    """All of it now, as values that can be compared and told."""
+    """Read the current state, as values that can be compared and reported."""
     return {
         "the working directory": _directory(),
         "the umask": _umask(),
@@ -40,11 +40,11 @@ def read_state() -> Reply:
 
 
 def changes(before: Reply, now: Reply) -> list[Reply]:
-    """What differs: `what` it is, and whether it `binds`; where it is short, both values."""
+    """List the differences: `what` changed, whether that `binds`, and both values, shortened."""
     found = []
     for what in (*before, *(name for name in now if name not in before)):
         old, new = before.get(what), now.get(what)
-        # A library that was imported meanwhile brings its own settings.
+        # A library that was imported meanwhile adds its own settings.
         if old == new or (old is None and what.startswith(("numpy", "torch"))):
             continue
         # Variables may hold secrets.
@@ -61,7 +61,7 @@ def _directory() -> str:
 
 
 def _umask() -> str:
-    # It can't be asked for without being set but here.
+    # Elsewhere, the umask can't be read without being set.
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             words = status.read().partition("\nUmask:")[2].split()
@@ -84,7 +84,7 @@ def _handlers() -> dict[str, str]:
 
 
 def _silences() -> int:
-    """How many filters silence every warning there is."""
+    """Count the filters that silence all warnings."""
     return sum(
         entry[0] == "ignore" and entry[1] is None and entry[2] is Warning and entry[3] is None
         for entry in warnings.filters
@@ -98,7 +98,7 @@ def _numpy() -> dict[str, str]:
 
 def _torch() -> dict[str, str]:
     torch = sys.modules.get("torch")
-    # Whatever else a model brings under this name is left alone.
+    # Another module under this name may lack these functions.
     asked = {
         "torch's default dtype": getattr(torch, "get_default_dtype", None),
         "torch's recording of gradients": getattr(torch, "is_grad_enabled", None),
@@ -112,5 +112,5 @@ def _describe_silently(value: object) -> str:
 
 def _format(value: object) -> str:
     text = "nothing" if value is None else str(value)
-    # Of a path, the end tells more than the beginning.
+    # The end of a path says more than its beginning.
     return text if len(text) <= _WIDEST else f"...{text[3 - _WIDEST :]}"

@@ -1,4 +1,4 @@
-"""The messages between client and worker: JSON objects, each behind its length in eight bytes."""
+"""The messages between client and worker: JSON objects, each after its length in eight bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Message = dict[str, Any]
 
 
 def encode(message: Message) -> bytes:
-    """The bytes of one message; raises TypeError where JSON has no form for a value."""
+    """Encode one message; raises TypeError for a value that JSON can't represent."""
     body = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return _LENGTH.pack(len(body)) + body
 
 
 def send(descriptor: int, message: Message) -> None:
-    """Write one message whole; raises OSError when nobody reads at the other end."""
+    """Write one complete message; raises OSError when the other end is closed."""
     write(descriptor, encode(message))
 
 
@@ -32,13 +32,13 @@ def write(descriptor: int, encoded: bytes) -> None:
 
 
 class Decoder:
-    """Takes bytes as they come and gives the messages that they complete."""
+    """Assembles messages from bytes as they arrive."""
 
     def __init__(self) -> None:
         self._held = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in order."""
+        """Return the messages that `data` completes, in order."""
         self._held += data
         complete: list[Message] = []
         while len(self._held) >= _LENGTH.size:
@@ -60,7 +60,7 @@ class Inbox:
         self._waiting: list[Message] = []
 
     def receive(self) -> Message | None:
-        """The next message, or None when the other end is closed."""
+        """Wait for the next message; None when the other end is closed."""
         while not self._waiting:
             data = os.read(self._descriptor, _CHUNK)
             if not data:

@@ -1,4 +1,4 @@
-"""Send the example through serving JSON and back, and list what came back differently.
+"""The round trip of the example through serving JSON, and the differences that it makes.
 
 Both sides are compared as the model would receive them: after MLflow's own enforcement of the
 signature, which casts an int32 to a declared long, or a date string to a declared datetime.
@@ -14,9 +14,9 @@ from .plain import dtype_name, first_line, is_same, strict_json, to_python
 
 
 def examine(signature: Any, example: Any) -> dict[str, Any]:
-    """Problem and differences of the round trip; both empty where the example survives it.
+    """Report problem and differences of the round trip; both empty where the example survives it.
 
-    `payload` is what travels; it is also what MLflow ships with the artifact.
+    `payload` is the example in JSON, as MLflow also ships it with the artifact.
     """
     frame, params = example
     payload = None
@@ -47,14 +47,14 @@ def _parse(signature: Any, payload: dict[str, Any]) -> tuple[Any, dict[str, Any]
 
 
 def _enforce(frame: Any, signature: Any) -> Any:
-    # MLflow has no public function that returns what enforcement makes of a frame.
+    # MLflow has no public function that returns the enforced frame.
     from mlflow.models.utils import _enforce_schema
 
     return frame if signature.inputs is None else _enforce_schema(frame, signature.inputs)
 
 
 def _frame_differences(sent: Any, received: Any) -> list[str]:
-    """Columns that changed. The row index never travels, so it is not compared."""
+    """List the columns that changed. The row index is never sent, so it is not compared."""
     differences = []
     for name in sent.columns:
         if name not in received.columns:
@@ -69,7 +69,7 @@ def _frame_differences(sent: Any, received: Any) -> list[str]:
 
 
 def _kind(dtype: Any) -> str:
-    """The dtype; pandas has several for Python objects, and changes among them. Cells tell."""
+    """Return the dtype, the same for all that pandas uses for strings; their cells are compared."""
     name = str(dtype)
     return "object" if name.startswith("str") else name
 
@@ -101,17 +101,17 @@ def _param_differences(sent: dict[str, Any], received: dict[str, Any], signature
 
 # ---------------------------------------------------------------------------- problems with JSON
 #
-# What becomes of a signature, and of outputs like the declared ones, when they travel as JSON.
+# Changes to a signature, and to outputs like the declared ones, when they are sent as JSON.
 
-# Floats of less than 32 bits, those of extension packages among them.
+# Floats of less than 32 bits, including those of extension packages.
 _NARROW = ("float16", "bfloat", "float8", "float6_", "float4")
-# Bytes of the widest float that everyone has.
+# Bytes of the widest float that every platform has.
 _WIDEST_FLOAT = 8
 _EXACT = {"absolute": 0.0, "relative": 0.0, "mismatch_ppm": 0.0}
 
 
 def signature_problem(signature: Any) -> str | None:
-    """Why what MLflow writes into MLmodel is not the signature any more; None where it is."""
+    """Describe how MLflow changes the signature on writing MLmodel; None where it does not."""
     from mlflow.models import ModelSignature
 
     try:
@@ -126,7 +126,7 @@ def signature_problem(signature: Any) -> str | None:
 
 
 def _difference(signature: Any, read: Any) -> str:
-    """The first part of the signature that came back as something else."""
+    """Describe the first part of the signature that came back changed."""
     for part in ("inputs", "outputs", "params"):
         before, after = (_entries(getattr(each, part)) for each in (signature, read))
         if len(before) != len(after):
@@ -142,7 +142,7 @@ def _entries(schema: Any) -> list[Any]:
 
 
 def _describe(entry: Any) -> str:
-    """An input, output or param in a few words, which show what MLflow's own text leaves out."""
+    """Describe an input, output or param in a few words, with details that MLflow leaves out."""
     from mlflow.types import TensorSpec
 
     if isinstance(entry, TensorSpec):
@@ -151,7 +151,7 @@ def _describe(entry: Any) -> str:
 
 
 def dtype_problem(dtype: Any) -> str | None:
-    """Why arrays of this dtype can't travel as JSON; None where they come back as they were."""
+    """Explain why arrays of this dtype can't be sent as JSON; None where they return unchanged."""
     if dtype.hasobject:
         return "an array of Python objects may hold anything"
     if dtype.name.startswith(_NARROW):
@@ -167,7 +167,7 @@ def dtype_problem(dtype: Any) -> str | None:
 
 
 def _sample(dtype: Any) -> Any:
-    """A small array of the dtype; of ones, where there is a one."""
+    """Create a small array of the dtype; of ones, where the dtype has a one."""
     import numpy
 
     if dtype.kind in "MmV":

@@ -1,4 +1,4 @@
-"""The worker's loop: one request at a time, in the main thread, each answered or reported."""
+"""The worker's loop: one request at a time, in the main thread, each with a result or a failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PACKAGE = __name__.rpartition(".")[0]
 
 
 def serve(requests: int, answers: int, stack: int) -> int:
-    """Answer requests until `probe.stop` or until the client is gone; returns the exit status."""
+    """Answer requests until `probe.stop` or until the client has ended; return the exit status."""
     requests, answers, stack = (_move_up(number) for number in (requests, answers, stack))
     os.register_at_fork(after_in_child=lambda: _close(requests, answers))
     _prepare_process(stack)
@@ -43,7 +43,7 @@ def serve(requests: int, answers: int, stack: int) -> int:
             return _end_orphans()
         answer = _answer(state, request)
         if os.getpid() != worker_pid:
-            # A child that the model forked came back from the model's code: it is not the worker.
+            # A child that the model forked has returned from the model's code: it must not serve.
             os._exit(1 if "raised" in answer else 0)
         _send(answers, answer)
         if request["method"] == "probe.stop":
@@ -51,7 +51,7 @@ def serve(requests: int, answers: int, stack: int) -> int:
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process, or one of its ended children, held at a time."""
+    """Return the peak memory of this process or one of its ended children, whichever is larger."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     if sys.platform == "darwin":
         return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, children)
@@ -59,7 +59,7 @@ def peak_rss_bytes() -> int:
 
 
 def _high_water_bytes() -> int:
-    # Not getrusage: Linux starts its figure with that of the process that started this one.
+    # Not getrusage: on Linux, its figure starts with that of the parent process.
     try:
         with open("/proc/self/status", "rb") as status:
             for line in status:
@@ -71,7 +71,7 @@ def _high_water_bytes() -> int:
 
 
 def _move_up(descriptor: int) -> int:
-    """The same file under a high number that the model's child processes don't inherit."""
+    """Move a descriptor to a high number that the model's child processes don't inherit."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
     os.close(descriptor)
     return moved
@@ -84,15 +84,15 @@ def _close(*descriptors: int) -> None:
 
 
 def _prepare_process(stack: int) -> None:
-    # Where it crashed or hangs: written by C code, so also when Python can't run any more.
+    # Stacks at a crash or hang are written by C code, so even when Python can't run any more.
     faulthandler.enable(file=stack, all_threads=True)
     faulthandler.register(signal.SIGUSR2, file=stack, all_threads=True)
-    # The image of a crashed model can be tens of gigabytes, and nobody asked for it.
+    # The core dump of a crashed model can be tens of gigabytes, and nobody needs it.
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # By line: what was printed before a crash is what explains it.
+            # By line, since the last output before a crash explains it.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
@@ -108,7 +108,7 @@ def _answer(state: dict[str, Any], request: protocol.Message) -> protocol.Messag
     with contextlib.suppress(Exception):
         answer["peak_rss_bytes"] = peak_rss_bytes()
     for stream in (sys.stdout, sys.stderr):
-        # Whatever the model put there in place of the stream may be unable to flush.
+        # The model may have replaced the stream by an object that can't flush.
         with contextlib.suppress(BaseException):
             stream.flush()
     return answer
@@ -129,14 +129,14 @@ def _send(answers: int, answer: protocol.Message) -> None:
     try:
         protocol.send(answers, answer)
     except (TypeError, ValueError, MemoryError, RecursionError) as error:
-        # Encoding comes before writing, so nothing of the answer has been sent yet.
+        # Encoding comes before writing, so no part of the reply has been sent yet.
         answer.pop("result", None)
         answer["raised"] = failures.describe(error)
         protocol.send(answers, answer)
 
 
 def _end_orphans() -> int:
-    """The client is gone: end everything that was started on its behalf."""
+    """End everything that was started for a client that has ended; return the exit status."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     return 1

@@ -1,6 +1,6 @@
-"""Describe model_spec.py: the signature, the example, and what MLflow makes of both.
+"""The description of model_spec.py: signature, example, and how MLflow handles both.
 
-Facts only; whether they are right is judged by the conformance tests.
+It consists of facts only; the conformance tests judge whether they are right.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Reply = dict[str, Any]
 def describe(state: Reply, params: Reply) -> Reply:
     """Import model_spec and report on MODEL_SIGNATURE and INPUT_EXAMPLE.
 
-    The module must be importable on the conditions that the worker was started under.
+    The module must be importable under the conditions of the worker.
     """
     return _describe(state, importlib.import_module("model_spec"))
 
@@ -32,7 +32,7 @@ def _describe(state: Reply, module: Any) -> Reply:
     state["example"] = example
     usable = is_signature(signature) and is_example(example)
     enforcement = _enforcement(signature, example) if usable else None
-    # An example that MLflow refuses is not sent on a way that is made for accepted ones.
+    # The round trip assumes an example that MLflow accepts.
     accepted = enforcement is not None and not any(enforcement.values())
     return {
         "signature": _signature(module, signature),
@@ -43,7 +43,7 @@ def _describe(state: Reply, module: Any) -> Reply:
 
 
 def describe_artifact(state: Reply, params: Reply) -> Reply:
-    """The same report on the signature and the example that the artifact at `artifact` holds."""
+    """Report on signature and example of the artifact at `artifact`, in the same form."""
     from mlflow.models import Model
 
     path = params["artifact"]
@@ -63,10 +63,10 @@ def describe_artifact(state: Reply, params: Reply) -> Reply:
 
 
 def _with_no_params(model: Any, found: Any) -> tuple[Any, Reply] | None:
-    """The frame and the params of an example that has none, None where it is another.
+    """Read frame and params of an example without params; None for any other example.
 
-    For an empty dict of params MLflow 3.1.0 writes the file as if there were some, and does not
-    note that; then it can't read the file itself.
+    For an empty dict of params, MLflow 3.1.0 writes the file as if it had some, without recording
+    that; then it can't read the file itself.
     """
     from mlflow.utils.proto_json_utils import dataframe_from_parsed_json
 
@@ -82,7 +82,7 @@ def _with_no_params(model: Any, found: Any) -> tuple[Any, Reply] | None:
 
 
 def enforce_payload(state: Reply, params: Reply) -> Reply:
-    """What MLflow's own checks say of the serving payload `payload`; see `describe`, run before."""
+    """Run MLflow's own checks on the serving payload `payload`; must run after `describe`."""
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
     signature = state["signature"]
@@ -105,7 +105,7 @@ def is_signature(value: Any) -> bool:
 
 
 def is_example(value: Any) -> bool:
-    """Whether the value is a pair of DataFrame and dict, as the contract wants it."""
+    """Return whether the value is a pair of DataFrame and dict, as the contract requires."""
     import pandas
 
     return (
@@ -117,7 +117,7 @@ def is_example(value: Any) -> bool:
 
 
 def comparable(signature: Any) -> Reply:
-    """A signature as plain JSON values, the same for equal signatures."""
+    """Convert a signature to plain JSON values, the same for equal signatures."""
     return {
         part: json.loads(text) if isinstance(text, str) else text
         for part, text in signature.to_dict().items()
@@ -153,7 +153,7 @@ def _field(entry: Any) -> Reply:
         "is_tensor": tensor,
         "type": dtype_name(entry.type) if tensor else getattr(entry.type, "name", str(entry.type)),
         "required": bool(getattr(entry, "required", True)),
-        # MLflow takes anything for a dimension; what is no integer travels as text.
+        # MLflow accepts anything as a dimension; values other than integers are sent as text.
         "shape": [_dimension(size) for size in entry.shape] if tensor else None,
         "json_problem": roundtrip.dtype_problem(entry.type) if tensor else None,
     }
@@ -177,9 +177,9 @@ def _param(entry: Any) -> Reply:
 
 
 def _param_problem(entry: Any, value: Any) -> str | None:
-    """Why a value is not of the param's declared type, by MLflow's own check.
+    """Explain why a value is not of the param's declared type, by MLflow's own check.
 
-    None, alone or in a list, is ours to refuse: MLflow lets it through.
+    None as a value, alone or in a list, is refused here, since MLflow lets it pass.
     """
     if value is None:
         return "MLflow lets it pass, and the model receives None"
@@ -193,7 +193,7 @@ def _param_problem(entry: Any, value: Any) -> str | None:
 
 
 def _overflow(dtype: Any, value: Any) -> str | None:
-    """MLflow takes whole numbers of any size for its integer of 32 bits and its long of 64."""
+    """Check the range of integers: MLflow accepts any size for integer (32 bits) and long (64)."""
     import numpy
     from mlflow.types import DataType
 
@@ -203,7 +203,7 @@ def _overflow(dtype: Any, value: Any) -> str | None:
     outside = [item for item in numpy.ravel(value).tolist() if not limits.min <= item <= limits.max]
     if not outside:
         return None
-    # A single value stands before this already.
+    # The message already names a single value.
     which = "" if outside == [value] else f"{outside[0]} is "
     return f"{which}beyond the range of {dtype.name}, {limits.min} to {limits.max}"
 
@@ -234,7 +234,7 @@ def _example_type(example: Any) -> str:
 
 
 def _records(frame: Any) -> list[Reply]:
-    """The string cells of the frame, row by row: where the inputs are named."""
+    """Return the string cells of the frame, row by row, which name the inputs."""
     return [
         {str(name): value for name, value in row.items() if isinstance(value, str)}
         for row in frame.to_dict(orient="records")

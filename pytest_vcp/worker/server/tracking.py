@@ -1,7 +1,7 @@
-"""Keep a run with MLflow: its params, tags and metrics, its reports, and the model that it made.
+"""Logging of a run with MLflow: params, tags and metrics, reports, and the model that it produced.
 
-The model's files are kept as they were judged, and not saved anew, so that the attestation of the
-run holds for them as well.
+The model's files are logged as they were judged, instead of saving the model again, so that the
+attestation of the run holds for them as well.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .packaging import link_file
 
 Reply = dict[str, Any]
 
-# What MLflow's stores take in one request.
+# The number of params that MLflow's stores accept in one request.
 _AT_ONCE = 100
 
 
 def connect(state: Reply, params: Reply) -> Reply:
-    """Find the experiment, or make it.
+    """Find the experiment, or create it.
 
     `params`: uri, experiment, patience (variables that hold for the first answer), and database
-    and artifacts, the places of a store of our own (or None). Whatever the store is, it has said
-    something when this returns.
+    and artifacts, the paths of our own store (or None). Any kind of store has answered when this
+    returns.
     """
     import mlflow
 
@@ -42,7 +42,7 @@ def connect(state: Reply, params: Reply) -> Reply:
 
 
 def start(state: Reply, params: Reply) -> Reply:
-    """Begin a run. `params`: name, started (ms), tags (texts by name)."""
+    """Begin a run. `params`: name, started (ms), tags (strings by name)."""
     run = state["client"].create_run(
         state["experiment"],
         start_time=params["started"],
@@ -57,7 +57,7 @@ def log(state: Reply, params: Reply) -> Reply:
 
     `params`: run, finished (FINISHED or FAILED), params, metrics (lists of key, value, step),
     files (paths), model (name, path, directory, tags, is_ours, or None), register (a name, or
-    None). What fails leaves the run to `take_back`.
+    None). After a failure, the run is left to `take_back`.
     """
     client, run = state["client"], params["run"]
     kept: Reply = {"run": run, "model": None, "version": None}
@@ -73,7 +73,7 @@ def log(state: Reply, params: Reply) -> Reply:
 
 
 def take_back(state: Reply, params: Reply) -> Reply:
-    """Remove what there is of a run that could not be kept whole. `params`: run."""
+    """Remove all parts of a run that was not logged completely. `params`: run."""
     client, run = state["client"], params["run"]
     with _variables(state["patience"]):
         models = client.search_logged_models(
@@ -88,13 +88,16 @@ def take_back(state: Reply, params: Reply) -> Reply:
         client.set_terminated(run, status="FAILED")
         client.delete_run(run)
     for location in locations if state["own"] is not None else ():
-        # The folder of one run or model, with the one for its files in it.
+        # The folder of one run or model, which contains the one for its files.
         shutil.rmtree(os.path.dirname(_local_path(location) or ""), ignore_errors=True)
     return {}
 
 
 def _experiment(state: Reply, name: str) -> str:
-    """The id of the experiment of this name. Raises ValueError where it can't be used."""
+    """Return the id of the experiment, which is created if missing.
+
+    Raises ValueError where it can't be used.
+    """
     client, artifacts = state["client"], state["own"]
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -109,7 +112,7 @@ def _experiment(state: Reply, name: str) -> str:
 
 
 def _make_database(path: str) -> None:
-    """Make a database of our own under another name: a half-made one is never mended."""
+    """Create our own database under another name first, since a partial one is never repaired."""
     import mlflow
 
     if os.path.exists(path):
@@ -123,7 +126,7 @@ def _make_database(path: str) -> None:
 
 
 def _refuse_moved(location: str, artifacts: str | None) -> None:
-    """Refuse a store of our own that was made elsewhere: MLflow would go on writing there."""
+    """Refuse our own store if it was made elsewhere: MLflow would go on writing there."""
     if artifacts is None or _local_path(location) == artifacts:
         return
     raise ValueError(
@@ -147,7 +150,7 @@ def _log(client: Any, run: str, params: Reply, model: str | None) -> None:
 
 
 def _log_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
-    """Make a logged model of the artifact's files; returns its id."""
+    """Log the artifact's files as a model; return its id."""
     from mlflow.entities import LoggedModelOutput
 
     client = state["client"]
@@ -174,14 +177,14 @@ def _log_model(state: Reply, run: str, model: Reply, params: Reply) -> str:
 
 
 def _refuse_replaced(model: Reply) -> None:
-    """Refuse an artifact in whose place another run has put its own since this one was judged."""
+    """Refuse an artifact that another run has replaced by its own since this one was judged."""
     status = os.stat(model["path"])
     if [status.st_dev, status.st_ino] != model["directory"]:
         raise ValueError("another run has put its artifact in the place of this one meanwhile")
 
 
 def _register(model: str, name: str, tags: Mapping[str, str]) -> str:
-    """Make the logged model a version of the registered model `name`; returns the version."""
+    """Make the logged model a version of the registered model `name`; return the version."""
     import mlflow
 
     version = mlflow.register_model(f"models:/{model}", name, tags=dict(tags))
@@ -189,11 +192,11 @@ def _register(model: str, name: str, tags: Mapping[str, str]) -> str:
 
 
 class _Copying:
-    """Gives the files of an artifact a second name, or a second body, where it can.
+    """A copy function that hard-links or reflinks the files of an artifact where possible.
 
-    What we put in place we never write to again, and so its weights can have a second name,
-    unless they have one already: it may be that of model_data/, whose author writes there when
-    they train again. Everything else is small, and may be edited by hand.
+    The plugin never writes to an artifact after publishing it, so its weights can have a hard link,
+    unless they already have one: it may be that of model_data/, which the author overwrites when
+    training again. Everything else is small, and may be edited by hand.
     """
 
     def __init__(self, artifact: str, is_ours: bool) -> None:
@@ -220,7 +223,7 @@ def _second_name(source: str, destination: str) -> bool:
 
 
 def _local_path(uri: str) -> str | None:
-    """The directory that a URI stands for; None where it is none of this machine."""
+    """Return the directory that a URI stands for; None where it is not on this machine."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 
@@ -229,7 +232,7 @@ def _local_path(uri: str) -> str | None:
 
 @contextlib.contextmanager
 def _variables(given: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that hold for a moment."""
+    """Set environment variables temporarily."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:

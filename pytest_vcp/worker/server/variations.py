@@ -1,4 +1,4 @@
-"""Other inputs than the example's: none, unreadable ones, fewer observations, unknown features."""
+"""Inputs other than the example's: missing, unreadable, fewer observations, unknown features."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _GARBAGE = b"this is no data of any kind\n" * 40
 
 
 def refusals(state: Reply, params: Reply) -> Reply:
-    """What the model says to an input that is missing, and to one that can't be read.
+    """Try the model on missing inputs, and on unreadable ones.
 
-    `params`: payloads by case, each with its inputs replaced. Of each case: whether an error was
-    `raised`, its text, and whether the text `names` the input.
+    `params`: payload, and column, that of its inputs. Each of the `cases` has whether an error was
+    `raised`, its `text`, and whether it `names` an input.
     """
     folder = tempfile.mkdtemp(prefix="refused-")
     replies = {}
@@ -36,7 +36,7 @@ def refusals(state: Reply, params: Reply) -> Reply:
         frame, given = parsed_rows(state["model"], params["payload"])
         names = []
         for row in range(len(frame)):
-            # The suffix tells a model which reader to take.
+            # A model may select its reader by the suffix.
             name = f"{case}-{row}-{os.path.basename(os.path.normpath(frame[column].iloc[row]))}"
             path = os.path.join(folder, name)
             if make is not None:
@@ -68,7 +68,7 @@ def _answer(model: Any, frame: Any, given: Any, names: list[str]) -> Reply:
 
 
 def _join_texts(problem: BaseException) -> str:
-    """The texts of an error and of those that led to it."""
+    """Join the messages of an error and of those that led to it."""
     texts = []
     seen: BaseException | None = problem
     while seen is not None:
@@ -79,9 +79,9 @@ def _join_texts(problem: BaseException) -> str:
 
 
 def halved(state: Reply, params: Reply) -> Reply:
-    """Predict with every second observation of the first input, and compare those that stay.
+    """Predict with every second observation of the first input, and compare the rows of the rest.
 
-    `judged` is False where there is nothing to drop; `problem` says why it could not be tried.
+    `judged` is False where no observation can be dropped; `problem` says why the attempt failed.
     """
     counts = [entry["observations"] or 0 for entry in map(count, params["inputs"])]
     total, first = sum(counts), counts[0]
@@ -108,7 +108,7 @@ def halved(state: Reply, params: Reply) -> Reply:
 def unknown_features(state: Reply, params: Reply) -> Reply:
     """Predict on observations whose features have names that no model knows.
 
-    `refused` is whether that raised, `text` what it said.
+    `refused` is whether that raised, `problem` the exception or why it could not be tried.
     """
 
     def rename(data: Any) -> Any:
@@ -116,7 +116,7 @@ def unknown_features(state: Reply, params: Reply) -> Reply:
         data.raw = None
         data.var_names = [f"unknown-feature-{number}" for number in range(data.n_vars)]
         for column in data.var.columns:
-            # A model may look features up by another identifier than their name.
+            # A model may look features up by an identifier other than their name.
             if data.var[column].dtype.kind not in "fiub":
                 data.var[column] = list(data.var_names)
         return data
@@ -128,7 +128,7 @@ def unknown_features(state: Reply, params: Reply) -> Reply:
 
 
 def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any]) -> Reply:
-    """The prediction with the first input changed; `untried` where it can't be changed here."""
+    """Predict with the first input changed; `untried` where it can't be changed here."""
     try:
         path = changed_copy(params["inputs"][0], change)
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
@@ -145,7 +145,7 @@ def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any
 
 
 def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
-    """A changed copy of an AnnData input, under the same name in a new place."""
+    """Write a changed copy of an AnnData input, under the same name in a new directory."""
     import anndata
 
     name = os.path.basename(os.path.normpath(path))
@@ -153,7 +153,7 @@ def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
     as_zarr = os.path.isdir(path)
     changed = change(anndata.read_zarr(path) if as_zarr else anndata.read_h5ad(path))
     for table in (changed.obs, changed.var):
-        # Other programs write such a column, which anndata reads, and refuses to write.
+        # Other programs write such a column, which anndata can read, but refuses to write.
         table.drop(columns="_index", inplace=True, errors="ignore")
     with _write_everything(anndata):
         (changed.write_zarr if as_zarr else changed.write_h5ad)(folder)
@@ -161,7 +161,7 @@ def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
 
 
 def _write_everything(anndata: Any) -> contextlib.AbstractContextManager[Any]:
-    """Have anndata write the kinds of columns that it reads, and writes only when asked to."""
+    """Make anndata write kinds of columns that it can read, but does not write by default."""
     settings: Any = getattr(anndata, "settings", None)
     if not hasattr(settings, "allow_write_nullable_strings"):
         return contextlib.nullcontext()
@@ -173,17 +173,17 @@ def _write_everything(anndata: Any) -> contextlib.AbstractContextManager[Any]:
 
 # ------------------------------------------------------------------------------------ precisions
 #
-# The forward pass in another precision than the example's, as far as the model documents it.
+# The forward pass in a precision other than the example's, if the model documents it.
 
 
 _PRECISION = "precision"
 
 
 def try_one(state: Reply, params: Reply) -> Reply:
-    """Predict in `params["precision"]`, where a param of that name is declared as a text.
+    """Predict in `params["precision"]`, where the model declares a string param `precision`.
 
-    `dtypes` has the dtypes of the arrays by name; None where the model refuses the value, which it
-    then does not document, and for that of the example, which was judged before.
+    `dtypes` has the dtypes of the arrays by name; None without such a param, where the model
+    refuses the value, which is then undocumented, and for that of the example, judged before.
     """
     model, precision = state["model"], params["precision"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
@@ -204,14 +204,14 @@ def try_one(state: Reply, params: Reply) -> Reply:
 
 # --------------------------------------------------------------------------------------- scaling
 #
-# The example's observations several times over: what a forward pass on them takes.
+# The cost of a forward pass on the example's observations, repeated several times.
 
 
 def predict_scaled(state: Reply, params: Reply) -> Reply:
-    """Predict with each AnnData input's observations `params["factor"]` times over.
+    """Predict with each AnnData input's observations repeated `params["factor"]` times.
 
-    Tells seconds and GPU memory of the pass, and the most memory that the process has held so far.
-    Repeating and writing are not timed, and their files are gone afterwards.
+    Report seconds and GPU memory of the pass, and the peak memory of the process so far. Repeating
+    and writing are not timed, and their files are removed afterwards.
     """
     frame, given = parsed_rows(state["model"], params["payload"])
     copies = [_repeat(path, params["factor"]) for path in frame[params["column"]]]
@@ -233,15 +233,15 @@ def predict_scaled(state: Reply, params: Reply) -> Reply:
 
 
 def _repeat(path: str, factor: int) -> str:
-    """A copy of an AnnData input with its observations `factor` times, each under its own name.
+    """Write a copy of an AnnData input with its observations `factor` times, with unique names.
 
-    Raises RuntimeError where there can be none.
+    Raises RuntimeError where that fails.
     """
 
     def repeat(data: Any) -> Any:
         import numpy
 
-        # By position, so that whatever belongs to an observation comes along.
+        # By position, so that all data of an observation is repeated.
         repeated = data[numpy.tile(numpy.arange(data.n_obs), factor)].copy()
         repeated.obs_names = [f"{name}-{turn}" for turn in range(factor) for name in data.obs_names]
         return repeated
