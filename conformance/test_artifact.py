@@ -93,7 +93,7 @@ def test_vcp603_requirements_are_the_lock(
                 expected="the lines of the package's requirements.txt, no more and no fewer",
                 found=f"{lost[0]} is missing{and_others(len(lost))}"
                 if lost
-                else f"{added[0]} is there besides{and_others(len(added))}",
+                else f"{added[0]} is not in the package's file{and_others(len(added))}",
                 remedy="let nothing write to requirements.txt while the model is packaged",
                 where=Location(file),
             )
@@ -344,7 +344,7 @@ def test_vcp605_code_is_complete_and_clean(
         if found is None or not kept or found != vcp_digests.of(file.source):
             raise Violation(
                 expected=f"model_code as it was when the run began, {file.source.name} included",
-                found="another content" if found else "no such file in the artifact",
+                found="different content" if found else "no such file in the artifact",
                 remedy="check what model_code changes in MLflow or shutil while it is imported"
                 if kept
                 else "let nothing write into model_code while it is imported and packaged",
@@ -360,7 +360,7 @@ def test_vcp607_links_stay_inside(vcp_artifact: ModelArtifact) -> None:
         raise Violation(
             expected="files, or relative links to files in the artifact",
             found=f"a link to {strays[0].target}{and_others(len(strays))}",
-            remedy="put what the link points to in its place, in the package, and package again",
+            remedy="replace the link in the package with the file it points to, and package again",
             where=Location(strays[0].path),
         )
 
@@ -480,21 +480,21 @@ def test_vcp611_packaging_can_be_repeated(
     if second.attribute is not None:
         raise Violation(
             expected=expected,
-            found=f"another value of self.{second.attribute} each time",
+            found=f"a different value of self.{second.attribute} each time",
             remedy=in_constructor,
             where=Location("python_model.pkl"),
         )
     if second.differing:
         raise Violation(
             expected=expected,
-            found=f"another {second.differing[0]} each time{and_others(len(second.differing))}",
-            remedy="let nothing in model_code and model_spec.py depend on time or chance",
+            found=f"a different {second.differing[0]} each time{and_others(len(second.differing))}",
+            remedy="make nothing in model_code and model_spec.py depend on time or chance",
             where=Location(second.differing[0]),
         )
     if vcp_pickle.has_unordered:
         raise Violation(
             expected=expected,
-            found="a set of texts on the wrapper, which each process orders in its own way",
+            found="a set of texts on the wrapper, which each process orders differently",
             remedy="keep a sorted list or a tuple on self",
             where=Location("python_model.pkl"),
         )

@@ -15,7 +15,7 @@ from pytest_vcp.settings.resolved import Settings
 
 ON_ONE_DEVICE = "keep model and batches on one device; end predict with .cpu().numpy()"
 
-NOT_YOURS = "leave CUDA_VISIBLE_DEVICES to who runs the model"
+NOT_YOURS = "leave CUDA_VISIBLE_DEVICES to the user of the model"
 WITHOUT_INDEX = 'use "cuda" without an index, which is the visible GPU'
 
 
@@ -74,7 +74,7 @@ def test_vcp903_gpu_output_is_as_declared(vcp_gpu_pass: Reply, vcp_spec: ModelSp
         if failure := vcp_gpu_pass.failure:
             remedy = failure.remedy or ON_ONE_DEVICE
         raise Violation(
-            expected=f"{problem.expected}, where a GPU is visible too",
+            expected=f"{problem.expected}, where a GPU is visible, too",
             found=problem.found,
             remedy=remedy,
             where=problem.where,
@@ -93,8 +93,8 @@ def test_vcp904_gpu_and_cpu_agree(vcp_device_comparison: Reply) -> None:
         raise Violation(
             expected="the output of the CPU on a GPU too, within tolerance",
             found=f"on a GPU, {difference['what']}",
-            remedy="compute both in one precision, draw random numbers on the host, and choose "
-            "no other way through predict by the device",
+            remedy="compute both in one precision, draw random numbers on the host, and "
+            "don't branch on the device in predict",
         )
 
 
@@ -157,7 +157,7 @@ def test_vcp907_torch_has_kernels_for_the_gpu(vcp_kernels: Kernels) -> None:
             expected=f"kernels for capability {capability} ({target.name})",
             found=f"torch {vcp_kernels.torch} built for {vcp_kernels.build}"
             + (f": {list_names(built, most=12)}" if built else ""),
-            remedy="pin a torch built with a release of CUDA that knows this GPU, and lock again",
+            remedy="pin a torch built with a CUDA release that supports this GPU, and lock again",
             where=vcp_kernels.where,
         )
 

@@ -304,7 +304,7 @@ def test_vcp703_model_writes_to_temporary_places_only(vcp_writing: Writing) -> N
         )
     if changed:
         raise Violation(
-            expected="the artifact is after a prediction what it was before",
+            expected="the same artifact after a prediction as before",
             found=f"{changed[0]}, which the model changed{and_others(len(changed))}",
             remedy="write into a directory from the tempfile module",
         )
@@ -344,7 +344,7 @@ def test_vcp721_the_process_is_left_as_it_was(
         raise Violation(
             expected=f"{first.what} as it was before {first.step}: {first.old}",
             found=f"{first.new}{and_others(len(vcp_process_changes))}",
-            remedy=f"do without the change, or take it back before {first.step} returns",
+            remedy=f"avoid the change, or undo it before {first.step} returns",
             binds=first.binds,
         )
 
@@ -406,7 +406,7 @@ def test_vcp713_batches_change_nothing(vcp_other_batches: Reply) -> None:
         raise Violation(
             expected=expected,
             found=found["problem"],
-            remedy="let predict work in batches of any size; the last is seldom a whole one",
+            remedy="let predict work in batches of any size; the last is often smaller",
         )
     if found["difference"]:
         raise Violation(
@@ -464,14 +464,14 @@ def test_vcp714_recorded_output_is_reproduced(vcp_expected: Expected) -> None:
         raise Violation(
             expected="an output that was recorded for this variant, signature and example",
             found=vcp_expected.refused,
-            remedy="record it anew with --vcp-record-expected, or take back what was changed",
+            remedy="record it again with --vcp-record-expected, or undo the change",
             where=Location(vcp_expected.file),
         )
     if vcp_expected.difference:
         raise Violation(
             expected=f"what was recorded ({vcp_expected.origin}), within tolerance",
             found=vcp_expected.difference,
-            remedy="find out what changed: weights, code or pins; where it is meant, record anew "
+            remedy="find out what changed: weights, code or pins; if it is intended, record again "
             "with --vcp-record-expected",
             where=Location(vcp_expected.file),
         )

@@ -228,7 +228,7 @@ def test_vcp117_every_artifact_that_is_read_is_given(
     if crossed:
         one, other = crossed
         raise Violation(
-            expected=f"under each name the file that is read as that, {shorten(one.key)} for one",
+            expected=f"under each artifact name the file read by it, such as {shorten(one.key)}",
             found=f"{one.key}={paths[one.key]} and {other.key}={paths[other.key]}",
             remedy="swap the two paths",
             where=one.where,
@@ -313,7 +313,7 @@ def _require_python_model(wrapper: WrapperFacts) -> None:
     if wrapper.is_python_model is False:
         raise Violation(
             expected="a class derived from mlflow.pyfunc.PythonModel",
-            found="a class whose bases do not lead there",
+            found="a class that does not derive from it",
             remedy="derive the model class from mlflow.pyfunc.PythonModel",
             where=wrapper.where,
         )
@@ -412,7 +412,7 @@ def test_vcp107_there_is_a_licence(vcp_settings: Settings, vcp_licence: Licence)
             )
         if file.placeholder is not None:
             raise Violation(
-                expected="a licence that is filled in: who holds the copyright, and since when",
+                expected="a completed licence, with copyright holder and year",
                 found=f"{file.placeholder.text!r}, which is the template's",
                 remedy="write what belongs there: the year, the holder, the text of the licence",
                 where=file.placeholder.where,
@@ -453,8 +453,8 @@ def test_vcp109_every_variant_can_be_packaged(
     for entry in vcp_metadata.variants:
         if entry.arguments.skip_inference:
             raise Violation(
-                expected="arguments that leave no forward pass out",
-                found=f"--skip-inference for {shorten(entry.name)}, which is not heeded here",
+                expected="arguments that do not skip the forward pass",
+                found=f"--skip-inference for {shorten(entry.name)}, which is ignored here",
                 remedy="delete it: the hub predicts with every model",
                 where=entry.where,
                 binds=False,

@@ -111,7 +111,7 @@ def test_vcp803_predict_command_gives_the_predictions(
         raise Violation(
             expected=f"{_SAME}, from {vcp_predicted.command}",
             found=found["difference"]["what"],
-            remedy="let the prediction depend on the input and the params, and on nothing around",
+            remedy="let the prediction depend on the input and the params, and on nothing else",
         )
 
 
@@ -136,7 +136,7 @@ def test_vcp804_server_answers_refuses_and_ends(
         _require_survived(request)
     if vcp_server_answers.left:
         raise Violation(
-            expected="the server ends, and nothing of it is left",
+            expected="the server shuts down, and leaves nothing running",
             found=f"left behind: {vcp_server_answers.left[0]}",
             remedy="end what model_code starts: threads as daemons, processes when predict returns",
         )
@@ -145,7 +145,7 @@ def test_vcp804_server_answers_refuses_and_ends(
         raise Violation(
             expected=f"{_SAME}, from {vcp_server_answers.command}",
             found=different["what"],
-            remedy="let the prediction depend on the input and the params, and on nothing around",
+            remedy="let the prediction depend on the input and the params, and on nothing else",
         )
 
 
@@ -168,7 +168,7 @@ def test_vcp805_requests_do_not_disturb_each_other(
         received = different and f"{different['what']} ({different['when']})"
     if received:
         raise Violation(
-            expected="the first answer again, whatever else was asked and is being asked",
+            expected="the first answer again, whatever other requests came before or meanwhile",
             found=received,
             remedy="keep no state of a request on self: two are in predict at the same time",
             where=vcp_server_answers.where,

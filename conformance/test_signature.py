@@ -74,7 +74,7 @@ def test_vcp403_inputs_are_named_columns(vcp_spec: ModelSpec) -> None:
         raise Violation(
             expected="inputs with different names",
             found=f"two inputs named {twice!r}",
-            remedy="give each column a name of its own",
+            remedy="give each column a different name",
             where=signature.where,
         )
 

@@ -15,6 +15,7 @@ from pytest_vcp import session
 from pytest_vcp.artifact.publishing import DestinationTaken, check_destination
 from pytest_vcp.environment import interpreters
 from pytest_vcp.evaluation.finished import on_its_python
+from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.report.github import GitHubReport, is_asked_for
 from pytest_vcp.report.recorder import Recorder, ShortReports
 from pytest_vcp.report.terminal import TerminalReport
@@ -23,9 +24,9 @@ from pytest_vcp.rules import suite
 from pytest_vcp.run import LAUNCHER, RUN, Run
 from pytest_vcp.settings.resolved import Settings, resolve
 from pytest_vcp.settings.values import refusal
-from pytest_vcp.source.package import CODE, read_package
+from pytest_vcp.source.package import CODE
 from pytest_vcp.source.preimports import guessed_inputs
-from pytest_vcp.source.wrapper import NotFound, find_class
+from pytest_vcp.source.wrapper import NotFound
 from pytest_vcp.tracking.tracker import Tracker
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.variants import resolve_variants
@@ -51,7 +52,6 @@ def switch_on(config: pytest.Config) -> None:
     variants = _variants(resolve(config))
     for settings in variants:
         if settings.artifact_only is None:
-            _check_class(settings)
             _check_destination(settings)
         guessed_inputs(settings)  # Refuses an invalid payload file.
     interpreter = _interpreter(variants[0])
@@ -63,6 +63,9 @@ def switch_on(config: pytest.Config) -> None:
     run = Run(variants, interpreter, progress, config.stash.get(LAUNCHER, start))
     config.stash[RUN] = run
     config.add_cleanup(run.close)
+    for variant in run.variants.values():
+        if isinstance(variant, Variant):
+            _check_class(variant, run)
     as_interrupt(config)
     config.pluginmanager.register(session, "vcp-session")
     config.pluginmanager.register(session.suite_fixtures(), "vcp-facts")
@@ -95,13 +98,13 @@ def _variants(base: Settings) -> tuple[Settings, ...]:
     return resolve_variants(base)
 
 
-def _check_class(settings: Settings) -> None:
+def _check_class(variant: Variant, run: Run) -> None:
     """Refuse a missing class if one with a similar name exists: the option is mistyped."""
+    settings = variant.settings
     if not (settings.pkg_dir / CODE).is_dir() or not settings.model_class.module:
         return  # Reported by VCP101 or VCP109.
-    package = read_package(settings.pkg_dir, settings.target_python)
-    found = find_class(package.modules, settings.model_class)
-    if isinstance(found, NotFound) and found.near and not package.unparsed:
+    found = variant.wrapper
+    if isinstance(found, NotFound) and found.near and not run.package.unparsed:
         given = settings.given("model-class", settings.model_class)
         raise refusal(given, f"there is {found.what}; did you mean {found.near[0]}?")
 

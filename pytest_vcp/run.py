@@ -78,9 +78,8 @@ class Run:
         self.facts = {name: self._facts(variant, gates) for name, variant in self.variants.items()}
 
     def _variant(self, settings: Settings) -> Variant | Finished:
-        if settings.artifact_only is not None:
-            return Finished(settings, self.digests, self.progress, self.launcher)
-        return Variant(settings, lambda: self.package, self.digests, self.progress, self.launcher)
+        kind = Variant if settings.artifact_only is None else Finished
+        return kind(settings, lambda: self.package, self.digests, self.progress, self.launcher)
 
     def _facts(self, variant: Variant | Finished, gates: Gates) -> Facts:
         if isinstance(variant, Finished):
@@ -103,7 +102,10 @@ class Run:
 
     @cached_property
     def package(self) -> ModelPackage:
-        return read_package(self.settings.pkg_dir, self.settings.target_python)
+        """The package; of a finished artifact, the code in it."""
+        artifact = self.settings.artifact_only
+        root = self.settings.pkg_dir if artifact is None else artifact / "code"
+        return read_package(root, self.settings.target_python)
 
     @cached_property
     def imported(self) -> tuple[Imported, ...]:
@@ -128,18 +130,9 @@ class Run:
                 python=self.settings.python,
             )
             self.environment = prepare(request, self.progress.later(), self._ends)
-            self._compile(self.environment, {*FOR_MODELS, *self._list_imported()})
+            imported = {entry.module for entry in self.imported}
+            self._compile(self.environment, {*FOR_MODELS, *imported})
         return self.environment
-
-    def _list_imported(self) -> set[str]:
-        """List the modules that the model imports, as far as its files show."""
-        if self.settings.artifact_only is None:
-            return {entry.module for entry in self.imported}
-        code = self.settings.artifact_only / "code"
-        if not code.is_dir():
-            return set()
-        package = read_package(code, self.settings.target_python)
-        return {entry.module for entry in imported_by(package)}
 
     def _compile(self, environment: Environment, modules: set[str]) -> None:
         """Write the byte-code of modules that will be imported, unless the environment is local."""

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,7 @@ from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.author_paths import names_a_temporary_path
-from pytest_vcp.source.package import read_package
+from pytest_vcp.source.package import ModelPackage
 from pytest_vcp.source.payload import Payload, inputs
 from pytest_vcp.util import yaml_text
 from pytest_vcp.util.progress import Progress
@@ -44,16 +45,22 @@ class Finished:
     """The artifact, and the workers that test it once its environment exists."""
 
     def __init__(
-        self, settings: Settings, digests: FileDigests, progress: Progress, launcher: Launcher
+        self,
+        settings: Settings,
+        code: Callable[[], ModelPackage],
+        digests: FileDigests,
+        progress: Progress,
+        launcher: Launcher,
     ) -> None:
         assert settings.artifact_only is not None
         self.settings = settings
         self.path = settings.artifact_only
         self.session: ArtifactSession | None = None
+        self._code = code
         self._digests = digests
         self._progress = progress
         self._launcher = launcher
-        self._places: WorkerFactory | None = None
+        self._factory: WorkerFactory | None = None
         self._requests = RequestCache(progress)
 
     @property
@@ -87,19 +94,18 @@ class Finished:
     def open_session(self, python: Path) -> ArtifactSession:
         """Start the workers."""
         if self.session is None:
-            code = read_package(self.path / "code", self.settings.target_python)
-            self._places = WorkerFactory(
+            self._factory = WorkerFactory(
                 self.settings,
                 self.path,
                 self.path,
                 python,
                 self._launcher,
-                loads_alone=names_a_temporary_path(code),
+                loads_alone=names_a_temporary_path(self._code()),
             )
-            self._tester = self._places.packager()
+            self._tester = self._factory.packager()
             self._tester.start()
             self.session = ArtifactSession(
-                self.settings, self.path, self._places, self._tester, self._progress
+                self.settings, self.path, self._factory, self._tester, self._progress
             )
             if not self.settings.skip_inference:
                 self.session.warm_up()
@@ -127,10 +133,10 @@ class Finished:
 
     def end_processes(self) -> None:
         """End the workers, and remove the scratch directory."""
-        if self.session is None or self._places is None:
+        if self.session is None or self._factory is None:
             return
         with contextlib.ExitStack() as ends:
-            ends.callback(shutil.rmtree, self._places.scratch, ignore_errors=True)
+            ends.callback(shutil.rmtree, self._factory.scratch, ignore_errors=True)
             ends.callback(self.session.close)
             ends.callback(self._tester.close)
 

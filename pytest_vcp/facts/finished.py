@@ -16,8 +16,7 @@ from pytest_vcp.facts.variant import Facts
 from pytest_vcp.requirements.lock import Lock, read_artifact_lock
 from pytest_vcp.requirements.markers import target_environment
 from pytest_vcp.rules.outcomes import Blocked, Unverified
-from pytest_vcp.source.imported import Imported, imported_by
-from pytest_vcp.source.package import read_package
+from pytest_vcp.source.imported import Imported
 
 if TYPE_CHECKING:
     from pytest_vcp.evaluation.finished import Finished
@@ -52,10 +51,9 @@ class ArtifactFacts(Facts):
 
     @fact
     def imported(self) -> tuple[Imported, ...]:
-        code = self._finished.path / "code"
-        if not (code / "model_code").is_dir():
+        if not (self._finished.path / "code" / "model_code").is_dir():
             raise Unverified("the artifact has no code/model_code")
-        return imported_by(read_package(code, self.settings.target_python))
+        return self._run.imported
 
     @fact
     def python_version(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_vcp.evaluation import expected
 from pytest_vcp.evaluation.artifact_session import ArtifactSession
 from pytest_vcp.evaluation.figures import Figures
+from pytest_vcp.evaluation.packaging_session import request_as_given
 from pytest_vcp.evaluation.prediction import (
     Loading,
     Observations,
@@ -23,6 +26,9 @@ from pytest_vcp.facts.packaging import PackagingFacts
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
 from pytest_vcp.rules.suite import judging_tests
 from pytest_vcp.settings.policy import FULL
+
+# An output of another form, or one that differs each time, is reported by these rules first.
+_FIRST = ("VCP705", "VCP706", "VCP707", "VCP709", "VCP710")
 
 
 class ForwardFacts(PackagingFacts):
@@ -215,6 +221,28 @@ class ForwardFacts(PackagingFacts):
     def _want_inference(self) -> None:
         if self.settings.skip_inference:
             raise Unverified("inference was skipped (--vcp-skip-inference)")
+
+    def _want_expected(self) -> None:
+        recorded = expected.expected_path(self.settings)
+        if not self.settings.record_expected and not os.path.lexists(recorded):
+            raise Unverified("no expected output was recorded; --vcp-record-expected records it")
+
+    @fact(after="prediction", when="_want_expected", holds=_FIRST)
+    def expected(self) -> expected.Expected:
+        """The comparison with the recorded output; a run that records makes it for the next run."""
+        session, policy = self.evaluated_session, self.settings.policy
+        tolerance = policy.in_force(policy.expected_tolerance, self.precision)
+        belongs_to = expected.describe_owner(
+            self.settings,
+            self.spec.signature,
+            request_as_given(self.settings, session.artifact),
+            self.digests,
+        )
+        if self.settings.record_expected:
+            device = self.prediction.device
+            self._variant.recording = expected.record(session, belongs_to, device, tolerance)
+            raise Unverified("the output is recorded by this run; the next one has to reproduce it")
+        return expected.replay(session, belongs_to, tolerance)
 
 
 def unlike_declared(reply: Reply, spec: ModelSpec) -> Violation | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 
 from pytest_vcp.evaluation.prediction import Reply
-from pytest_vcp.facts.expected import ExpectedFacts
 from pytest_vcp.facts.fact import fact
+from pytest_vcp.facts.forward import ForwardFacts
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import ServerAnswers
 
 
-class ServingFacts(ExpectedFacts):
+class ServingFacts(ForwardFacts):
     """Facts about serving the artifact with MLflow and its commands."""
 
     @fact(when="_want_inference", stage="serving", after="first_pass")

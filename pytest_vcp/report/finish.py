@@ -130,7 +130,7 @@ def _page_facts(recorder: Recorded, variant: str) -> dict[str, Any]:
     """Collect what the page says about a variant and report.json does not."""
     verdict, result = recorder.verdicts[variant], recorder.results[variant]
     settings = recorder.run.variants[variant].settings
-    to_come = list_upcoming(settings, recorder.outcomes(variant)) if verdict.broken else ()
+    to_come = list_upcoming(recorder.run, recorder.outcomes(variant)) if verdict.broken else ()
     return {
         "model": _model(settings),
         "is_finished": settings.artifact_only is not None,

@@ -174,7 +174,7 @@ class Summary:
         """Yield the broken rules, in order of repair, and the work that is certain to follow."""
         yield from map(self._finding, verdict.broken)
         if verdict.broken:
-            for line in list_upcoming(self._recorder.run.settings, outcomes):
+            for line in list_upcoming(self._recorder.run, outcomes):
                 yield self._escape_markdown(line.removeprefix("then").strip())
         elif verdict.gaps:
             yield f"{', '.join(verdict.gaps)}: they have to be verified"

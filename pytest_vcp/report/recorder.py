@@ -36,9 +36,14 @@ from pytest_vcp.report.outcomes import (
     read_outcome,
     waive,
 )
-from pytest_vcp.report.pictures import draw_pictures
 from pytest_vcp.report.redaction import Portable
-from pytest_vcp.report.result import VariantResult, describe_variant, dump_results, load_results
+from pytest_vcp.report.result import (
+    VariantResult,
+    describe_variant,
+    draw_pictures,
+    dump_results,
+    load_results,
+)
 from pytest_vcp.rules.outcomes import Blocked, ToolError, Unverified, Violation
 from pytest_vcp.rules.registry import BY_ID, RULES, Level
 from pytest_vcp.rules.suite import rule_of

@@ -95,7 +95,7 @@ class TerminalReport:
             yield f"as above    {', '.join(repeated)}"
         reported.update(verdict.broken)
         if verdict.broken:
-            yield from list_upcoming(recorder.run.settings, recorder.outcomes(name))
+            yield from list_upcoming(recorder.run, recorder.outcomes(name))
         outcomes = recorder.outcomes(name).values()
         yield from _advice([entry for entry in outcomes if entry.kind == "advice"], reported)
         yield from _waived([entry for entry in outcomes if entry.kind == "waived"])

@@ -13,17 +13,21 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_vcp.environment.platform import comes_with_mlflow
 from pytest_vcp.evaluation.spec import FILE
 from pytest_vcp.report.outcomes import Outcome
-from pytest_vcp.requirements.lock import DECLARED, read_lock
+from pytest_vcp.requirements.lock import DECLARED
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.imported import import_names, imported_by
-from pytest_vcp.source.package import DATA, read_package
+from pytest_vcp.source.imported import import_names
+from pytest_vcp.source.package import DATA
 
 # This rule also passes where there is no artifact.
 _OF_ARTIFACTS = "VCP106"
+if TYPE_CHECKING:
+    from pytest_vcp.run import Run
+
 _ABSOLUTE = re.compile(r"[/~]|[A-Za-z]:[\\/]")
 
 
@@ -36,19 +40,20 @@ class Remains:
     what: str
 
 
-def list_upcoming(settings: Settings, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+def list_upcoming(run: Run, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     """Yield a line for each remaining task, unless its own rule has already been judged."""
-    if settings.artifact_only is not None:
+    if run.settings.artifact_only is not None:
         return
-    for entry in list_remaining(settings):
+    for entry in list_remaining(run):
         judged = outcomes.get(entry.rule)
         if judged is None or judged.kind == "skipped" or entry.rule == _OF_ARTIFACTS:
             yield f"then        {entry.rule}: {entry.place}: {entry.what}"
 
 
-def list_remaining(settings: Settings) -> list[Remains]:
+def list_remaining(run: Run) -> list[Remains]:
     """List the remaining tasks, as far as the files show them, in the order of the rules."""
-    found = [*_of_the_data(settings), *_of_the_imports(settings)]
+    settings = run.settings
+    found = [*_of_the_data(settings), *_of_the_imports(run)]
     with contextlib.suppress(OSError, SyntaxError, ValueError):
         found += _of_the_spec(settings, ast.parse((settings.pkg_dir / FILE).read_bytes()))
     return sorted(set(found))
@@ -61,15 +66,14 @@ def _of_the_data(settings: Settings) -> Iterator[Remains]:
         yield Remains(_OF_ARTIFACTS, f"{DATA}/", "it is empty; put the weights there")
 
 
-def _of_the_imports(settings: Settings) -> Iterator[Remains]:
+def _of_the_imports(run: Run) -> Iterator[Remains]:
     """Yield a task for each import that, judging by names, no requirement provides."""
     try:
-        imported = imported_by(read_package(settings.pkg_dir, settings.target_python))
-        lock = read_lock(settings.pkg_dir)
+        imported, lock = run.imported, run.lock
     except OSError:
         return
     names = {line.name for line in (*lock.declared, *lock.pinned) if line.name}
-    names |= comes_with_mlflow(settings.policy)
+    names |= comes_with_mlflow(run.settings.policy)
     known = sys.stdlib_module_names.union(*(import_names(name) for name in names))
     reported: set[str] = set()
     for entry in imported:

@@ -91,7 +91,8 @@ def read_package(pkg_dir: Path, target_python: tuple[int, int]) -> ModelPackage:
 
 
 def _missing_entries(pkg_dir: Path) -> Iterator[MissingEntry]:
-    by_lower = {entry.lower(): entry for entry in sorted(os.listdir(pkg_dir))}
+    entries = sorted(os.listdir(pkg_dir)) if pkg_dir.is_dir() else []
+    by_lower = {entry.lower(): entry for entry in entries}
     for name in DIRECTORIES + FILES:
         path, is_directory = pkg_dir / name, name in DIRECTORIES
         if path.is_dir() if is_directory else path.is_file():

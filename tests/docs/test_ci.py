@@ -78,7 +78,7 @@ def test_the_exit_codes() -> None:
     rows = re.findall(r"^\| ([\d, ]+) \| (.+?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     told = {int(code): meaning for codes, meaning in rows for code in codes.split(",")}
     assert "a required rule failed" in told[NONCONFORMANT_EXIT]
-    assert "its surroundings failed" in told[ERROR_EXIT]
+    assert "its infrastructure failed" in told[ERROR_EXIT]
     assert "could not be judged" in told[UNVERIFIED_EXIT]
-    assert "wrong option" in told[pytest.ExitCode.USAGE_ERROR]
+    assert "invalid option" in told[pytest.ExitCode.USAGE_ERROR]
     assert "no test" in told[pytest.ExitCode.NO_TESTS_COLLECTED]

@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from fixtures.mutations import ALL, MUTATIONS, ON_A_GPU, reference
 from pytest_vcp.rules import suite
-from pytest_vcp.rules.registry import BY_ID, RULES, SECTIONS, Rule
+from pytest_vcp.rules.registry import BY_ID, RULES, SECTIONS, STAGES, Level, Rule, Scope
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -36,6 +37,13 @@ def test_ids_are_unique_and_in_the_order_of_the_catalogue() -> None:
     ids = [entry.id for entry in RULES]
     assert ids == sorted(set(ids))
     assert all(re.fullmatch(r"VCP[1-9]\d\d", rule) for rule in ids)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_row_has_known_values(rule: Rule) -> None:
+    assert rule.stage in STAGES
+    assert rule.level in get_args(Level)
+    assert rule.scope in get_args(Scope)
 
 
 @pytest.mark.parametrize("number", SECTIONS)
