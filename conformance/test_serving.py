@@ -141,7 +141,7 @@ def test_vcp804_server_answers_refuses_and_ends(
             remedy="end what model_code starts: threads as daemons, processes when predict returns",
         )
     different = answer(vcp_server_difference, "the answers of the server")["difference"]
-    if different and different["when"] == vcp_server_answers.answers[0][0]:
+    if different and different["when"] == vcp_server_answers.answers[0].when:
         raise Violation(
             expected=f"{_SAME}, from {vcp_server_answers.command}",
             found=different["what"],
@@ -156,7 +156,7 @@ def test_vcp805_requests_do_not_disturb_each_other(
     """Repeated and concurrent requests get the same predictions."""
     if vcp_server_answers.down is not None or not vcp_server_answers.answers:
         raise Blocked("VCP804")
-    first = vcp_server_answers.answers[0][0]
+    first = vcp_server_answers.answers[0].when
     received = None
     if vcp_server_answers.failed is not None:
         when, failed = vcp_server_answers.failed

@@ -22,9 +22,10 @@ from pytest_vcp.evaluation.relaxation import Requirements
 from pytest_vcp.evaluation.requests import Request, RequestCache
 from pytest_vcp.evaluation.worker_factory import WorkerFactory
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
+from pytest_vcp.mlflow_cli.requests import SavedAnswer
 from pytest_vcp.rules.outcomes import Unverified
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.payload import Payload, inputs
+from pytest_vcp.source.payload import Payload, inputs, replace_inputs
 from pytest_vcp.util.files import file_states
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
@@ -205,12 +206,20 @@ class ArtifactSession:
         counts = reply.content["counts"]
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
-    def compare_answers(self, asked: str, answers: Sequence[tuple[str, Path]]) -> Reply:
+    def cut_example(self) -> Payload | None:
+        """Return the example with few observations, once predicted on; None if that fails."""
+        reply = self.ask("variations.cut", self._request(), "predicting on a few observations")
+        if reply.content is None or reply.content["path"] is None:
+            return None
+        column = self.settings.policy.input_column
+        return replace_inputs(self.payload, column, reply.content["path"])
+
+    def compare_answers(self, asked: str, answers: Sequence[SavedAnswer]) -> Reply:
         """Compare replies in JSON, each labelled with its time, with the result here."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
-        pairs = [[when, str(path)] for when, path in answers]
-        params = {"answers": pairs, "tolerance": tolerance}
+        given = [[answer.when, str(answer.file), answer.to_cut] for answer in answers]
+        params = {"answers": given, "tolerance": tolerance}
         return self.ask("forward.compare_answers", params, f"comparing the answers of {asked}")
 
     def ask(
@@ -274,7 +283,10 @@ class ArtifactSession:
             peak_device_bytes=device_peak_of(first),
             artifact_bytes=sum(size for size, _ in self._files.values()) or None,
             model_loads=self._loads + self._loader.loads + self.devices.loads,
-            forward_passes=self._passes + self._loader.passes + self.devices.passes,
+            forward_passes=self._passes
+            + self._loader.passes
+            + self.devices.passes
+            + (self._commands.passes if self._commands else 0),
         )
 
     def scale(self) -> None:

@@ -10,7 +10,7 @@ from pytest_vcp.facts.forward import ForwardFacts
 from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.predict import Predicted
-from pytest_vcp.mlflow_cli.requests import ServerAnswers
+from pytest_vcp.mlflow_cli.requests import SavedAnswer, ServerAnswers
 
 
 class ServingFacts(ForwardFacts):
@@ -52,6 +52,7 @@ class ServingFacts(ForwardFacts):
             artifact=session.artifact,
             request=session.payload,
             scratch=session.scratch / "commands",
+            cut=session.cut_example if self._is_anndata() else lambda: None,
         )
         peak = session.figures().peak_rss_bytes
         commands = MlflowCommands(
@@ -74,7 +75,9 @@ class ServingFacts(ForwardFacts):
         predicted = self.predicted
         if predicted.problem is not None:
             return Reply(None)
-        return self.evaluated_session.compare_answers("the command", [("", predicted.answer)])
+        return self.evaluated_session.compare_answers(
+            "the command", [SavedAnswer("", predicted.answer)]
+        )
 
     @fact
     def server_answers(self) -> ServerAnswers:

@@ -71,6 +71,12 @@ class MlflowCommands:
             )
         return found
 
+    @property
+    def passes(self) -> int:
+        """The forward passes of the commands."""
+        predicted = self._predicted is not None and self._predicted.problem is None
+        return int(predicted) + (self._server.passes if self._server else 0)
+
     def close(self) -> None:
         """End the commands that are still running."""
         with contextlib.ExitStack() as ends:
@@ -87,7 +93,11 @@ class MlflowCommands:
     def _send_requests(self, server: Server) -> ServerAnswers:
         context = self._context
         client = ExampleClient(
-            server, dict(context.request), context.settings.policy.input_column, context.scratch
+            server,
+            dict(context.request),
+            context.settings.policy.input_column,
+            context.scratch,
+            context.cut,
         )
         down = server.wait_until_up()
         if down is not None:

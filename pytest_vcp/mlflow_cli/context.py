@@ -11,6 +11,7 @@ from typing import Any
 from pytest_vcp.environment.build import Environment
 from pytest_vcp.settings.devices import variables
 from pytest_vcp.settings.resolved import Settings
+from pytest_vcp.source.payload import Payload
 from pytest_vcp.worker.client import Conditions
 from pytest_vcp.worker.conditions import gpu_pipes
 
@@ -21,7 +22,7 @@ class CommandContext:
 
     `platform` returns the environment of the platform's own MLflow. `interpreter` is the Python
     that the environment of the model is based on; `request` is the serving example with absolute
-    inputs.
+    inputs, and `cut` returns it with fewer observations, None where that is not possible.
     """
 
     settings: Settings
@@ -31,6 +32,7 @@ class CommandContext:
     artifact: Path
     request: Mapping[str, Any]
     scratch: Path
+    cut: Callable[[], Payload | None]
 
     @property
     def mlflow(self) -> str:

@@ -6,19 +6,22 @@ recorded: a server must refuse what is not a request at all, and survive the res
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.mlflow_cli.serve import Answer, Server
+from pytest_vcp.mlflow_cli.serve import MOST_READ, Answer, Server
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.payload import Payload, replace_inputs
 
 CONCURRENT = 8
+# An answer that takes longer is not waited for another ten times, if a smaller one can serve.
+_LONG_SECONDS = 5.0
 _ABSENT = "no-such-folder/no-such-input"
 
 
@@ -37,13 +40,24 @@ class BadRequest:
 
 
 @dataclass(frozen=True)
+class SavedAnswer:
+    """A reply with predictions in a file, and when it was requested.
+
+    `to_cut` is whether it answers the cut-down example, not the whole one.
+    """
+
+    when: str
+    file: Path
+    to_cut: bool = False
+
+
+@dataclass(frozen=True)
 class ServerAnswers:
     """The replies of the server, in `seconds` from its start to its end.
 
     `down` says why it did not come up. `first` is the reply to the first request. `answers` are
-    the files with the predictions for the example, by the time of the request; `failed` is the
-    first of these requests that got none, and `where` the line at fault. `left` describes the
-    processes and ports that the server left behind.
+    the replies with predictions; `failed` is the first of these requests that got none, and
+    `where` the line at fault. `left` describes the processes and ports that the server left behind.
     """
 
     command: str
@@ -52,28 +66,49 @@ class ServerAnswers:
     where: Location | None = None
     first: Answer | None = None
     failed: tuple[str, Answer] | None = None
-    answers: tuple[tuple[str, Path], ...] = ()
+    answers: tuple[SavedAnswer, ...] = ()
     bad: tuple[BadRequest, ...] = ()
     left: tuple[str, ...] = ()
 
 
 class ExampleClient:
-    """Sends requests to one server, and saves the predictions in files below `folder`."""
+    """Sends requests to one server, and saves the predictions in files below `folder`.
 
-    def __init__(self, server: Server, request: Payload, column: str, folder: Path) -> None:
+    `cut` returns the example with fewer observations, whose prediction is known, or None. It takes
+    the place of an example with a large answer, or a late one, after the first request.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        request: Payload,
+        column: str,
+        folder: Path,
+        cut: Callable[[], Payload | None] = lambda: None,
+    ) -> None:
         self._server = server
         self._request = request
         self._column = column
         self._folder = folder
-        self._answers: list[tuple[str, Path]] = []
+        self._cut = cut
+        self._is_cut = False
+        self._numbers = itertools.count()
+        self._answers: list[SavedAnswer] = []
         self._failed: tuple[str, Answer] | None = None
         self._where: Location | None = None
 
     def send_example(self) -> Answer:
         """Send the example as the first request of all."""
-        answer = self._server.invoke(self._body(self._request))
+        answer = self._ask_example()
         self._keep("the first request", answer)
+        is_dear = answer.size > MOST_READ or answer.seconds > _LONG_SECONDS
+        if is_dear and (cut := self._cut()) is not None:
+            self._request, self._is_cut = cut, True
         return answer
+
+    def _ask_example(self, sent: Callable[[], object] = lambda: None) -> Answer:
+        file = self._folder / f"answer-{next(self._numbers)}.json"
+        return self._server.invoke(self._body(self._request), file, sent)
 
     def bad(self) -> tuple[BadRequest, ...]:
         """Send malformed requests and requests that the model can't answer."""
@@ -85,7 +120,7 @@ class ExampleClient:
             found.append(BadRequest(what, must_refuse, answer, alive))
             if not alive:
                 return tuple(found)
-        self._keep("after bad requests", self._server.invoke(self._body(self._request)))
+        self._keep("after bad requests", self._ask_example())
         return tuple(found)
 
     def send_concurrently(self) -> None:
@@ -94,7 +129,7 @@ class ExampleClient:
         The last of those is sent when the examples are on their way: if a model stores a request
         on its wrapper, it is then that of another one.
         """
-        example, other = self._body(self._request), [self._body(body) for body in self._other()]
+        other = [self._body(body) for body in self._other()]
         sent = threading.Semaphore(0)
 
         def after(body: bytes) -> None:
@@ -105,10 +140,7 @@ class ExampleClient:
         with ThreadPoolExecutor(CONCURRENT + 2 * len(other)) as threads:
             for body in other:
                 threads.submit(self._server.invoke, body)
-            asked = [
-                threads.submit(self._server.invoke, example, sent.release)
-                for _ in range(CONCURRENT)
-            ]
+            asked = [threads.submit(self._ask_example, sent.release) for _ in range(CONCURRENT)]
             for body in other:
                 threads.submit(after, body)
         for number, answer in enumerate(asked, 1):
@@ -120,10 +152,8 @@ class ExampleClient:
         return ServerAnswers(failed=self._failed, where=where, answers=tuple(self._answers), **more)
 
     def _keep(self, when: str, answer: Answer) -> None:
-        if answer.predictions:
-            path = self._folder / f"answer-{len(self._answers)}.json"
-            path.write_bytes(answer.body)
-            self._answers.append((when, path))
+        if answer.predictions and answer.file is not None:
+            self._answers.append(SavedAnswer(when, answer.file, self._is_cut))
         elif self._failed is None:
             self._failed, self._where = (when, answer), self._server.where(answer)
 

@@ -6,10 +6,14 @@ import http
 import http.client
 import json
 import math
+import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_vcp.mlflow_cli import process
@@ -24,6 +28,10 @@ _PORTS_TRIED = 3
 _PORT_TAKEN = "ddress already in use"
 # How long a server may take to finish its work on shutdown.
 _SHUT_DOWN_SECONDS = 15.0
+# Larger bodies, in bytes, are not held in this process: their files are for the worker to compare.
+MOST_READ = 1_000_000
+_CHUNK = 1 << 18
+_PREDICTIONS = re.compile(rb'\s*\{\s*"predictions"\s*:')
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,16 @@ class Answer:
     """The reply to one request, in `seconds`.
 
     `status` is the HTTP status, None without a reply, for the reason in `problem`; `hung` is
-    whether it timed out. `document` is the body as strict JSON, None if it is not JSON.
+    whether it timed out. `file` has the body of a reply with status 200 that was to be saved.
+    `size` is that of the body in bytes, `beginning` its first part, at most MOST_READ bytes.
+    `document` is a body of no more than that as strict JSON, None if it is not JSON.
     """
 
     status: int | None
     seconds: float
-    body: bytes = b""
+    file: Path | None = None
+    size: int = 0
+    beginning: bytes = b""
     document: Any = None
     problem: str | None = None
     hung: bool = False
@@ -49,9 +61,12 @@ class Answer:
 
     @property
     def predictions(self) -> bool:
-        """Whether the reply contains predictions."""
-        found = self.document
-        return self.status == 200 and isinstance(found, Mapping) and "predictions" in found
+        """Whether the reply contains predictions; of a large one, whether it begins with them."""
+        if self.status != http.HTTPStatus.OK:
+            return False
+        if self.size > MOST_READ:
+            return _PREDICTIONS.match(self.beginning) is not None
+        return isinstance(self.document, Mapping) and "predictions" in self.document
 
     def format(self) -> str:
         """Format the reply in one line."""
@@ -61,19 +76,24 @@ class Answer:
         if isinstance(self.document, Mapping):
             trace = str(self.document.get("stack_trace", ""))
             message = process.find_exception(trace) or str(self.document.get("message", ""))
-        elif self.document is None:
-            message = f"a body that is no JSON: {self.body[:60].decode('utf-8', 'replace')!r}"
+        elif self.document is None and self.size <= MOST_READ:
+            message = f"a body that is no JSON: {self.beginning[:60].decode('utf-8', 'replace')!r}"
         return f"HTTP {self.status}" + (f", {message}" if message else "")
 
 
 class Server:
-    """The server: one process, as the command chooses by default, on a free local port."""
+    """The server: one process, as the command chooses by default, on a free local port.
+
+    `passes` counts the requests that it predicted for.
+    """
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
         self._running: Running | None = None
         self.shown = "mlflow models serve --env-manager local"
         self.port = 0
+        self.passes = 0
+        self._counting = threading.Lock()
 
     def start(self) -> None:
         """Start the command, once; the server is up when `ping` returns True."""
@@ -138,10 +158,22 @@ class Server:
             time.sleep(_POLL_SECONDS)
         return False
 
-    def invoke(self, body: bytes, sent: Callable[[], object] = lambda: None) -> Answer:
-        """Send a request to /invocations; call `sent` once it is on its way, or can't be sent."""
+    def invoke(
+        self,
+        body: bytes,
+        file: Path | None = None,
+        sent: Callable[[], object] = lambda: None,
+    ) -> Answer:
+        """Send a request to /invocations, and save the body of a reply with status 200 in `file`.
+
+        Calls `sent` once the request is on its way, or can't be sent.
+        """
         kind, limit = "application/json", self._context.settings.timeout
-        return self._ask("POST", "/invocations", body, kind, limit, sent)
+        answer = self._ask("POST", "/invocations", body, kind, limit, file, sent)
+        if answer.status == http.HTTPStatus.OK:
+            with self._counting:
+                self.passes += 1
+        return answer
 
     def where(self, answer: Answer | None = None) -> Location | None:
         """Return the line of the artifact's code where a request, or else the start, failed."""
@@ -172,6 +204,7 @@ class Server:
         body: bytes | None,
         content_type: str,
         seconds: float,
+        file: Path | None = None,
         sent: Callable[[], object] = lambda: None,
     ) -> Answer:
         headers = {"Content-Type": content_type} if content_type else {}
@@ -183,7 +216,8 @@ class Server:
             finally:
                 sent()
             response = connection.getresponse()
-            received = response.read()
+            file = file if response.status == http.HTTPStatus.OK else None
+            size, beginning = _receive(response, file)
         except (OSError, http.client.HTTPException) as problem:
             took = time.monotonic() - begun
             if isinstance(problem, TimeoutError):
@@ -194,7 +228,19 @@ class Server:
             connection.close()
         took = time.monotonic() - begun
         hung = response.status == http.HTTPStatus.GATEWAY_TIMEOUT
-        return Answer(response.status, took, received, _strict_json(received), hung=hung)
+        document = _strict_json(beginning) if size <= MOST_READ else None
+        return Answer(response.status, took, file, size, beginning, document, hung=hung)
+
+
+def _receive(response: http.client.HTTPResponse, file: Path | None) -> tuple[int, bytes]:
+    """Receive a body, into a file if there is one; return its size, and its first part."""
+    beginning, size = b"", 0
+    with open(file or os.devnull, "wb") as saved:
+        while chunk := response.read(_CHUNK):
+            saved.write(chunk)
+            size += len(chunk)
+            beginning += chunk[: MOST_READ - len(beginning)]
+    return size, beginning
 
 
 def _strict_json(body: bytes) -> Any:

@@ -148,7 +148,7 @@ def _pictures(recorder: Recorded, variant: str) -> dict[str, Any] | None:
         return None
     portable = recorder.portable
     pictures = [
-        {**portable.document({**picture, "png": ""}), "png": picture["png"]}
+        {**portable.document({**picture, "slices": []}), "slices": picture.get("slices", [])}
         for picture in drawn["pictures"]
     ]
     return {"pictures": pictures, "remarks": portable.document(drawn["remarks"])}

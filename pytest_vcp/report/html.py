@@ -15,6 +15,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from pytest_vcp import __version__
+from pytest_vcp.report.drawings import draw
 from pytest_vcp.rules.registry import BY_ID
 from pytest_vcp.rules.suite import page
 
@@ -177,12 +178,21 @@ def _variant(name: str, values: Mapping[str, Any], more: Mapping[str, Any]) -> d
         "advice": [entry for entry in others if entry["outcome"] == "advice"],
         "waived": [entry for entry in others if entry["outcome"] == "waived"],
         "unverified": _by_reason(rules),
+        "pictures": _pictures(more["pictures"]),
         "signature": more.get("signature"),
         "tree": more.get("tree"),
         "files": file_tree(more["tree"]["files"]) if "tree" in more else None,
         "bars": figure_groups(figures, values["commands"]) if figures else [],
         "other_figures": list(other_figures(figures)) if figures else [],
     }
+
+
+def _pictures(drawn: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return pictures and remarks, with a drawing of each picture that is a plot."""
+    if drawn is None:
+        return None
+    pictures = [{**picture, "drawing": draw(picture)} for picture in drawn["pictures"]]
+    return {**drawn, "pictures": pictures}
 
 
 def _by_reason(rules: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ import json, sys, tracemalloc
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from server.comparing import compare, difference
-from server.outputs import against_json
+from server.outputs import against_json, through_json
 
 def peak(size, tolerance):
     wanted = np.ones(size, np.float32)
@@ -52,6 +52,7 @@ def answer(predicted: str, received: str, **limits: float) -> str:
 LABELS = "np.array(['B cell', 'T cell'])"
 OBJECTS = "np.array(['B', 1, None, float('nan')], object)"
 MANY = "np.zeros((1000, 1000), np.float32)"
+LARGE = "np.linspace(-1, 1, 3_000_000, dtype=np.float32)"
 NEAR_THE_END = "np.pad(np.float32([[[5]]]), ((0, 0), (990, 9), (7, 992)))[0]"
 
 # What is compared, and what is told of it.
@@ -227,6 +228,15 @@ CASES: dict[str, tuple[str, str | None]] = {
             "output 'b' comes back changed: 1 of 1 values differ, the most at [0]: 1.0 instead of "
             "0.0 (1 apart; 0.01 allowed)"
         ),
+    ),
+    "a large array through JSON": (f"through_json({LARGE}, {tolerance()})", None),
+    "one value in a large array that JSON has not": (
+        f"through_json(np.where({LARGE} == {LARGE}[1_234_567], np.nan, {LARGE}), {tolerance()})",
+        "ValueError: NaN is not JSON",
+    ),
+    "a large array in a dict": (
+        f"through_json({{'a': {LARGE}, 'b': np.array(['x', 'y'])}}, {tolerance()})",
+        None,
     ),
 }
 PEAK = {"peak": f"peak(8_000_000, {tolerance()})"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import hashlib
 import os
 import sys
 import tempfile
@@ -114,20 +115,39 @@ def as_json(state: Reply, params: Reply) -> Reply:
 def compare_answers(state: Reply, params: Reply) -> Reply:
     """Compare the first result with JSON replies saved in files, up to the first that differs.
 
-    `params["answers"]` are pairs of an occasion and a file; `difference` has the occasion (`when`)
-    and the problem (`what`), or is None.
+    `params["answers"]` are lists of an occasion, a file, and whether it answers the cut-down
+    example (see `variations.cut`). `difference` has the occasion (`when`) and the problem (`what`),
+    or is None. Of files with the same bytes, one is parsed.
     """
-    for when, path in params["answers"]:
-        try:
-            with open(path, encoding="utf-8") as file:
-                received = strict_json(file.read())["predictions"]
-        except (ValueError, KeyError, TypeError) as problem:
-            what: str | None = f"no predictions in strict JSON: {first_line(problem)}"
-        else:
-            what = outputs.against_json(state["prediction"], received, params["tolerance"])
+    agreeing: set[tuple[object, ...]] = state.setdefault("agreeing", set())
+    for when, path, to_cut in params["answers"]:
+        key = (_file_digest(path), to_cut, repr(params["tolerance"]))
+        if key in agreeing:
+            continue
+        prediction = state["cut" if to_cut else "prediction"]
+        what = _compare_answer(path, prediction, params["tolerance"])
         if what is not None:
             return {"difference": {"when": when, "what": what}}
+        agreeing.add(key)
     return {"difference": None}
+
+
+def _compare_answer(path: str, prediction: Any, tolerance: Reply) -> str | None:
+    """Describe how a JSON reply in a file differs from a prediction; None where they agree."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            received = strict_json(file.read())["predictions"]
+    except (ValueError, KeyError, TypeError) as problem:
+        return f"no predictions in strict JSON: {first_line(problem)}"
+    return outputs.against_json(prediction, received, tolerance)
+
+
+def _file_digest(path: str) -> str:
+    hashed = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            hashed.update(chunk)
+    return hashed.hexdigest()
 
 
 def observations(state: Reply, params: Reply) -> Reply:

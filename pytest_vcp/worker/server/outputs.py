@@ -11,6 +11,9 @@ from .plain import dtype_name, first_line, strict_json, type_name
 
 Reply = dict[str, Any]
 
+# Values of an array that are sent through JSON and back to see whether it can carry them.
+MOST_THROUGH_JSON = 1_000_000
+
 # For array values that are compared exactly, by the kind of their dtype: the type that JSON has for
 # them, and a dtype that can hold any of them.
 _EXACT: dict[str, tuple[type, str]] = {
@@ -165,15 +168,35 @@ def through_json(prediction: Any, tolerance: Reply) -> str | None:
     from mlflow.pyfunc.scoring_server import predictions_to_json
 
     body = io.StringIO()
+    whole, prediction = prediction, _sample(prediction)
     try:
         predictions_to_json(prediction, body)
         received = strict_json(body.getvalue())["predictions"]
     except Exception as problem:  # noqa: BLE001 - encoders of any type are run
         return f"{type(problem).__name__}: {first_line(problem)}"
-    for name, array in arrays(prediction).items():
+    for name, array in arrays(whole).items():
         if masked := int(numpy.ma.count_masked(array)):
             return f"{_title(name)} has {masked} of {array.size} values masked: null in JSON"
     return against_json(prediction, received, tolerance)
+
+
+def _sample(prediction: Any) -> Any:
+    """Replace each large array by a part of its values: evenly spread, least, greatest, and the
+    first that is not finite."""
+    import numpy
+
+    def sampled(value: Any) -> Any:
+        if not isinstance(value, numpy.ndarray) or value.size <= MOST_THROUGH_JSON:
+            return value
+        flat = value.reshape(-1)
+        chosen = [numpy.linspace(0, flat.size - 1, MOST_THROUGH_JSON).astype(int)]
+        if value.dtype.kind in "fiu":
+            chosen.append([flat.argmin(), flat.argmax(), numpy.isfinite(flat).argmin()])
+        return flat[numpy.unique(numpy.concatenate(chosen))]
+
+    if isinstance(prediction, dict):
+        return {name: sampled(value) for name, value in prediction.items()}
+    return sampled(prediction)
 
 
 def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None:

@@ -1,15 +1,13 @@
 """Pictures of the first result, for people: the distribution of its values, and its appearance.
 
-They are drawn with the environment's own matplotlib; without it, nothing is drawn.
+Only what they show is computed here: counts, coordinates, slices. The page draws it.
 """
 
 from __future__ import annotations
 
 import base64
-import io
-import os
-import tempfile
-from collections.abc import Callable
+import struct
+import zlib
 from typing import Any
 
 from . import outputs
@@ -19,26 +17,24 @@ Reply = dict[str, Any]
 
 # The report contains all pictures, and must stay small enough to be sent.
 _OUTPUTS = 4
-_PNG_BYTES = 300_000
 # Limits on the plotted values: more take longer and show the same.
 _VALUES = 1_000_000
 _ROWS, _COLUMNS = 2_000, 500
 _BINS = 60
+# Pixels of a slice along its longer side, at most.
+_PIXELS = 256
 # An array that is shorter along one axis is no volume: the axis has channels, or a single slice.
 _THICKNESS = 8
 
 
 def draw(state: Reply, params: Reply) -> Reply:
-    """Draw the arrays of the first result; return output, description and PNG of each picture.
+    """Compute pictures of the arrays of the first result.
 
-    `params["inputs"]` are the inputs of the prediction. `remarks` say what is not drawn, and why.
+    `params["inputs"]` are the inputs of the prediction. Each of the `pictures` has its output, what
+    it `shows`, and one of these: `histogram` (low, high, counts), `scatter` (labels of the axes,
+    points by group), `slices` (title, size, PNG in base64). `remarks` say what is not drawn, and
+    why.
     """
-    # The home of this process is read-only, which matplotlib would report in the log.
-    os.environ.setdefault("MPLCONFIGDIR", tempfile.mkdtemp(prefix="matplotlib-"))
-    try:
-        import matplotlib
-    except ImportError:
-        return {"pictures": [], "remarks": ["the model's environment has no matplotlib"]}
     import numpy
 
     found = [
@@ -51,57 +47,32 @@ def draw(state: Reply, params: Reply) -> Reply:
     remarks = [] if found else ["no output is an array of numbers"]
     if len(found) > _OUTPUTS:
         remarks.append(f"of {len(found)} outputs, {_OUTPUTS} are drawn")
-    with matplotlib.rc_context():
-        # The model's own settings could require LaTeX, or another resolution.
-        matplotlib.rcdefaults()
-        for name, array in found[:_OUTPUTS]:
-            for sketch in (_distribution, _components, _slices):
-                try:
-                    picture = _picture(sketch, array, params["inputs"])
-                except Exception as problem:  # noqa: BLE001 - pictures are optional
-                    remarks.append(f"{type(problem).__name__}: {first_line(problem)}")
-                    continue
-                if picture is not None:
-                    pictures.append({"output": name, **picture})
+    for name, array in found[:_OUTPUTS]:
+        for sketch in (_distribution, _components, _slices):
+            try:
+                picture = sketch(array, params["inputs"])
+            except Exception as problem:  # noqa: BLE001 - pictures are optional
+                remarks.append(f"{type(problem).__name__}: {first_line(problem)}")
+                continue
+            if picture is not None:
+                pictures.append({"output": name, **picture})
     return {"pictures": pictures, "remarks": remarks}
 
 
-def _picture(
-    sketch: Callable[[Any, Any, list[str]], str | None], array: Any, inputs: list[str]
-) -> Reply | None:
-    """Draw one picture; return its description and PNG in base64, None where it does not apply."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.5), dpi=100)
-    FigureCanvasAgg(figure)
-    shows = sketch(figure, array, inputs)
-    if shows is None:
-        return None
-    written = io.BytesIO()
-    figure.savefig(written, format="png", bbox_inches="tight")
-    content = written.getvalue()
-    if len(content) > _PNG_BYTES:
-        raise ValueError(f"{shows}: {len(content)} bytes are too many for a report")
-    return {"shows": shows, "png": base64.b64encode(content).decode("ascii")}
-
-
-def _distribution(figure: Any, array: Any, inputs: list[str]) -> str | None:
+def _distribution(array: Any, inputs: list[str]) -> Reply | None:
     import numpy
 
     values = array.reshape(-1)[:: -(-array.size // _VALUES)].astype("float64")
     values = values[numpy.isfinite(values)]
     if not values.size:
         return None
-    axes = figure.add_subplot()
-    axes.hist(values, bins=_BINS)
-    axes.set_xlabel("value")
-    axes.set_ylabel("count")
-    return "distribution of the values"
+    counts, edges = numpy.histogram(values, bins=_BINS)
+    histogram = {"low": float(edges[0]), "high": float(edges[-1]), "counts": counts.tolist()}
+    return {"shows": "distribution of the values", "histogram": histogram}
 
 
-def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
-    """Draw the rows in the plane in which they differ most."""
+def _components(array: Any, inputs: list[str]) -> Reply | None:
+    """Project the rows to the plane in which they differ most."""
     import numpy
 
     if array.ndim != 2:
@@ -114,39 +85,66 @@ def _components(figure: Any, array: Any, inputs: list[str]) -> str | None:
         return None
     left, strengths, _ = numpy.linalg.svd(data - data.mean(axis=0), full_matrices=False)
     points, shares = left[:, :2] * strengths[:2], strengths**2 / (strengths**2).sum()
-    axes = figure.add_subplot()
-    axes.set_xlabel(f"first component ({shares[0]:.0%})")
-    axes.set_ylabel(f"second component ({shares[1]:.0%})")
+    shows = "first two principal components"
     column, labels = labels_of(inputs, len(array))
     if labels is None:
-        axes.scatter(points[:, 0], points[:, 1], s=14)
-        return "first two principal components"
-    labels = labels[::step][finite]
-    for label in sorted(set(labels)):
-        chosen = points[labels == label]
-        # matplotlib would parse a dollar sign as the start of a formula.
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, label=label.replace("$", r"\$"))
-    # Below, so that the picture stays narrow enough to be read on a phone.
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize="small")
-    return f"first two principal components, coloured by {column}"
+        groups = [_group("", points)]
+    else:
+        labels = labels[::step][finite]
+        shows += f", coloured by {column}"
+        groups = [_group(label, points[labels == label]) for label in sorted(set(labels))]
+    axes = {
+        "x": f"first component ({shares[0]:.0%})",
+        "y": f"second component ({shares[1]:.0%})",
+    }
+    return {"shows": shows, "scatter": {**axes, "groups": groups}}
 
 
-def _slices(figure: Any, array: Any, inputs: list[str]) -> str | None:
-    """Draw one slice through the middle across each of the last three axes."""
+def _group(label: str, points: Any) -> Reply:
+    """Name a group of points, each with as many digits as a plot can show."""
+    return {"label": label, "points": [[float(f"{x:.4g}") for x in point] for point in points]}
+
+
+def _slices(array: Any, inputs: list[str]) -> Reply | None:
+    """Take one slice through the middle across each of the last three axes."""
     if array.ndim < 3 or min(array.shape[-3:]) < _THICKNESS:
         return None
     volume = array.reshape(-1, *array.shape[-3:])[0]
-    slices = [volume.take(volume.shape[axis] // 2, axis=axis) for axis in range(3)]
-    widths = [middle.shape[1] for middle in slices]
-    # To the same scale, unless the narrowest would become too small to see.
-    ratios = [max(width, max(widths) / 4) for width in widths]
-    grid = figure.add_gridspec(1, 3, width_ratios=ratios)
-    for axis, middle in enumerate(slices):
-        axes = figure.add_subplot(grid[axis])
-        axes.imshow(middle.astype("float64"), cmap="gray")
-        axes.set_title(f"across axis {axis - 3}", fontsize="small")
-        axes.set_axis_off()
-    return "middle slices of the first volume"
+    slices = []
+    for axis in range(3):
+        grey = _greyscale(volume.take(volume.shape[axis] // 2, axis=axis))
+        size = {"height": grey.shape[0], "width": grey.shape[1]}
+        slices.append({"title": f"across axis {axis - 3}", **size, "png": _png(grey)})
+    return {"shows": "middle slices of the first volume", "slices": slices}
+
+
+def _greyscale(values: Any) -> Any:
+    """Scale an image to bytes, black for its minimum or what is not finite, white for its maximum.
+
+    A large one is thinned to at most _PIXELS along each side.
+    """
+    import numpy
+
+    step = -(-max(values.shape) // _PIXELS)
+    data = values[::step, ::step].astype("float64")
+    finite = data[numpy.isfinite(data)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    scaled = (data - low) * (255 / (high - low) if high > low else 0.0)
+    return numpy.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype("uint8")
+
+
+def _png(grey: Any) -> str:
+    """Encode an image of bytes as PNG, in base64 (https://www.w3.org/TR/png/)."""
+    height, width = grey.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in grey)  # each without a filter
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(rows)), _chunk(b"IEND", b""))
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(parts)).decode("ascii")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 # ---------------------------------------------------------------------------------------- labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from .server import peak_rss_bytes
 
 Reply = dict[str, Any]
 
+# Observations of the cut-down example, at most; no more than half of those that there are.
+CUT_OBSERVATIONS = 64
 _GARBAGE = b"this is no data of any kind\n" * 40
 
 
@@ -105,6 +108,24 @@ def halved(state: Reply, params: Reply) -> Reply:
     return {"judged": True, "problem": None, "difference": difference, "passes": 1}
 
 
+def cut(state: Reply, params: Reply) -> Reply:
+    """Predict with a few observations of the first input in place of each input, and keep that.
+
+    `path` is the cut-down input; None where it could not be made or predicted on, for the reason
+    in `problem`. The prediction is for `forward.compare_answers`.
+    """
+
+    def thin(data: Any) -> Any:
+        return data[:: max(2, math.ceil(data.n_obs / CUT_OBSERVATIONS))].copy()
+
+    attempt = _with_changed_input(state, params, thin, everywhere=True)
+    path = attempt.pop("path", None)
+    if "prediction" in attempt:
+        state["cut"] = outputs.detach(attempt.pop("prediction"))
+        return {**attempt, "path": path}
+    return {**attempt, "path": None}
+
+
 def unknown_features(state: Reply, params: Reply) -> Reply:
     """Predict on observations whose features have names that no model knows.
 
@@ -122,26 +143,33 @@ def unknown_features(state: Reply, params: Reply) -> Reply:
         return data
 
     attempt = _with_changed_input(state, params, rename)
-    attempt.pop("prediction", None)
+    for key in ("prediction", "path"):
+        attempt.pop(key, None)
     refused = attempt["problem"] is not None and not attempt["untried"]
     return {**attempt, "refused": refused}
 
 
-def _with_changed_input(state: Reply, params: Reply, change: Callable[[Any], Any]) -> Reply:
-    """Predict with the first input changed; `untried` where it can't be changed here."""
+def _with_changed_input(
+    state: Reply, params: Reply, change: Callable[[Any], Any], *, everywhere: bool = False
+) -> Reply:
+    """Predict with the first input changed; `untried` where it can't be changed here.
+
+    With `everywhere` it takes the place of the other inputs as well.
+    """
     try:
         path = changed_copy(params["inputs"][0], change)
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
         text = f"{type(problem).__name__}: {first_line(problem)}"
         return {"untried": True, "problem": text, "passes": 0}
     frame, given = parsed_rows(state["model"], params["payload"])
-    frame.loc[frame.index[0], params["column"]] = path
+    frame.loc[frame.index if everywhere else frame.index[0], params["column"]] = path
     try:
         prediction = state["model"].predict(frame, params=given)
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
         text = f"{type(problem).__name__}: {first_line(problem)}"
         return {"untried": False, "problem": text, "passes": 0}
-    return {"untried": False, "problem": None, "prediction": prediction, "passes": 1}
+    done = {"untried": False, "problem": None, "passes": 1}
+    return {**done, "path": path, "prediction": prediction}
 
 
 def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
