@@ -16,11 +16,11 @@ from fixtures.references import PACKAGES, PCA_50
 LOCK = PACKAGES / PCA_50.package / "mlflow_pkg" / "requirements.txt"
 # Evaluates the expressions that come on standard input; the answers go out as JSON.
 SCRIPT = """
-import json, sys, tracemalloc
+import json, sys, tempfile, tracemalloc
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from server.comparing import compare, difference
-from server.outputs import against_json, through_json
+from server.outputs import against_json, read_rows, through_json
 
 def peak(size, tolerance):
     wanted = np.ones(size, np.float32)
@@ -28,6 +28,14 @@ def peak(size, tolerance):
     tracemalloc.start()
     difference(wanted, found, tolerance)
     return tracemalloc.get_traced_memory()[1] / wanted.nbytes
+
+def rows(array, text=None):
+    # Whether the rows read from a file are these; None where it has to be parsed as a whole.
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(text or json.dumps({"predictions": array.tolist()}))
+        file.flush()
+        found = read_rows(file.name, array)
+    return None if found is None else bool((found == array).all())
 
 told = {name: eval(text) for name, text in json.load(sys.stdin).items()}
 print(json.dumps(told))
@@ -245,18 +253,21 @@ PEAK = {"peak": f"peak(8_000_000, {tolerance()})"}
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
     """What the comparison says in each case: one process for all of them."""
-    asked = {**{name: text for name, (text, _) in CASES.items()}, **PEAK}
+    return _evaluate({**{name: text for name, (text, _) in CASES.items()}, **PEAK})
+
+
+def _evaluate(expressions: dict[str, str]) -> dict[str, Any]:
     place = Path(pytest_vcp.__file__).parent / "worker"
     done = subprocess.run(
         [environment_of(LOCK).python, "-I", "-B", "-c", SCRIPT, place],
-        input=json.dumps(asked),
+        input=json.dumps(expressions),
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    answers: dict[str, Any] = json.loads(done.stdout)
-    return answers
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -266,3 +277,35 @@ def test_what_is_told(told: dict[str, Any], case: str) -> None:
 
 def test_a_large_output_is_compared_in_parts(told: dict[str, Any]) -> None:
     assert told["peak"] < 1, "it took more memory than the output itself"
+
+
+TABLE = "np.linspace(-1, 1, 1_000_000, dtype=np.float32).reshape(-1, 100)"
+READ = {
+    "a large table": (f"rows({TABLE})", True),
+    "another form": (f"rows({TABLE}, ' ' * 5_000_000 + '[]')", None),
+    "cut off": (f"rows({TABLE}, json.dumps({{'predictions': {TABLE}.tolist()}})[:-2])", None),
+    "too few rows": (f"rows({TABLE}, json.dumps({{'predictions': {TABLE}[1:].tolist()}}))", None),
+    "too many rows": (
+        f"rows({TABLE}[1:], json.dumps({{'predictions': {TABLE}.tolist()}}))",
+        None,
+    ),
+    "rows of another length": (
+        f"rows({TABLE}, json.dumps({{'predictions': {TABLE}[:, 1:].tolist()}}))",
+        None,
+    ),
+    "not a number": (
+        f"rows({TABLE}, json.dumps({{'predictions': {TABLE}.tolist()}}).replace('1.0', 'NaN'))",
+        None,
+    ),
+    "a small table": ("rows(np.zeros((3, 4)))", None),
+}
+
+
+@pytest.fixture(scope="module")
+def read() -> dict[str, Any]:
+    return _evaluate({name: text for name, (text, _) in READ.items()})
+
+
+@pytest.mark.parametrize("name", READ)
+def test_large_tables_are_read_row_by_row(name: str, read: dict[str, Any]) -> None:
+    assert read[name] is READ[name][1]

@@ -29,7 +29,7 @@ SHOWN: Mapping[str, tuple[str, dict[str, Any]]] = {
     "conformant": ("pbmc_pca-pcs50", {"width": 900, "height": 820}),
     "to-do": ("late-defects", {"width": 900, "height": 820}),
     "phone": ("late-defects", {"width": 400, "height": 820, "dark": True}),
-    "output": ("pbmc_pca-pcs50", {"width": 900, "height": 900, "part": "pictures"}),
+    "output": ("pbmc_pca-pcs50", {"width": 900, "height": 990, "part": "pictures"}),
 }
 # One mutant of each section, by rule and name.
 MUTANTS = (

@@ -134,6 +134,8 @@ def compare_answers(state: Reply, params: Reply) -> Reply:
 
 def _compare_answer(path: str, prediction: Any, tolerance: Reply) -> str | None:
     """Describe how a JSON reply in a file differs from a prediction; None where they agree."""
+    if (rows := outputs.read_rows(path, prediction)) is not None:
+        return outputs.against_json(prediction, rows, tolerance)
     try:
         with open(path, encoding="utf-8") as file:
             received = strict_json(file.read())["predictions"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from .comparing import difference
@@ -13,6 +16,9 @@ Reply = dict[str, Any]
 
 # Values of an array that are sent through JSON and back to see whether it can carry them.
 MOST_THROUGH_JSON = 1_000_000
+# From this size in bytes on, a file of predictions is read piece by piece, of so many characters.
+_LARGE_FILE = 4_000_000
+_TEXT = 4_000_000
 
 # For array values that are compared exactly, by the kind of their dtype: the type that JSON has for
 # them, and a dtype that can hold any of them.
@@ -211,6 +217,50 @@ def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None
         if changed is not None:
             return f"{_title(name)} comes back changed: {changed}"
     return None
+
+
+def read_rows(path: str, like: Any) -> Any:
+    """Read the `predictions` of a large JSON file, row by row, into an array like `like`.
+
+    None for a small file, for a prediction that is no table of floats, and for a file that does not
+    look as it should: those are parsed as a whole.
+    """
+    import numpy
+
+    is_table = isinstance(like, numpy.ndarray) and like.ndim == 2 and like.dtype.kind == "f"
+    if not is_table or os.path.getsize(path) < _LARGE_FILE:
+        return None
+    rows, filled = numpy.empty(like.shape, like.dtype), 0
+    try:
+        with open(path, encoding="utf-8") as file:
+            for text in _row_texts(file):
+                part = numpy.array(strict_json(f"[{text}]"))
+                rows[filled : filled + len(part)] = part
+                filled += len(part)
+    except (ValueError, TypeError):
+        return None
+    return rows if filled == len(rows) else None
+
+
+def _row_texts(file: Any) -> Iterator[str]:
+    """Yield the rows in `{"predictions": [[...], ...]}`, many at a time, with commas between them.
+
+    Raises ValueError for a text of another form.
+    """
+    text = file.read(_TEXT)
+    begin = re.match(r'\s*\{\s*"predictions"\s*:\s*\[', text)
+    if begin is None:
+        raise ValueError("no predictions at the beginning")
+    text = text[begin.end() :]
+    while more := file.read(_TEXT):
+        text += more
+        end = text.rindex("],")
+        yield text[: end + 1]
+        text = text[end + 2 :]
+    ending = re.search(r"\]\s*\}\s*$", text)
+    if ending is None:
+        raise ValueError("no end of the predictions")
+    yield text[: ending.start()]
 
 
 def _from_json(part: Any, like: Any) -> Any:
