@@ -113,6 +113,11 @@ class Names:
                 return target
         if found:
             return found[0]
+        for star in scope.get("*", ()) if not name.startswith("_") else ():
+            if isinstance(star, Imported) and _is_inner(star.module):
+                supplied = self.attribute(star.module, name, seen)
+                if isinstance(supplied, InnerClass):
+                    return supplied
         # A star import, or a module's own __getattr__, may supply any name.
         return UNDECIDED if "*" in scope or "__getattr__" in scope else None
 
@@ -174,7 +179,7 @@ def read_scope(body: Sequence[ast.stmt], module: SourceModule) -> Scope:
     for statement, is_conditional in _statements(body):
         for name, binding in _bindings(statement, scope, module):
             known = scope.setdefault(name, [])
-            if not is_conditional:
+            if not is_conditional and name != "*":
                 known.clear()
             known.append(binding)
     return scope

@@ -142,6 +142,7 @@ def test_nothing_else_is_inside(content: set[str]) -> None:
         "pytest_vcp/report/report.html.jinja",
         "pytest_vcp/report/report.schema.json",
         "pytest_vcp/settings/policy.yaml",
+        "pytest_vcp/rules/registry.csv",
         "pytest_vcp/py.typed",
     }
 

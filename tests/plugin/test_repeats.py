@@ -13,7 +13,10 @@ from fixtures.mutants.forward.outputs import returning
 from fixtures.references import PCA_50, Reference
 
 # Within every tolerance, and never the same to the last bit.
-UNSTEADY = "return scores * np.float32(1 + 1e-5 * np.random.default_rng().random())"
+UNSTEADY = """
+noise = np.random.default_rng().random(scores.shape, dtype=np.float32)
+return scores * (1 + np.float32(1e-5) * noise)
+"""
 
 
 class Unsteady(Reference):
