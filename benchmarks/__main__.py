@@ -43,33 +43,33 @@ def measure(scratch: Path, package: str, pairs: int) -> dict[str, object]:
     """All figures; seconds unless the name says otherwise."""
     reference = BY_PACKAGE[package]
     python = ways.environment(reference)
-    manual: list[float] = []
-    plugin: list[float] = []
-    tracked: list[float] = []
-    runs: list[ways.Run] = []
+    manual: list[ways.Run] = []
+    plugin: list[ways.Run] = []
+    tracked: list[ways.Run] = []
     for pair in range(pairs + 1):
         copies = [reference.copy(scratch / f"{pair}-{way}") for way in ("manual", "plugin")]
         steps = [(manual, ways.by_hand), (plugin, ways.by_plugin)]
-        for times, way in reversed(steps) if pair % 2 else steps:
-            run = way(copies[times is plugin], reference, python)
+        for runs, way in reversed(steps) if pair % 2 else steps:
+            run = way(copies[runs is plugin], reference, python)
             # The first pair warms the caches of the file system.
             if pair:
-                times.append(run.seconds)
                 runs.append(run)
         kept = reference.copy(scratch / f"{pair}-tracked")
-        tracked.append(ways.by_plugin_tracked(kept, reference, python).seconds)
-    loads = {run.model_loads for run in runs if run.model_loads is not None}
+        tracked.append(ways.by_plugin_tracked(kept, reference, python))
+    loads = {run.model_loads for run in plugin}
     static = [ways.static_failure(scratch / f"static-{turn}", reference) for turn in range(pairs)]
     imports = [ways.import_milliseconds() for _ in range(4 * pairs)]
     return {
         "package": package,
         "pairs": pairs,
-        "manual_seconds": _median(manual),
-        "plugin_seconds": _median(plugin),
-        "plugin_tracked_seconds": _median(tracked[1:]),
-        "ratio": round(statistics.median(plugin) / statistics.median(manual), 3),
-        "ratios_of_pairs": [round(b / a, 3) for a, b in zip(manual, plugin, strict=True)],
-        "model_loads": sorted(loads),
+        **_compare("manual", manual, manual),
+        **_compare("plugin", plugin, manual),
+        **_compare("plugin_tracked", tracked[1:], manual),
+        "ratios_of_pairs": [
+            round(run.seconds / by_hand.seconds, 3)
+            for by_hand, run in zip(manual, plugin, strict=True)
+        ],
+        "model_loads": sorted(load for load in loads if load is not None),
         "static_failure_seconds": _median(static),
         "inactive_import_milliseconds": _median(imports),
         "python": sys.version.split()[0],
@@ -100,6 +100,17 @@ def measure_cold(scratch: Path, package: str, pairs: int) -> dict[str, object]:
         "warm_ratio": round(statistics.median(warm_runs) / statistics.median(manual), 3),
         "python": sys.version.split()[0],
     }
+
+
+def _compare(name: str, runs: list[ways.Run], manual: list[ways.Run]) -> dict[str, object]:
+    """The medians of a way, and their ratios to those of the manual way."""
+    figures: dict[str, object] = {}
+    for kind in ("seconds", "cpu"):
+        median = statistics.median(getattr(run, kind) for run in runs)
+        by_hand = statistics.median(getattr(run, kind) for run in manual)
+        figures[f"{name}_{kind}"] = round(median, 3)
+        figures[f"{name}_{kind}_ratio"] = round(median / by_hand, 3)
+    return figures
 
 
 def _median(values: list[float]) -> float:

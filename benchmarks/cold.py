@@ -10,10 +10,10 @@ import os
 import platform
 import shlex
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.ways import MANUAL, WITHOUT_TRACKING, Run, chosen, environ, passed, run
+from benchmarks.ways import MANUAL, WITHOUT_TRACKING, Clock, Run, chosen, environ, passed, run
 from fixtures.references import Reference
 
 
@@ -23,7 +23,7 @@ def by_hand(package: Path, reference: Reference) -> Run:
     python = place / "bin" / "python"
     options = chosen(reference)
     variables = environ(package)
-    start = time.perf_counter()
+    clock = Clock()
     run([sys.executable, "-m", "virtualenv", str(place)], package, variables)
     run([str(python), "-m", "pip", "install", "-r", "requirements.txt"], package, variables)
     run([str(python), str(MANUAL), *options], package, variables)
@@ -41,7 +41,7 @@ def by_hand(package: Path, reference: Reference) -> Run:
             "PYTHON_BUILD_DEFINITIONS": str(_definition(package.parent)),
         },
     )
-    return Run(time.perf_counter() - start)
+    return clock.stop()
 
 
 def by_plugin(package: Path, reference: Reference, cache: Path) -> Run:
@@ -49,9 +49,10 @@ def by_plugin(package: Path, reference: Reference, cache: Path) -> Run:
     command = [sys.executable, "-m", "pytest", *reference.options, WITHOUT_TRACKING]
     command.append(f"--vcp-cache-dir={cache}")
     variables = environ(package)
-    start = time.perf_counter()
+    clock = Clock()
     run(command, package, variables)
-    return Run(time.perf_counter() - start, passed(package))
+    measured = clock.stop()
+    return replace(measured, model_loads=passed(package))
 
 
 def _definition(folder: Path) -> Path:

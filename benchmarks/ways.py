@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fixtures.environments import environment_of
@@ -37,10 +37,27 @@ print((time.perf_counter() - start) * 1000)
 
 @dataclass(frozen=True)
 class Run:
-    """Wall-clock seconds, and how often the model was loaded where that is known."""
+    """Wall-clock and CPU seconds, and how often the model was loaded where that is known."""
 
     seconds: float
+    cpu: float
     model_loads: int | None = None
+
+
+class Clock:
+    """Measures from its construction: wall-clock seconds, and CPU seconds of ended children."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._cpu = self._children()
+
+    def stop(self, model_loads: int | None = None) -> Run:
+        """What has passed since then."""
+        seconds = time.perf_counter() - self._start
+        return Run(seconds, self._children() - self._cpu, model_loads)
+
+    def _children(self) -> float:
+        return sum(os.times()[2:4])
 
 
 def environment(reference: Reference) -> Path:
@@ -62,12 +79,12 @@ def by_hand(package: Path, reference: Reference, python: Path) -> Run:
     ]
     variables = environ(package)
     path = os.pathsep.join([str(python.parent), variables["PATH"]])
-    start = time.perf_counter()
+    clock = Clock()
     for step in steps:
         run(step, package, {**variables, "PATH": path})
-    seconds = time.perf_counter() - start
+    measured = clock.stop()
     assert "predictions" in json.loads((package / "test_output.json").read_text())
-    return Run(seconds)
+    return measured
 
 
 def by_plugin(package: Path, reference: Reference, python: Path) -> Run:
@@ -83,9 +100,10 @@ def by_plugin_tracked(package: Path, reference: Reference, python: Path) -> Run:
 def _by_plugin(package: Path, reference: Reference, *more: str) -> Run:
     command = [sys.executable, "-m", "pytest", *reference.options, "-k", WITHOUT_COMMANDS, *more]
     variables = environ(package)
-    start = time.perf_counter()
+    clock = Clock()
     run(command, package, variables)
-    return Run(time.perf_counter() - start, passed(package))
+    measured = clock.stop()
+    return replace(measured, model_loads=passed(package))
 
 
 def chosen(reference: Reference) -> list[str]:
