@@ -307,7 +307,7 @@ def test_vcp604_weights_are_those_of_the_package(
                 remedy="check what model_code does with model_data/ while it is imported",
                 where=where,
             )
-        if not file.is_unchanged() or found.sha256 != vcp_digests.of(file.source):
+        if not file.is_unchanged() or found.sha256 != vcp_digests.digest(file.source):
             raise Violation(
                 expected="weights that stay as they were when the run began",
                 found=f"{file.source.name} was written to during the run",
@@ -341,7 +341,7 @@ def test_vcp605_code_is_complete_and_clean(
     packaged = {file.path: file.sha256 for file in vcp_artifact.files}
     for file in vcp_code.files:
         found, kept = packaged.get(file.target), file.is_unchanged()
-        if found is None or not kept or found != vcp_digests.of(file.source):
+        if found is None or not kept or found != vcp_digests.digest(file.source):
             raise Violation(
                 expected=f"model_code as it was when the run began, {file.source.name} included",
                 found="different content" if found else "no such file in the artifact",

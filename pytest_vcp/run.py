@@ -129,7 +129,7 @@ class Run:
                 limits=self.settings.policy.cache,
                 python=self.settings.python,
             )
-            self.environment = prepare(request, self.progress.later(), self._ends)
+            self.environment = prepare(request, self.progress.reporter(), self._ends)
             imported = {entry.module for entry in self.imported}
             self._compile(self.environment, {*FOR_MODELS, *imported})
         return self.environment
@@ -138,7 +138,7 @@ class Run:
         """Write the byte-code of modules that will be imported, unless the environment is local."""
         if environment.failure is None and environment.manager != "local":
             write_byte_code(
-                environment.directory, environment.python, modules, self.progress.later()
+                environment.directory, environment.python, modules, self.progress.reporter()
             )
 
     def platform(self) -> Environment:
@@ -149,7 +149,7 @@ class Run:
                 self.settings.policy,
                 self.interpreter,
                 self.settings.cache_dir,
-                self.progress.later(),
+                self.progress.reporter(),
                 self._ends,
             )
             modules = {*FOR_MODELS, *FOR_STORES, *FOR_COMMANDS}
@@ -169,7 +169,7 @@ class Run:
                     lock,
                     self.settings.artifact_only or self.settings.pkg_dir,
                     self.settings.cache_dir,
-                    self.progress.later(),
+                    self.progress.reporter(),
                 )
 
     def close(self) -> None:

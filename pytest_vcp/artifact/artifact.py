@@ -110,7 +110,7 @@ def digest_of(files: Iterable[ArtifactFile]) -> str:
 def read_files(path: Path, digests: FileDigests) -> tuple[ArtifactFile, ...]:
     """Digest all files at `path`, an artifact or not. Raises OSError."""
     return tuple(
-        ArtifactFile(name, (path / name).stat().st_size, digests.of(path / name))
+        ArtifactFile(name, (path / name).stat().st_size, digests.digest(path / name))
         for name in sorted(_walk(path))
     )
 

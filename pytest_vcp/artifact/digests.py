@@ -22,7 +22,7 @@ class FileDigests:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
-    def of(self, path: Path) -> str:
+    def digest(self, path: Path) -> str:
         """Return the hexadecimal SHA-256 of the file. Raises OSError if it can't be read."""
         status = path.stat()
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -50,7 +50,7 @@ class FileDigests:
                 if self._stopped.is_set():
                     return
                 try:
-                    self.of(path)
+                    self.digest(path)
                 except OSError:
                     continue  # A caller that needs this digest gets the error, and reports it.
 

@@ -30,7 +30,7 @@ def lock(config: pytest.Config, asked: str) -> int:
     begun = time.monotonic()
     try:
         interpreter = interpreters.find(settings.python)
-        done = make_lock(settings, interpreter, progress.later())
+        done = make_lock(settings, interpreter, progress.reporter())
     except KeyboardInterrupt:
         _say(progress, [f"interrupted; {PINNED} is as it was"])
         return pytest.ExitCode.INTERRUPTED

@@ -108,7 +108,7 @@ def _digests(artifact: Path) -> dict[str, str | None]:
 
     def digest(name: str) -> str | None:
         path = artifact / name
-        return digests.of(path) if path.is_file() and name not in stray else None
+        return digests.digest(path) if path.is_file() and name not in stray else None
 
     with ThreadPoolExecutor(_READERS) as readers:
         return dict(zip(names, readers.map(digest, names), strict=True))

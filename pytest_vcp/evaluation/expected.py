@@ -260,10 +260,13 @@ def _digest_of_input(path: Path, most: int, digests: FileDigests) -> str | None:
     """Return the SHA-256 of a file; for a directory, that of its files' names and digests."""
     try:
         if path.is_file():
-            return digests.of(path) if path.stat().st_size <= most else None
+            return digests.digest(path) if path.stat().st_size <= most else None
         files = sorted(entry for entry in path.rglob("*") if entry.is_file())
         if not files or sum(file.stat().st_size for file in files) > most:
             return None
-        return _digest([[file.relative_to(path).as_posix(), digests.of(file)] for file in files])
+        names = ((file.relative_to(path).as_posix(), digests.digest(file)) for file in files)
+        return _digest([list(pair) for pair in names])
+            [[file.relative_to(path).as_posix(), digests.digest(file)] for file in files]
+        )
     except (OSError, ValueError):
         return None

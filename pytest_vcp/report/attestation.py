@@ -92,7 +92,7 @@ def _result(word: Word, warned: Sequence[str]) -> str:
 def _reason(outcome: Outcome, settings: Settings, names: Sequence[str]) -> str:
     """Return why a rule was waived; a package rule can be waived by a waiver for any variant."""
     owners = [outcome.variant] if outcome.variant else names
-    waivers = (settings.waivers.of(outcome.rule, owner) for owner in owners)
+    waivers = (settings.waivers.find(outcome.rule, owner) for owner in owners)
     # A waiver until today has expired when the run ends after midnight.
     return next((waiver.reason for waiver in waivers if waiver is not None), outcome.message)
 

@@ -25,7 +25,7 @@ class TestOrder:
         self._names = tuple(names)
         self._stages = tuple(stages)
 
-    def of(self, item: pytest.Item) -> tuple[int, int, int, str, str]:
+    def key(self, item: pytest.Item) -> tuple[int, int, int, str, str]:
         """Return a sort key: tests without an environment first, then variant by variant."""
         rule, variant = rule_of(item), self._number(item)
         if rule is None:

@@ -122,7 +122,7 @@ class Recorder:
         """Put the rules first, in the order of an author's work, regardless of other plugins."""
         yield
         order = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
-        items.sort(key=order.of)
+        items.sort(key=order.key)
         xdist.write_groups(self.config, items, order.group)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -185,7 +185,7 @@ class Recorder:
         found = outcome_of(rule, owner, problem, self.run.settings.policy.level_of(rule))
         if found.kind in ("failed", "advice"):
             # A package rule is waived by a waiver that covers the primary variant.
-            waiver = self.run.settings.waivers.of(rule, owner or self.run.primary_variant)
+            waiver = self.run.settings.waivers.find(rule, owner or self.run.primary_variant)
             return found if waiver is None else waive(found, waiver)
         return found
 

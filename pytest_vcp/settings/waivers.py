@@ -55,9 +55,9 @@ class Waivers:
 
     def waives(self, rule: str, variant: str) -> bool:
         """Return whether the rule may fail for the variant."""
-        return self.of(rule, variant) is not None
+        return self.find(rule, variant) is not None
 
-    def of(self, rule: str, variant: str) -> Waiver | None:
+    def find(self, rule: str, variant: str) -> Waiver | None:
         """Return the waiver in force for the rule and the variant; None without one."""
         valid = (entry for entry in self.entries if not entry.has_expired())
         return next((entry for entry in valid if entry.covers(rule, variant)), None)

@@ -32,7 +32,7 @@ class AuthorPath:
 def author_paths(modules: Iterable[SourceModule]) -> tuple[AuthorPath, ...]:
     """Return the paths in the strings of the modules; docstrings and comments are ignored."""
     return tuple(
-        AuthorPath(found["path"][:_WIDEST], module.at(node))
+        AuthorPath(found["path"][:_WIDEST], module.locate(node))
         for module in modules
         if module.tree is not None
         for text, node in texts(module.tree)

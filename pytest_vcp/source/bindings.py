@@ -26,7 +26,7 @@ class InnerClass:
 
     @property
     def where(self) -> Location:
-        return self.module.at(self.node)
+        return self.module.locate(self.node)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Names:
         if isinstance(node, ast.Subscript):  # Base[T] counts as Base
             return self.expression(node.value, module, seen)
         if isinstance(node, ast.Constant):
-            return NoClass("a constant", module.at(node))
+            return NoClass("a constant", module.locate(node))
         return UNDECIDED
 
     def _find_bound(self, module: SourceModule, name: str, seen: _Seen) -> Target | None:
@@ -127,14 +127,14 @@ class Names:
         if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
             # A decorator may return anything.
             is_plain = not binding.decorator_list
-            return NoClass("a function", module.at(binding)) if is_plain else UNDECIDED
+            return NoClass("a function", module.locate(binding)) if is_plain else UNDECIDED
         if isinstance(binding, Imported):
             if binding.attribute is not None:
                 return self.attribute(binding.module, binding.attribute, seen)
             is_inner = _is_inner(binding.module)
             return InnerModule(binding.module) if is_inner else Foreign(binding.module)
         if isinstance(binding, Instance):
-            return NoClass(f"an instance of {binding.of}", module.at(binding.node))
+            return NoClass(f"an instance of {binding.of}", module.locate(binding.node))
         return self.expression(binding, module, seen)
 
     def _is_known(self, module_name: str) -> bool:

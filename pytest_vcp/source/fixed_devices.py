@@ -53,7 +53,7 @@ def fixed_devices(modules: Sequence[SourceModule]) -> tuple[FixedDevice, ...]:
         return ()
     safe = _called_when_checked([tree for _, tree in trees], answers)
     return tuple(
-        FixedDevice(_format_code(node), module.at(node))
+        FixedDevice(_format_code(node), module.locate(node))
         for module, tree in trees
         for node in _find_unchecked(tree, answers, safe)
     )

@@ -47,7 +47,7 @@ def imported_by(package: ModelPackage) -> tuple[Imported, ...]:
     own = {CODE, *(module.name.partition(".")[0] for module in modules)}
     siblings = {part: module.name for module in modules for part in module.name.split(".")}
     found = [
-        Imported(name, attributes, module.at(node), siblings.get(name.partition(".")[0]))
+        Imported(name, attributes, module.locate(node), siblings.get(name.partition(".")[0]))
         for module in modules
         for node in _certain(module)
         for name, attributes in _list_names(node)

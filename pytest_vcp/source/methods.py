@@ -128,7 +128,7 @@ class Methods:
             return None
         binding = bindings[0]
         if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            method = Method(name, owner, binding, owner.module.at(binding))
+            method = Method(name, owner, binding, owner.module.locate(binding))
             return _apply_decorators(method, binding.decorator_list)
         # `predict = None` removes an inherited method; anything else may be a method.
         return None if isinstance(binding, ast.Constant) else UNDECIDED

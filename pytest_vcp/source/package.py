@@ -49,7 +49,7 @@ class SourceModule:
     def is_package(self) -> bool:
         return self.path.name == "__init__.py"
 
-    def at(self, node: ast.AST) -> Location:
+    def locate(self, node: ast.AST) -> Location:
         """Return the location of `node` in this module."""
         return Location(self.where.path, getattr(node, "lineno", None))
 

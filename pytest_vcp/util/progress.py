@@ -46,7 +46,7 @@ class Progress:
             with contextlib.suppress(OSError):
                 os.write(self._descriptor, line)
 
-    def later(self) -> Callable[[str], None]:
+    def reporter(self) -> Callable[[str], None]:
         """Return a function that writes the text it is given, once this has taken a while.
 
         A repeated text is written only as often as the lines of other steps.

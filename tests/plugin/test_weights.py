@@ -99,16 +99,16 @@ def test_a_file_is_read_once_under_all_its_names(tmp_path: Path) -> None:
     one.write_bytes(b"weights")
     os.link(one, other)
     digests = FileDigests()
-    digest = digests.of(one)
+    digest = digests.digest(one)
     assert digest == hashlib.sha256(b"weights").hexdigest()
     status = one.stat()
     with one.open("r+b") as file:
         file.write(b"WEIGHTS")
     # Made to look unchanged: whoever read it again would notice.
     os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert digests.of(one) == digests.of(other) == digest
+    assert digests.digest(one) == digests.digest(other) == digest
     os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert digests.of(one) == digests.of(other) == hashlib.sha256(b"WEIGHTS").hexdigest()
+    assert digests.digest(one) == digests.digest(other) == hashlib.sha256(b"WEIGHTS").hexdigest()
 
 
 def test_a_file_that_is_being_read_is_waited_for(tmp_path: Path) -> None:
@@ -116,16 +116,16 @@ def test_a_file_that_is_being_read_is_waited_for(tmp_path: Path) -> None:
     file.write_bytes(b"w" * (1 << 20))
     digests = FileDigests()
     with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(digests.of, [file] * 64))
+        found = set(pool.map(digests.digest, [file] * 64))
     assert found == {hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def test_a_digest_that_failed_is_tried_again(tmp_path: Path) -> None:
     digests = FileDigests()
     with pytest.raises(IsADirectoryError):
-        digests.of(tmp_path)
+        digests.digest(tmp_path)
     with pytest.raises(IsADirectoryError):
-        digests.of(tmp_path)
+        digests.digest(tmp_path)
 
 
 def test_reading_ahead_stops(tmp_path: Path) -> None:
@@ -136,4 +136,4 @@ def test_reading_ahead_stops(tmp_path: Path) -> None:
     digests.stop()
     never = digests.read_ahead([tmp_path])
     never.join()
-    assert digests.of(file) == FileDigests().of(file)
+    assert digests.digest(file) == FileDigests().digest(file)
