@@ -266,7 +266,5 @@ def _digest_of_input(path: Path, most: int, digests: FileDigests) -> str | None:
             return None
         names = ((file.relative_to(path).as_posix(), digests.digest(file)) for file in files)
         return _digest([list(pair) for pair in names])
-            [[file.relative_to(path).as_posix(), digests.digest(file)] for file in files]
-        )
     except (OSError, ValueError):
         return None
