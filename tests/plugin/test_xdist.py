@@ -11,6 +11,7 @@ import pytest
 from fixtures.mutants import append_text
 from fixtures.references import PCA_50
 from tests.environment.conftest import Shelf, shelf
+from tests.locking.conftest import path_without_uv
 from tests.runs import Run, command, environment, run_vcp, without_commands
 
 __all__ = ["shelf"]  # A fixture.
@@ -95,7 +96,9 @@ def test_one_environment_is_built(package: Path, tmp_path: Path, shelf: Shelf) -
     (package / "hub.yaml").write_text("pinned_requirements: []\n")
     cache = tmp_path / "cache"
     options = [*PCA_50.options, "--vcp-policy=hub.yaml", f"--vcp-cache-dir={cache}"]
-    run = run_vcp(package, options, "-n", "2", env={"PIP_NO_CACHE_DIR": "1"})
+    # Where uv is to install, pip resolves before; it may begin to build until it is stopped.
+    own = {"PIP_NO_CACHE_DIR": "1", "PATH": path_without_uv()}
+    run = run_vcp(package, options, "-n", "2", env=own)
     assert run.outcomes["VCP208"] == "passed", run.output
     assert run.outcomes["VCP305"] == "failed"
     assert len(shelf.builders()) == 1
