@@ -8,6 +8,7 @@ way held at the same time, and the most that the pytest process held by itself.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ways import WITHOUT_COMMANDS, WITHOUT_TRACKING, chosen, environ, environment
+from benchmarks.ways import WITHOUT_COMMANDS, WITHOUT_TRACKING, environ, environment, manual_steps
 from fixtures.references import REFERENCES, Reference
 
-MANUAL = Path(__file__).with_name("manual.py")
 WIDTH = 512
 SIZES = (5, 20)
 _WRAPPER = "model_code/pbmc_pca_mlflow_model.py"
@@ -125,24 +125,14 @@ def _rss(pid: int) -> int:
 
 def ways(reference: Reference, python: Path) -> dict[str, list[str]]:
     """The commands of each way: by hand in two steps, by the plugin with and without commands."""
-    mlflow = python.with_name("mlflow")
-    manual = " ".join([str(python), str(MANUAL), *map(_quoted, chosen(reference))])
-    predict = (
-        f"{mlflow} models predict --model-uri ./mlflow_model_artifact --content-type json "
-        "--input-path mlflow_model_artifact/serving_input_example.json "
-        "--output-path test_output.json --env-manager local"
-    )
+    manual = " && ".join(map(shlex.join, manual_steps(reference, python)))
     own = [sys.executable, "-m", "pytest", "-q", *reference.options, WITHOUT_TRACKING]
     path = f"PATH={python.parent}:$PATH"
     return {
-        "by hand": ["bash", "-c", f"export {path}; {manual} && {predict}"],
+        "by hand": ["bash", "-c", f"export {path}; {manual}"],
         "quick": [*own, "-k", WITHOUT_COMMANDS],
         "full": own,
     }
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def main(sizes: tuple[int, ...]) -> None:

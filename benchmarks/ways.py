@@ -66,9 +66,9 @@ def environment(reference: Reference) -> Path:
     return environment_of(lock, lambda text: print(text, file=sys.stderr)).python
 
 
-def by_hand(package: Path, reference: Reference, python: Path) -> Run:
+def manual_steps(reference: Reference, python: Path) -> list[list[str]]:
     """The packager with its one forward pass, then MLflow's own command on the artifact."""
-    steps = [
+    return [
         [str(python), str(MANUAL), *chosen(reference)],
         [
             *(str(python.with_name("mlflow")), "models", "predict"),
@@ -77,10 +77,14 @@ def by_hand(package: Path, reference: Reference, python: Path) -> Run:
             *("--output-path", "test_output.json", "--env-manager", "local"),
         ],
     ]
+
+
+def by_hand(package: Path, reference: Reference, python: Path) -> Run:
+    """One step after the other, as the platform's instructions say."""
     variables = environ(package)
     path = os.pathsep.join([str(python.parent), variables["PATH"]])
     clock = Clock()
-    for step in steps:
+    for step in manual_steps(reference, python):
         run(step, package, {**variables, "PATH": path})
     measured = clock.stop()
     assert "predictions" in json.loads((package / "test_output.json").read_text())

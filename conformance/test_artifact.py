@@ -24,7 +24,7 @@ from pytest_vcp.rules.wording import and_others
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.util.text import truncate
 from pytest_vcp.worker.client import WorkerFailure
-from pytest_vcp.worker.server.packaging import list_ignored
+from pytest_vcp.worker.server.packaging import find_ignored
 
 
 @rule("VCP601")
@@ -328,11 +328,11 @@ def test_vcp605_code_is_complete_and_clean(
     vcp_artifact: ModelArtifact, vcp_code: Code | None, vcp_digests: FileDigests
 ) -> None:
     """The artifact contains every file of model_code, and none that tools left behind."""
-    litter = [file.path for file in vcp_artifact.files if list_ignored(file.path)]
+    litter = [file.path for file in vcp_artifact.files if find_ignored(file.path)]
     if litter:
         raise Violation(
             expected="neither byte-code nor files of version control, desktops or other tools",
-            found=f"{list_ignored(litter[0])}{and_others(len(litter))}",
+            found=f"{find_ignored(litter[0])}{and_others(len(litter))}",
             remedy="delete it where it comes from: model_data/, or a run that loaded the artifact",
             where=Location(litter[0]),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_vcp.source.artifact_sources import ArtifactSource
 from pytest_vcp.source.package import CODE
-from pytest_vcp.worker.server.packaging import list_ignored
+from pytest_vcp.worker.server.packaging import find_ignored
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def snapshot(sources: Iterable[ArtifactSource]) -> Weights:
 def code_snapshot(pkg_dir: Path) -> Code:
     """List every file of model_code, without reading any."""
     files = _files(pkg_dir / CODE, Path("code") / CODE)
-    return Code(tuple(file for file in files if list_ignored(file.target) is None))
+    return Code(tuple(file for file in files if find_ignored(file.target) is None))
 
 
 def _files(path: Path, target: Path) -> Iterator[SourceFile]:

@@ -103,6 +103,7 @@ def held_over_passes(session: LoadedSession, passes: int, counted: str) -> HeldM
     """
     held = []
     for number in range(passes + 1):
+        # The number tells this pass from those before, whose replies are remembered.
         reply = session.ask(
             "forward.after_a_pass",
             {"payload": session.payload, "number": number},

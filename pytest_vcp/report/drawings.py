@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH, HEIGHT = 600, 340
-# The area of the plot; axes and their labels are around it.
+# The area of the plot, around which the template's macro `plot` draws axes and labels.
 LEFT, RIGHT, TOP, BOTTOM = 70.0, 590.0, 10.0, 285.0
 _MOST_TICKS = 5
 

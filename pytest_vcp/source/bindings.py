@@ -113,7 +113,7 @@ class Names:
                 return target
         if found:
             return found[0]
-        for star in scope.get("*", ()) if not name.startswith("_") else ():
+        for star in reversed(scope.get("*", [])) if not name.startswith("_") else ():
             if isinstance(star, Imported) and _is_inner(star.module):
                 supplied = self.attribute(star.module, name, seen)
                 if isinstance(supplied, InnerClass):
@@ -196,7 +196,7 @@ def _statements(
             yield from _statements(statement.orelse, is_conditional)
         elif blocks := list(_blocks(statement)):
             for block in blocks:
-                yield from _statements(block, not isinstance(statement, ast.With))
+                yield from _statements(block, is_conditional or not isinstance(statement, ast.With))
         else:
             yield statement, is_conditional
 

@@ -72,6 +72,12 @@ LEGAL = {
         {"m": HEAD + MODEL},
         "model_code:Model",
     ),
+    "with inside of if": (
+        "import contextlib, os\nfrom .m import Model\nif 'CI' in os.environ:\n"
+        "    with contextlib.suppress(ImportError):\n        Model = None",
+        {"m": HEAD + MODEL},
+        "model_code:Model",
+    ),
     "lazy": ("def __getattr__(name): ...", {"m": HEAD + MODEL}, "model_code:Model"),
     "made by a call": (
         "from .m import make\nModel = make()",

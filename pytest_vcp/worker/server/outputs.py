@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .comparing import difference
@@ -122,14 +122,19 @@ def _numbers(value: Any) -> Reply:
 
 def detach(prediction: Any) -> Any:
     """Copy the arrays of a prediction, since a model may return a buffer that it fills again."""
+    return _map_arrays(prediction, lambda array: array.copy())
+
+
+def _map_arrays(prediction: Any, change: Callable[[Any], Any]) -> Any:
+    """Change each array of a prediction, and leave everything else as it is."""
     import numpy
 
-    def copied(value: Any) -> Any:
-        return value.copy() if isinstance(value, numpy.ndarray) else value
+    def changed(value: Any) -> Any:
+        return change(value) if isinstance(value, numpy.ndarray) else value
 
     if isinstance(prediction, dict):
-        return {name: copied(value) for name, value in prediction.items()}
-    return copied(prediction)
+        return {name: changed(value) for name, value in prediction.items()}
+    return changed(prediction)
 
 
 def write_arrays(prediction: Any, path: str) -> bool:
@@ -191,18 +196,16 @@ def _sample(prediction: Any) -> Any:
     first that is not finite."""
     import numpy
 
-    def sampled(value: Any) -> Any:
-        if not isinstance(value, numpy.ndarray) or value.size <= MOST_THROUGH_JSON:
-            return value
-        flat = value.reshape(-1)
+    def sampled(array: Any) -> Any:
+        if array.size <= MOST_THROUGH_JSON:
+            return array
+        flat = array.reshape(-1)
         chosen = [numpy.linspace(0, flat.size - 1, MOST_THROUGH_JSON).astype(int)]
-        if value.dtype.kind in "fiu":
+        if array.dtype.kind in "fiu":
             chosen.append([flat.argmin(), flat.argmax(), numpy.isfinite(flat).argmin()])
         return flat[numpy.unique(numpy.concatenate(chosen))]
 
-    if isinstance(prediction, dict):
-        return {name: sampled(value) for name, value in prediction.items()}
-    return sampled(prediction)
+    return _map_arrays(prediction, sampled)
 
 
 def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None:

@@ -200,7 +200,7 @@ LITTER = (
 )
 
 
-def list_ignored(path: str) -> str | None:
+def find_ignored(path: str) -> str | None:
     """Return the first part of a path with forward slashes that is litter; None without one."""
     return next((part for part in path.split("/") if _is_litter(part)), None)
 
