@@ -73,8 +73,9 @@ LEGAL = {
         "model_code:Model",
     ),
     "with inside of if": (
-        "import contextlib, os\nfrom .m import Model\nif 'CI' in os.environ:\n"
-        "    with contextlib.suppress(ImportError):\n        Model = None",
+        "import contextlib, os\nfrom .m import Model\n"
+        + "if 'CI' in os.environ:\n"
+        + "    with contextlib.suppress(ImportError):\n        Model = None",
         {"m": HEAD + MODEL},
         "model_code:Model",
     ),
