@@ -45,6 +45,13 @@ def _is_fine(found: WrapperFacts | NotFound) -> bool:
     )
 
 
+WITHIN_IF = """
+import contextlib, os
+from .m import Model
+if 'CI' in os.environ:
+    with contextlib.suppress(ImportError):
+        Model = None
+"""
 LEGAL = {
     "defined there": ("", {"m": HEAD + MODEL}, "model_code.m:Model"),
     "re-exported by the package": ("from .m import Model", {"m": HEAD + MODEL}, "model_code:Model"),
@@ -73,9 +80,7 @@ LEGAL = {
         "model_code:Model",
     ),
     "with inside of if": (
-        "import contextlib, os\nfrom .m import Model\n"
-        + "if 'CI' in os.environ:\n"
-        + "    with contextlib.suppress(ImportError):\n        Model = None",
+        WITHIN_IF,
         {"m": HEAD + MODEL},
         "model_code:Model",
     ),
