@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,27 +123,25 @@ class ExampleClient:
         return tuple(found)
 
     def send_concurrently(self) -> None:
-        """Send the example several times at once, with other requests around it if possible.
+        """Send the example several times at once, in turns with another request if there is one.
 
-        The last of those is sent when the examples are on their way: if a model stores a request
-        on its wrapper, it is then that of another one.
+        Each other request is sent as soon as an example is on its way: if a model stores a request
+        on its wrapper, it is then that of another one, however busy the machine is.
         """
-        other = [self._body(body) for body in self._other()]
-        sent = threading.Semaphore(0)
+        other = next(self._other(), None)
+        examples = CONCURRENT if other is None else CONCURRENT // 2
+        with ThreadPoolExecutor(CONCURRENT) as threads:
+            asked = [threads.submit(self._ask_beside, other, threads) for _ in range(examples)]
+            answers = [asking.result() for asking in asked]
+        for number, answer in enumerate(answers, 1):
+            self._keep(f"request {number} of {examples} at once", answer)
 
-        def after(body: bytes) -> None:
-            for _ in range(CONCURRENT):
-                sent.acquire()
-            self._server.invoke(body)
+    def _ask_beside(self, other: Payload | None, threads: ThreadPoolExecutor) -> Answer:
+        def follow() -> None:
+            if other is not None:
+                threads.submit(self._server.invoke, self._body(other))
 
-        with ThreadPoolExecutor(CONCURRENT + 2 * len(other)) as threads:
-            for body in other:
-                threads.submit(self._server.invoke, body)
-            asked = [threads.submit(self._ask_example, sent.release) for _ in range(CONCURRENT)]
-            for body in other:
-                threads.submit(after, body)
-        for number, answer in enumerate(asked, 1):
-            self._keep(f"request {number} of {CONCURRENT} at once", answer.result())
+        return self._ask_example(follow)
 
     def answers(self, **more: Any) -> ServerAnswers:
         """Return all results."""
