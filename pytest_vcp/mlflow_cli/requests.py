@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from pytest_vcp.mlflow_cli.serve import MOST_READ, Answer, Server
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.payload import Payload, replace_inputs
 
-CONCURRENT = 8
+# No more than MLflow's server has threads, which are four more than there are processors.
+CONCURRENT = 6
 # An answer that takes longer is not waited for another ten times, if a smaller one can serve.
 _LONG_SECONDS = 5.0
 _ABSENT = "no-such-folder/no-such-input"
@@ -91,6 +94,7 @@ class ExampleClient:
         self._folder = folder
         self._cut = cut
         self._is_cut = False
+        self._seconds = 0.0
         self._numbers = itertools.count()
         self._answers: list[SavedAnswer] = []
         self._failed: tuple[str, Answer] | None = None
@@ -107,7 +111,9 @@ class ExampleClient:
 
     def _ask_example(self, sent: Callable[[], object] = lambda: None) -> Answer:
         file = self._folder / f"answer-{next(self._numbers)}.json"
-        return self._server.invoke(self._body(self._request), file, sent)
+        answer = self._server.invoke(self._body(self._request), file, sent)
+        self._seconds = answer.seconds
+        return answer
 
     def bad(self) -> tuple[BadRequest, ...]:
         """Send malformed requests and requests that the model can't answer."""
@@ -123,25 +129,31 @@ class ExampleClient:
         return tuple(found)
 
     def send_concurrently(self) -> None:
-        """Send the example several times at once, in turns with another request if there is one.
+        """Send the example several times at once, half of them with other params if possible.
 
-        Each other request is sent as soon as an example is on its way: if a model stores a request
-        on its wrapper, it is then that of another one, however busy the machine is.
+        Those are spread over the time that an answer takes: if a model stores a request on its
+        wrapper, one of them comes between the start and the end of an example's, however busy the
+        machine is.
         """
         other = next(self._other(), None)
-        examples = CONCURRENT if other is None else CONCURRENT // 2
+        others = 0 if other is None else CONCURRENT // 2
+        answer_seconds = self._seconds
+        on_their_way = threading.Barrier(CONCURRENT)
+
+        def send_other(number: int) -> None:
+            on_their_way.wait()
+            time.sleep(answer_seconds * number / others)
+            self._server.invoke(self._body(other or {}))
+
         with ThreadPoolExecutor(CONCURRENT) as threads:
-            asked = [threads.submit(self._ask_beside, other, threads) for _ in range(examples)]
-            answers = [asking.result() for asking in asked]
-        for number, answer in enumerate(answers, 1):
-            self._keep(f"request {number} of {examples} at once", answer)
-
-    def _ask_beside(self, other: Payload | None, threads: ThreadPoolExecutor) -> Answer:
-        def follow() -> None:
-            if other is not None:
-                threads.submit(self._server.invoke, self._body(other))
-
-        return self._ask_example(follow)
+            for number in range(others):
+                threads.submit(send_other, number)
+            asked = [
+                threads.submit(self._ask_example, on_their_way.wait)
+                for _ in range(CONCURRENT - others)
+            ]
+        for number, answer in enumerate(asked, 1):
+            self._keep(f"request {number} of {len(asked)} at once", answer.result())
 
     def answers(self, **more: Any) -> ServerAnswers:
         """Return all results."""
