@@ -19,11 +19,13 @@ from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
+from pytest_vcp.mlflow_cli.commands import COMMAND_RULES
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules.registry import ARTIFACT_STAGES, STAGES
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.package import ModelPackage, read_package
+from pytest_vcp.source.preimports import find_set_use, find_state_change, preimports
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.byte_code import (
     FOR_COMMANDS,
@@ -31,7 +33,8 @@ from pytest_vcp.worker.byte_code import (
     FOR_STORES,
     write_byte_code,
 )
-from pytest_vcp.worker.launching import Launcher, start
+from pytest_vcp.worker.launching import Launch, Launched, Launcher, start
+from pytest_vcp.worker.template import NEUTRAL, ForkingLauncher
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 # The function that starts the workers of a run, if it is not the default one.
@@ -79,7 +82,33 @@ class Run:
 
     def _variant(self, settings: Settings) -> Variant | Finished:
         kind = Variant if settings.artifact_only is None else Finished
-        return kind(settings, lambda: self.package, self.digests, self.progress, self.launcher)
+        launcher = self._launch if kind is Variant else self.launcher
+        return kind(settings, lambda: self.package, self.digests, self.progress, launcher)
+
+    def _launch(self, launch: Launch) -> Launched:
+        return self._forking(launch)
+
+    @cached_property
+    def _forking(self) -> ForkingLauncher:
+        """The launcher of the workers that run the author's code.
+
+        A run that proves the most it can, with MLflow's commands, has an interpreter of its own for
+        what packages the model and for what loads it; so has a model that may depend on the order
+        of sets, which is different in each interpreter.
+        """
+        refusal, separately = None, None
+        if change := find_state_change(self.package):
+            refusal = f"the package changes the interpreter's state at import ({change})"
+        if self.selected & COMMAND_RULES:
+            separately = "this run judges MLflow's commands"
+        elif use := find_set_use(self.package):
+            separately = f"the order of sets may matter ({use})"
+        names = ("mlflow.pyfunc", *sorted(NEUTRAL & set(preimports(self.package))))
+        launcher = ForkingLauncher(
+            self.launcher, names, self.progress, refusal=refusal, separately=separately
+        )
+        self._ends.callback(launcher.close)
+        return launcher
 
     def _facts(self, variant: Variant | Finished, gates: Gates) -> Facts:
         if isinstance(variant, Finished):
@@ -132,6 +161,8 @@ class Run:
             self.environment = prepare(request, self.progress.reporter(), self._ends)
             imported = {entry.module for entry in self.imported}
             self._compile(self.environment, {*FOR_MODELS, *imported})
+            if self.environment.failure is None and not self.settings.artifact_only:
+                self._forking.warm_up(self.environment.python)
         return self.environment
 
     def _compile(self, environment: Environment, modules: set[str]) -> None:

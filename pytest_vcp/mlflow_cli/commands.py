@@ -15,6 +15,7 @@ PREDICT_RULE = "VCP803"
 CONCURRENT_RULE = "VCP805"
 # Each of these is judged by the server's replies.
 SERVER_RULES = ("VCP804", CONCURRENT_RULE, "VCP807")
+COMMAND_RULES = frozenset({PREDICT_RULE, *SERVER_RULES})
 
 
 class MlflowCommands:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.package import ModelPackage
+from pytest_vcp.source.package import ModelPackage, SourceModule
 from pytest_vcp.source.payload import inputs, read_payload, refusal, resolve_uri
+
+# What of sys an import depends on.
+_STATE_OF_SYS = ("path", "meta_path", "path_hooks", "modules", "setdlopenflags")
+# The functions and methods by which a program comes to the order of a set, or an address.
+_OF_SETS = (
+    *("set", "frozenset", "hash", "id", "__hash__"),
+    *("union", "intersection", "difference", "symmetric_difference"),
+)
 
 
 def source_tree(settings: Settings) -> tuple[Path, ...]:
@@ -78,24 +87,47 @@ def _named_paths(pkg_dir: Path) -> Iterator[Path]:
 def preimports(package: ModelPackage) -> tuple[str, ...]:
     """Return libraries that model_code imports unconditionally, to be imported ahead of loading.
 
-    Empty if model_code sets environment variables while it is imported: a library may read them at
-    its own import, which must then not come first.
+    Empty if the package changes, while it is imported, what a library may read at its own import,
+    which must then not come first.
     """
-    trees = [module.tree for module in package.modules if module.tree is not None]
-    if any(_sets_variables(tree) for tree in trees):
+    if find_state_change(package) is not None:
         return ()
+    trees = [module.tree for module in package.modules if module.tree is not None]
     found = {name.split(".")[0] for tree in trees for name in _list_imported(tree)}
     return tuple(sorted(found - {"model_code", "model_spec", "__future__"}))
 
 
-def _sets_variables(tree: ast.Module) -> bool:
-    """Return whether the module, outside of functions, does more with os.environ than read it."""
+def find_state_change(package: ModelPackage) -> Location | None:
+    """Return a line that changes the state of the interpreter while the package is imported.
+
+    That is a line that does more than read os.environ, or the lists in sys that imports depend on.
+    """
+    spec = () if package.spec_module is None else (package.spec_module,)
+    return _find_first((*package.modules, *spec), _state_changes)
+
+
+def find_set_use(package: ModelPackage) -> Location | None:
+    """Return a line whose result may depend on the hashes of strings, or on addresses."""
+    return _find_first(package.modules, _set_uses)
+
+
+def _find_first(
+    modules: Iterable[SourceModule], list_nodes: Callable[[ast.Module], Iterator[ast.AST]]
+) -> Location | None:
+    for module in modules:
+        node = None if module.tree is None else next(list_nodes(module.tree), None)
+        if node is not None:
+            return module.locate(node)
+    return None
+
+
+def _state_changes(tree: ast.Module) -> Iterator[ast.AST]:
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
         name = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
-        if name in ("environ", "putenv"):
-            return True
+        if name in ("environ", "putenv") or _is_state_of_sys(node):
+            yield node
         if isinstance(node, ast.Attribute) and node.attr in ("get", "copy", "items", "keys"):
             continue
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
@@ -103,7 +135,25 @@ def _sets_variables(tree: ast.Module) -> bool:
             continue
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             pending.extend(ast.iter_child_nodes(node))
-    return False
+
+
+def _is_state_of_sys(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+        return False
+    return node.value.id == "sys" and (
+        isinstance(node.ctx, ast.Store) or node.attr in _STATE_OF_SYS
+    )
+
+
+def _set_uses(tree: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        name = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
+        is_view = isinstance(node, ast.BinOp) and any(
+            isinstance(side, ast.Call) and getattr(side.func, "attr", None) in ("keys", "items")
+            for side in (node.left, node.right)
+        )
+        if name in _OF_SETS or is_view or isinstance(node, (ast.Set, ast.SetComp)):
+            yield node
 
 
 def _list_imported(tree: ast.Module) -> Iterator[str]:

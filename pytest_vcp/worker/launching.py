@@ -19,7 +19,7 @@ FLAGS = ("-I", "-B", "-X", "utf8")
 
 @dataclass(frozen=True)
 class Launch:
-    """A process to start: `script` with the numbers of the `handed` descriptors as arguments.
+    """A process to start: `script` with `arguments` and the numbers of the `handed` descriptors.
 
     `output` is the descriptor for standard output and error; standard input is empty. `name`
     distinguishes the workers of a run.
@@ -32,6 +32,7 @@ class Launch:
     cwd: Path
     output: int
     handed: tuple[int, ...]
+    arguments: tuple[str, ...] = ()
 
 
 class Launched(Protocol):
@@ -87,7 +88,7 @@ class _Child:
 
 def start(launch: Launch) -> Launched:
     """Start a new interpreter for the process."""
-    arguments = [*FLAGS, str(launch.script), *map(str, launch.handed)]
+    arguments = [*FLAGS, str(launch.script), *launch.arguments, *map(str, launch.handed)]
     popen = subprocess.Popen(
         [str(launch.python), *arguments],
         stdin=subprocess.DEVNULL,

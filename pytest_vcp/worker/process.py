@@ -15,7 +15,7 @@ from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.launching import Launch, Launcher
 from pytest_vcp.worker.log import OutputReader
 
-_MAIN = Path(__file__).with_name("server_main.py")
+MAIN = Path(__file__).with_name("server_main.py")
 
 # How long its helpers (resource trackers, pools) may take to notice that the worker has ended.
 _SETTLE_SECONDS = 2.0
@@ -48,7 +48,7 @@ class WorkerProcess:
             launch = Launch(
                 name=name,
                 python=python,
-                script=_MAIN,
+                script=MAIN,
                 environ={**conditions.environment(python), processes.MARKER_VARIABLE: marker},
                 cwd=conditions.cwd,
                 output=output_end,

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import importlib
 import importlib.util
+import json
 import os
 import sys
 import threading
@@ -32,11 +33,19 @@ def _load_server() -> None:
 
 def main() -> int:
     """Serve requests until the one to stop; return the exit status."""
-    requests, answers, stack = (int(number) for number in sys.argv[1:4])
+    given = sys.argv[1:]
     # A model that parses the command line must not see this one.
     del sys.argv[1:]
     _load_server()
+    if given[0] == "template":
+        template = importlib.import_module("_vcp_server.template")
+        passed = template.serve(int(given[2]), json.loads(given[1]))
+        if passed is None:
+            return 0
+    else:
+        passed = [int(number) for number in given]
     server = importlib.import_module("_vcp_server.server")
+    requests, answers, stack = passed
     status: int = server.serve(requests, answers, stack)
     return status
 
