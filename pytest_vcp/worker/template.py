@@ -12,12 +12,14 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vcp.util.progress import Progress
@@ -37,22 +39,31 @@ _READY_SECONDS = 300.0
 _END_SECONDS = 10.0
 
 
-def request_fork(
-    channel: socket.socket, launch: Launch, descriptors: Sequence[int], *, new_session: bool = True
-) -> None:
-    """Send a request for a process with `descriptors`. Raises OSError."""
-    body = json.dumps(
-        {
-            "script": str(launch.script),
-            "arguments": list(launch.arguments),
-            "environ": dict(launch.environ),
-            "cwd": str(launch.cwd),
-            "umask": _umask(),
-            "new_session": new_session,
-        }
-    ).encode()
-    socket.send_fds(channel, [LENGTH.pack(len(body))], descriptors)
-    channel.sendall(body)
+@dataclass(frozen=True)
+class Program:
+    """What a forked process is to run; `descriptors` are its standard streams and those to pass."""
+
+    script: Path
+    arguments: Sequence[str]
+    environ: Mapping[str, str]
+    cwd: Path
+    new_session: bool
+    descriptors: Sequence[int]
+
+    def send(self, channel: socket.socket, *first: int) -> None:
+        """Request the process; `first` are descriptors before its own. Raises OSError."""
+        body = json.dumps(
+            {
+                "script": str(self.script),
+                "arguments": list(self.arguments),
+                "environ": dict(self.environ),
+                "cwd": str(self.cwd),
+                "umask": _umask(),
+                "new_session": self.new_session,
+            }
+        ).encode()
+        socket.send_fds(channel, [LENGTH.pack(len(body))], [*first, *self.descriptors])
+        channel.sendall(body)
 
 
 def _umask() -> int:
@@ -116,30 +127,34 @@ class Template:
         self._refusal: str | None = None
         self._is_ready = False
         self._lock = threading.Lock()
-        self._scratch = Path(tempfile.mkdtemp(prefix="vcp-template-"))
-        conditions = Conditions(
-            cwd=self._scratch, home=self._scratch / "home", tmp=self._scratch / "tmp"
-        )
-        conditions.create_directories()
-        self._environ = {**conditions.environment(python), MARKER: NO_MARKER}
-        self._channel, theirs = socket.socketpair()
-        self._channel.settimeout(_READY_SECONDS)
-        # A pipe, as forked processes get: a stream notes when it is opened whether it can seek.
-        self._output_descriptor, output_end = os.pipe()
-        self._output = OutputReader(self._output_descriptor, "vcp-template-output")
-        with theirs, open(output_end, "wb"):
-            self._process = launcher(
-                Launch(
-                    name="template",
-                    python=python,
-                    script=MAIN,
-                    environ=self._environ,
-                    cwd=self._scratch,
-                    output=output_end,
-                    handed=(theirs.fileno(),),
-                    arguments=("template", json.dumps(names)),
+        with contextlib.ExitStack() as ends:
+            scratch = Path(tempfile.mkdtemp(prefix="vcp-template-"))
+            ends.callback(shutil.rmtree, scratch, ignore_errors=True)
+            conditions = Conditions(cwd=scratch, home=scratch / "home", tmp=scratch / "tmp")
+            conditions.create_directories()
+            self._environ = {**conditions.environment(python), MARKER: NO_MARKER}
+            self._channel, theirs = socket.socketpair()
+            self._channel.settimeout(_READY_SECONDS)
+            # A pipe, as forked processes get: a stream notes at its start whether it can seek.
+            output, output_end = os.pipe()
+            ends.callback(os.close, output)
+            ends.callback(OutputReader(output, "vcp-template-output").stop)
+            with theirs, open(output_end, "wb"):
+                self._process = launcher(
+                    Launch(
+                        name="template",
+                        python=python,
+                        script=MAIN,
+                        environ=self._environ,
+                        cwd=scratch,
+                        output=output_end,
+                        handed=(theirs.fileno(),),
+                        arguments=("template", json.dumps(names)),
+                    )
                 )
-            )
+            ends.callback(self._end_process)
+            ends.callback(self._channel.close)
+            self._ends = ends.pop_all()
 
     def why_not(self, environ: Mapping[str, str]) -> str | None:
         """Wait until it can be forked; return why a process with these variables can't be."""
@@ -165,8 +180,14 @@ class Template:
         ours, theirs = socket.socketpair()
         try:
             with theirs, Path(os.devnull).open("rb") as empty, self._lock:
-                output = (empty.fileno(), launch.output, launch.output)
-                request_fork(self._channel, launch, (theirs.fileno(), *output, *launch.handed))
+                Program(
+                    script=launch.script,
+                    arguments=launch.arguments,
+                    environ=launch.environ,
+                    cwd=launch.cwd,
+                    new_session=True,
+                    descriptors=(empty.fileno(), launch.output, launch.output, *launch.handed),
+                ).send(self._channel, theirs.fileno())
             return Forked(ours)
         except BaseException:
             ours.close()
@@ -174,15 +195,14 @@ class Template:
 
     def close(self) -> None:
         """End the process, whose forks have ended by now."""
-        self._channel.close()
+        self._ends.close()
+
+    def _end_process(self) -> None:
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            os.kill(self._process.pid, 9)
+            os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait(_END_SECONDS)
-        self._output.stop()
-        os.close(self._output_descriptor)
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> frozenset[str]:
@@ -253,8 +273,8 @@ class ForkingLauncher:
     def close(self) -> None:
         """End the processes."""
         with contextlib.ExitStack() as ends:
-            for template in self._templates.values():
-                ends.callback(template.close)
+            while self._templates:
+                ends.callback(self._templates.popitem()[1].close)
 
 
 def _missing() -> str | None:

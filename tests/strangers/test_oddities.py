@@ -16,7 +16,7 @@ from pytest_vcp.requirements.lock import read_lock
 from pytest_vcp.settings.values import ModelClass
 from pytest_vcp.source.package import read_package
 from pytest_vcp.source.payload import inputs, resolve_inputs
-from pytest_vcp.source.preimports import preimports
+from pytest_vcp.source.preimports import find_set_use, preimports
 from pytest_vcp.worker.server.inputs import count
 from pytest_vcp.worker.server.packaging import construct
 from tests.static.judging import StaticSettings, violated
@@ -133,6 +133,21 @@ MODULES = {
     "from os import environ\nif True:\n    environ.update(A='b')\n": (),
     "import os\nclass C:\n    os.putenv('A', 'b')\n": (),
     "import os\ndel os.environ['A']\n": (),
+    "import sys\nsys.path.insert(0, 'vendored')\nimport numpy\n": (),
+    "import sys, types\nsys.modules['tqdm'] = types.ModuleType('tqdm')\n": (),
+    "import sys\nsys.dont_write_bytecode = True\n": (),
+    "import sys, numpy\nIS_NEW = sys.version_info > (3, 11)\n": ("numpy", "sys"),
+}
+# The line, if any, whose result may depend on the hashes of strings or on addresses.
+SETS = {
+    "GENES = ['A', 'B']\n": None,
+    "def f(genes):\n    return sorted(genes)\n": None,
+    "def f(genes):\n    return list(set(genes))\n": 2,
+    "GENES = {'A', 'B'}\n": 1,
+    "def f(genes):\n    return [g for g in {g.upper() for g in genes}]\n": 2,
+    "def f(a, b):\n    return list(a.keys() & b)\n": 2,
+    "def f(a, b):\n\n    return a.index.difference(b)\n": 3,
+    "def f(name):\n    return hash(name) % 10\n": 2,
 }
 
 
@@ -145,6 +160,14 @@ def test_nothing_is_imported_ahead_of_a_module_that_sets_variables(
     (code / "__init__.py").write_text(source)
     (code / "other.py").write_text("from . import x\n")
     assert preimports(read_package(tmp_path, sys.version_info[:2])) == MODULES[source]
+
+
+@pytest.mark.parametrize("source", SETS)
+def test_what_may_depend_on_the_order_of_a_set_is_found(source: str, tmp_path: Path) -> None:
+    (tmp_path / "model_code").mkdir()
+    (tmp_path / "model_code" / "model.py").write_text(source)
+    found = find_set_use(read_package(tmp_path, sys.version_info[:2]))
+    assert (found and found.line) == SETS[source]
 
 
 @pytest.mark.parametrize("version", [2, 3])

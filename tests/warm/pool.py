@@ -6,69 +6,19 @@ import fcntl
 import hashlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from .server import LENGTH, MARKER
+from pytest_vcp.worker.server.template import MARKER, NO_MARKER
+from pytest_vcp.worker.template import Forked, Program
 
 _SERVER = Path(__file__).with_name("server.py")
-# As long as a marker of the plugin, which takes the place of it.
-_PLACE_OF_MARKER = "0" * 32
 _DESCRIPTION = "pool.json"
-
-
-@dataclass(frozen=True)
-class Request:
-    """A process to fork; `descriptors` are its standard streams and what else it is handed."""
-
-    script: Path
-    arguments: Sequence[str]
-    environ: Mapping[str, str]
-    cwd: Path
-    new_session: bool
-    descriptors: Sequence[int]
-
-
-class Process:
-    """A forked process, which is the child of its server."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._answers = connection.makefile("r", encoding="ascii")
-        line = self._answers.readline()
-        if not line:
-            raise OSError("the server of warm processes has ended")
-        self.pid = int(line)
-        self.returncode: int | None = None
-        self._end = os.pidfd_open(self.pid)
-
-    def has_ended(self) -> bool:
-        """Whether it has ended, without reaping it."""
-        return self.returncode is not None or self._ends_within(0)
-
-    def wait(self, timeout: float) -> int:
-        """Reap it; raises subprocess.TimeoutExpired."""
-        if self.returncode is None:
-            if not self._ends_within(timeout):
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
-            self._connection.sendall(b".")
-            self.returncode = int(self._answers.readline())
-            os.close(self._end)
-            self._answers.close()
-            self._connection.close()
-        return self.returncode
-
-    def _ends_within(self, seconds: float) -> bool:
-        poll = select.poll()
-        poll.register(self._end, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
 
 
 class Pool:
@@ -98,8 +48,8 @@ class Pool:
         command: Sequence[str],
         modules: Sequence[str],
         environ: Mapping[str, str],
-        request: Request,
-    ) -> Process:
+        program: Program,
+    ) -> Forked:
         """A process from the server of this interpreter and role, which is started where needed.
 
         `command` is the interpreter with its options, `modules` are what it imports, `environ` is
@@ -111,7 +61,7 @@ class Pool:
             if not path.exists():
                 self._start(path, command, modules, environ)
         self.count(f"forked by {role}")
-        return _ask(path, request)
+        return _ask(path, program)
 
     def count(self, what: str) -> None:
         """Note that something was done, for the summary of the session."""
@@ -140,7 +90,7 @@ class Pool:
         done = subprocess.run(
             [*command, str(_SERVER), str(path), str(self._owner), json.dumps(list(modules))],
             cwd=self.directory,
-            env={**environ, MARKER: _PLACE_OF_MARKER},
+            env={**environ, MARKER: NO_MARKER},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -162,28 +112,12 @@ def can_be_used() -> bool:
     return sys.platform == "linux" and not os.environ.get("VCP_TEST_COLD")
 
 
-def differing(one: Mapping[str, str], other: Mapping[str, str]) -> frozenset[str]:
-    """The names of the variables in which two environments differ."""
-    return frozenset(name for name in {**one, **other} if one.get(name) != other.get(name))
-
-
-def _ask(path: Path, request: Request) -> Process:
-    body = json.dumps(
-        {
-            "script": str(request.script),
-            "arguments": list(request.arguments),
-            "environ": dict(request.environ),
-            "cwd": str(request.cwd),
-            "umask": _umask(),
-            "new_session": request.new_session,
-        }
-    ).encode()
+def _ask(path: Path, program: Program) -> Forked:
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(str(path))
-        socket.send_fds(connection, [LENGTH.pack(len(body))], list(request.descriptors))
-        connection.sendall(body)
-        return Process(connection)
+        program.send(connection)
+        return Forked(connection)
     except BaseException:
         connection.close()
         raise
@@ -198,9 +132,3 @@ def _cpu_seconds(file: Path) -> float:
         return 0.0
     ticks = map(int, stat.rpartition(")")[2].split()[11:15])
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
-
-
-def _umask() -> int:
-    """The mask of this process, which can't be asked for without being set but here."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return int(status.partition("Umask:")[2].split()[0], 8)

@@ -17,8 +17,9 @@ from pathlib import Path
 import _pytest
 
 import pytest_vcp
+from pytest_vcp.worker.template import Forked, Program, differing
 
-from .pool import Pool, Process, Request, differing
+from .pool import Pool
 from .workers import RUN_CACHE, RUN_POOL
 
 _MAIN = Path(__file__).with_name("pytest_main.py")
@@ -99,7 +100,7 @@ def run_script(
     output, theirs = os.pipe()
     with Path("/dev/null").open("rb") as empty, open(output, "rb", buffering=0) as stream:
         try:
-            request = Request(
+            program = Program(
                 script=script,
                 arguments=arguments,
                 environ=environ,
@@ -108,13 +109,13 @@ def run_script(
                 descriptors=(empty.fileno(), theirs, theirs),
             )
             command = [str(server.python)]
-            process = pool.fork(server.role, command, server.modules, pool.environ, request)
+            process = pool.fork(server.role, command, server.modules, pool.environ, program)
         finally:
             os.close(theirs)
         return _finish(process, stream.fileno(), timeout)
 
 
-def _finish(process: Process, output: int, timeout: float) -> tuple[int, bytes]:
+def _finish(process: Forked, output: int, timeout: float) -> tuple[int, bytes]:
     deadline = time.monotonic() + timeout
     printed = bytearray()
     poll = select.poll()

@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
-from tests.warm.pool import Pool, Process, Request
+from pytest_vcp.worker.template import Forked, Program
+from tests.warm.pool import Pool
 
 if sys.platform != "linux":
     pytest.skip("processes are forked on Linux alone", allow_module_level=True)
 
 MARKER = "f" * 32
 
-Fork = Callable[..., Process]
+Fork = Callable[..., Forked]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def pool() -> Iterator[Pool]:
 def fork(pool: Pool, tmp_path: Path) -> Fork:
     """Run a script in a forked process, with a file for its output."""
 
-    def forked(script: str, role: str = "test", **changed: Any) -> Process:
+    def forked(script: str, role: str = "test", **changed: Any) -> Forked:
         path = tmp_path / "script.py"
         path.write_text(textwrap.dedent(script), encoding="utf-8")
         with Path(os.devnull).open() as empty, (tmp_path / "output").open("a") as output:
@@ -55,7 +56,7 @@ def fork(pool: Pool, tmp_path: Path) -> Fork:
             }
             command = [sys.executable, "-I"]
             modules = ("json", "random", "socket")
-            return pool.fork(role, command, modules, pool.environ, Request(**given))
+            return pool.fork(role, command, modules, pool.environ, Program(**given))
 
     return forked
 
@@ -184,13 +185,14 @@ def test_the_servers_end_with_the_process_that_made_the_pool(tmp_path: Path) -> 
     script = """
         import os, shutil, sys
         from pathlib import Path
-        from tests.warm.pool import Pool, Request
+        from pytest_vcp.worker.template import Program
+        from tests.warm.pool import Pool
         pool = Pool.create({})
         empty = os.open(os.devnull, os.O_RDWR)
         place = Path(sys.argv[1], "script.py")
         place.write_text("import time; time.sleep(60)")
-        request = Request(place, (), {}, place.parent, True, (empty, empty, empty))
-        process = pool.fork("test", [sys.executable, "-I"], (), {}, request)
+        program = Program(place, (), {}, place.parent, True, (empty, empty, empty))
+        process = pool.fork("test", [sys.executable, "-I"], (), {}, program)
         (file,) = pool.directory.glob("*.pid")
         print(file.read_text(), process.pid)
         shutil.rmtree(pool.directory)
@@ -219,6 +221,6 @@ def _runs(pid: int) -> bool:
 
 def test_a_server_that_can_not_be_started_is_told(pool: Pool, tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-c", "raise SystemExit('why it could not')"]
-    request = Request(tmp_path / "script.py", (), {}, tmp_path, True, (0, 1, 2))
+    program = Program(tmp_path / "script.py", (), {}, tmp_path, True, (0, 1, 2))
     with pytest.raises(OSError, match="why it could not"):
-        pool.fork("broken", command, (), {}, request)
+        pool.fork("broken", command, (), {}, program)

@@ -10,8 +10,9 @@ from pytest_vcp.run import LAUNCHER
 from pytest_vcp.worker.byte_code import FOR_MODELS, FOR_STORES
 from pytest_vcp.worker.conditions import Conditions
 from pytest_vcp.worker.launching import FLAGS, Launch, Launched, start
+from pytest_vcp.worker.template import Program, differing
 
-from .pool import Pool, Request, differing
+from .pool import Pool
 
 # What an environment of a reference package has besides, and the loader is told to import ahead.
 _MODULES = (*FOR_MODELS, "torch")
@@ -75,16 +76,16 @@ class WarmWorkers:
         role = launch.name if launch.name in ("packager", "tracking") else "loader"
         modules = (*_MODULES, *FOR_STORES) if role == "tracking" else _MODULES
         with Path("/dev/null").open("rb") as empty:
-            request = Request(
+            program = Program(
                 script=launch.script,
-                arguments=(),
+                arguments=launch.arguments,
                 environ=launch.environ,
                 cwd=launch.cwd,
                 new_session=True,
                 descriptors=(empty.fileno(), launch.output, launch.output, *launch.handed),
             )
             command = [str(launch.python), *FLAGS]
-            return self._pool.fork(role, command, modules, environ, request)
+            return self._pool.fork(role, command, modules, environ, program)
 
     def _environ(self, python: Path) -> dict[str, str]:
         """The variables of a server: those of a worker that nobody has asked for anything."""
