@@ -58,7 +58,7 @@ def measure(scratch: Path, package: str, pairs: int) -> dict[str, object]:
         tracked.append(ways.by_plugin_tracked(kept, reference, python))
     loads = {run.model_loads for run in plugin}
     static = [ways.static_failure(scratch / f"static-{turn}", reference) for turn in range(pairs)]
-    imports = [ways.import_milliseconds() for _ in range(4 * pairs)]
+    imports = ways.import_milliseconds(scratch / "import", 4 * pairs)
     return {
         "package": package,
         "pairs": pairs,

@@ -6,18 +6,24 @@ installed, active or not.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import pytest
 
 
-class Option(NamedTuple):
-    """One setting; `name` is its command line option without `--vcp-`."""
+class Option:
+    """One setting; `name` is its command line option without `--vcp-`.
 
-    name: str
-    metavar: str | None
-    help: str
-    many: bool = False
+    A plain class, since generating a dataclass takes longer than the rest of this module.
+    """
+
+    __slots__ = ("help", "many", "metavar", "name")
+
+    def __init__(self, name: str, metavar: str | None, help: str, many: bool = False) -> None:
+        self.name = name
+        self.metavar = metavar
+        self.help = help
+        self.many = many
 
     @property
     def flag(self) -> str:
