@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pytest_vcp.run import Run
     from pytest_vcp.settings.resolved import Settings
 
-# Once this rule is judged, no other import is awaited: a good time to import MLflow.
-_LOADED = "VCP701"
+# Once this rule has passed, the run will be logged, whatever its verdict.
+_HAS_MLFLOW = "VCP305"
 
 
 class Tracker:
@@ -53,9 +53,9 @@ class Tracker:
             shutil.rmtree(self._reports, ignore_errors=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Have MLflow imported while the last rules are judged."""
+        """Have MLflow imported, and a database made, while further rules are judged."""
         outcome = getattr(report, "vcp", None)
-        if outcome and (outcome["rule"], outcome["kind"]) == (_LOADED, "passed"):
+        if outcome and (outcome["rule"], outcome["kind"]) == (_HAS_MLFLOW, "passed"):
             with suppress(ToolError, OSError):  # It is tried again, and reported, at the end.
                 self._logger.prepare()
 
@@ -188,6 +188,8 @@ class RunLogger:
         worker.start()
         self._worker = worker
         worker.submit("probe.preimport", {"names": ["mlflow", "mlflow.store.db.utils"]})
+        if self._store.is_own and not (self._folder / DATABASE).exists():
+            worker.submit("tracking.make_database", {"path": str(self._scratch / DATABASE)})
 
     def log_run(self, experiment: str, records: Mapping[str, Mapping[str, Any]]) -> TrackedRun:
         """Log each variant of the run, by its record. Failures are returned, not raised."""
@@ -249,6 +251,7 @@ class RunLogger:
             "uri": self._store.uri(DATABASE),
             "experiment": experiment,
             "database": str(self._folder / DATABASE) if own else None,
+            "prepared": str(self._scratch / DATABASE) if own and self._scratch else "",
             "artifacts": str(self._folder / _ARTIFACTS) if own else None,
             "patience": self._store.patience(os.environ),
         }

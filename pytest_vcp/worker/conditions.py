@@ -28,8 +28,10 @@ TEMPORARY = tuple(path for path in map(Path, ("/tmp", "/var/tmp")) if path.is_di
 _GPU_PIPES = ("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
 # Defaults that the caller may override. torch detects a GPU without initialising it, since a
 # process that has used one can't use it in a fork; and no library reserves a complete GPU, since
-# several processes have the model loaded at the same time.
-_GPU_DEFAULTS = {
+# several processes have the model loaded at the same time. For that reason, too, threads that wait
+# for work give up their core after 2 ** 4 cycles of the processor, not after 2 ** 26.
+_DEFAULTS = {
+    "OPENBLAS_THREAD_TIMEOUT": "4",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
@@ -119,7 +121,7 @@ class Conditions:
         # Programs that the model starts by name are those of its environment, as if activated.
         programs = [str(python.absolute().parent), kept.get("PATH", os.defpath)]
         return {
-            **_GPU_DEFAULTS,
+            **_DEFAULTS,
             **kept,
             "PATH": os.pathsep.join(programs),
             "HOME": str(self.home.absolute()),

@@ -22,17 +22,23 @@ Reply = dict[str, Any]
 _AT_ONCE = 100
 
 
+def make_database(state: Reply, params: Reply) -> Reply:
+    """Create a database for our own store in advance, as `params["path"]`."""
+    _create(params["path"])
+    return {}
+
+
 def connect(state: Reply, params: Reply) -> Reply:
     """Find the experiment, or create it.
 
     `params`: uri, experiment, patience (variables that hold for the first answer), and database
-    and artifacts, the paths of our own store (or None). Any kind of store has answered when this
-    returns.
+    and artifacts, the paths of our own store (or None), and prepared, the path of a database made
+    in advance. Any kind of store has answered when this returns.
     """
     import mlflow
 
     if params["database"] is not None:
-        _make_database(params["database"])
+        _make_database(params["database"], params["prepared"])
     mlflow.set_tracking_uri(params["uri"])
     state["client"] = mlflow.MlflowClient()
     state["patience"], state["own"] = params["patience"], params["artifacts"]
@@ -111,18 +117,25 @@ def _experiment(state: Reply, name: str) -> str:
     return known
 
 
-def _make_database(path: str) -> None:
+def _make_database(path: str, prepared: str) -> None:
     """Create our own database under another name first, since a partial one is never repaired."""
-    import mlflow
-
     if os.path.exists(path):
         return
     new = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
-    mlflow.set_tracking_uri(f"sqlite:///{os.path.relpath(new)}")
-    mlflow.MlflowClient().search_experiments(max_results=1)
+    if os.path.exists(prepared):
+        shutil.copyfile(prepared, new)
+    else:
+        _create(new)
     os.rename(new, path)
+
+
+def _create(path: str) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{os.path.relpath(path)}")
+    mlflow.MlflowClient().search_experiments(max_results=1)
 
 
 def _refuse_moved(location: str, artifacts: str | None) -> None:
