@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pytest_vcp.evaluation.device_runs import DeviceRunner
 from pytest_vcp.evaluation.devices import SessionDevices
 from pytest_vcp.evaluation.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
 from pytest_vcp.evaluation.loader import Loader
+from pytest_vcp.evaluation.passes import PassBudget
 from pytest_vcp.evaluation.prediction import Observations, Reply
 from pytest_vcp.evaluation.relaxation import Requirements
 from pytest_vcp.evaluation.requests import Request, RequestCache
@@ -25,7 +27,7 @@ from pytest_vcp.mlflow_cli.commands import MlflowCommands
 from pytest_vcp.mlflow_cli.requests import SavedAnswer
 from pytest_vcp.rules.outcomes import Unverified
 from pytest_vcp.settings.resolved import Settings
-from pytest_vcp.source.payload import Payload, inputs, replace_inputs
+from pytest_vcp.source.payload import Payload, inputs, rename_inputs
 from pytest_vcp.util.files import file_states
 from pytest_vcp.util.progress import Progress
 from pytest_vcp.worker.client import Worker
@@ -60,6 +62,9 @@ class ArtifactSession:
         self._sent_to_tester: list[Request] = []
         self._commands: MlflowCommands | None = None
         self._scaled: Figures | None = None
+        self.pass_budget = PassBudget(settings.policy.repeat_seconds)
+        self._tries_others = True
+        self.small_request: Future[Payload | None] = Future()
         runner = DeviceRunner(settings, artifact, factory, progress)
         self.devices = SessionDevices(self, runner)
 
@@ -168,14 +173,17 @@ class ArtifactSession:
         return self._leftovers
 
     def repeat(self) -> Reply:
-        """Repeat the forward pass, after one with other params."""
-        return self._ask(self._repetition)
+        """Repeat the forward pass, after one with other params if the policy's limit allows it."""
+        if self._requests.known(self._repetition) is None:
+            self._tries_others = self.pass_budget.affords(2)
+        with self.pass_budget.spending():
+            return self._ask(self._repetition)
 
     @property
     def _repetition(self) -> Request:
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
-        params = {"payload": self.payload, "tolerance": tolerance}
+        params = {"payload": self.payload, "tolerance": tolerance, "others": self._tries_others}
         return Request("forward.repeat", params, "repeating the forward pass")
 
     def compare_processes(self) -> Reply:
@@ -206,13 +214,33 @@ class ArtifactSession:
         counts = reply.content["counts"]
         return tuple(Observations(uri, **entry) for uri, entry in zip(uris, counts, strict=True))
 
-    def cut_example(self) -> Payload | None:
-        """Return the example with few observations, once predicted on; None if that fails."""
-        reply = self.ask("variations.cut", self._request(), "predicting on a few observations")
-        if reply.content is None or reply.content["path"] is None:
-            return None
-        column = self.settings.policy.input_column
-        return replace_inputs(self.payload, column, reply.content["path"])
+    def cut_example(self, tolerance: Mapping[str, Any]) -> Reply:
+        """Predict on few observations, if there are more, and keep that as the small request."""
+        self.pass_budget.first = seconds_of(self.first_pass())
+        params = {**self._request(), "tolerance": tolerance}
+        request = None
+        try:
+            with self.pass_budget.spending():
+                reply = self.ask("variations.cut", params, "predicting on a few observations")
+            if reply.content is not None and reply.content["paths"] is not None:
+                self.pass_budget.small = reply.content["seconds"]
+                column = self.settings.policy.input_column
+                paths = dict(zip(params["inputs"], reply.content["paths"], strict=True))
+                request = rename_inputs(self.payload, column, paths)
+        finally:
+            self._hand_out(request)
+        return reply
+
+    def _hand_out(self, small_request: Payload | None) -> None:
+        """Answer those who wait for the small request, whatever happens."""
+        if not self.small_request.done():
+            self.small_request.set_result(small_request)
+
+    def announce(self, *, commands: bool) -> None:
+        """Tell the user how many forward passes are to come, if they take long."""
+        line = self.pass_budget.announce(commands=commands)
+        if line is not None:
+            self._progress.say(line)
 
     def compare_answers(self, asked: str, answers: Sequence[SavedAnswer]) -> Reply:
         """Compare replies in JSON, each labelled with its time, with the result here."""
@@ -245,15 +273,19 @@ class ArtifactSession:
         doing: str,
         tolerance: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
+        passes: int = 1,
     ) -> Reply:
         """Send a request other than the example to the model; `more` are further params.
 
-        Raises Unverified if the process ended during an earlier request.
+        Raises Unverified if the process ended during an earlier request, or so many `passes` exceed
+        the policy's limit.
         """
         params = {**self._request(), **(more or {})}
         if tolerance is not None:
             params["tolerance"] = tolerance
-        reply = self.ask(method, params, doing)
+        self.pass_budget.require(passes)
+        with self.pass_budget.spending():
+            reply = self.ask(method, params, doing)
         if reply.failure is not None and not reply.failure.reached:
             raise Unverified("the model's process ended before this could be tried")
         return reply
@@ -323,6 +355,7 @@ class ArtifactSession:
 
     def close(self) -> None:
         """End the loading worker and the commands."""
+        self._hand_out(None)
         with contextlib.ExitStack() as ends:
             ends.callback(self._loader.close)
             if self._commands is not None:

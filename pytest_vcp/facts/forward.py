@@ -23,6 +23,7 @@ from pytest_vcp.evaluation.relaxation import Condition, Requirement, Writing
 from pytest_vcp.evaluation.spec import ModelSpec, defaults_of, precision_of
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.packaging import PackagingFacts
+from pytest_vcp.mlflow_cli.commands import COMMAND_RULES
 from pytest_vcp.rules.outcomes import Blocked, Unverified, Violation
 from pytest_vcp.rules.suite import judging_tests
 from pytest_vcp.settings.policy import FULL
@@ -147,6 +148,19 @@ class ForwardFacts(PackagingFacts):
         return self.evaluated_session.observations()
 
     @fact(after="prediction")
+    def _cut(self) -> Reply:
+        """The forward pass on few observations, which then serves where an answer is enough."""
+        session, policy = self.evaluated_session, self.settings.policy
+        tolerance = policy.in_force(policy.batch_tolerance, self.precision)
+        self._begin_commands()
+        reply = session.cut_example(tolerance)
+        session.announce(commands=bool(self._run.selected & COMMAND_RULES))
+        return reply
+
+    def _begin_commands(self) -> None:
+        """Run MLflow's commands in the background."""
+
+    @fact(after="_cut")
     def repeats(self) -> tuple[Reply, Reply]:
         """The repeated forward pass: in the same process, and compared with another process."""
         again = self.evaluated_session.repeat()
@@ -154,14 +168,14 @@ class ForwardFacts(PackagingFacts):
         kept = validated.content is not None and validated.content["kept"]
         return again, self.evaluated_session.compare_processes() if kept else Reply(None)
 
-    @fact(after="prediction", holds="VCP710")
+    @fact(after="_cut", holds="VCP710")
     def params_effect(self) -> Reply:
         """The effect of the declared params: at their defaults, left out, of another type."""
         policy = self.settings.policy
         tolerance = policy.in_force(policy.repeat_tolerance)
-        return self._varied("params.examine", "trying the params", tolerance)
+        return self._varied("params.examine", "trying the params", tolerance, passes=2)
 
-    @fact(after="prediction", holds="VCP710")
+    @fact(after="_cut", holds="VCP710")
     def other_batches(self) -> Reply:
         """The forward pass with another batch size, if there is such a param."""
         policy = self.settings.policy
@@ -171,15 +185,19 @@ class ForwardFacts(PackagingFacts):
     @fact(after="prediction")
     def refusals(self) -> Reply:
         """The model's replies to inputs that are missing or can't be read."""
-        return self._varied("variations.refusals", "asking for inputs that are not there")
+        return self._varied("variations.refusals", "asking for inputs that are not there", passes=0)
 
     @fact
     def halved(self) -> Reply | None:
         """The forward pass on half of the observations; None if the input is not AnnData."""
         return self._half if self._is_anndata() else None
 
-    @fact(after="prediction", holds="VCP710")
+    @fact(after="_cut", holds="VCP710")
     def _half(self) -> Reply:
+        found = self._cut.content
+        if found and found["judged"] and found["difference"] is None:
+            return self._cut
+        # What few observations can't show, half of them have to.
         policy = self.settings.policy
         tolerance = policy.in_force(policy.batch_tolerance, self.precision)
         return self._varied("variations.halved", "predicting on half of the cells", tolerance)
@@ -187,8 +205,10 @@ class ForwardFacts(PackagingFacts):
     @fact
     def unknown_features(self) -> Reply | None:
         """The forward pass on features unknown to any model; None if the input is not AnnData."""
-        if not self._is_anndata():
-            return None
+        return self._unknown if self._is_anndata() else None
+
+    @fact(after="_cut")
+    def _unknown(self) -> Reply:
         return self._varied("variations.unknown_features", "renaming all features")
 
     @fact(after="prediction")
@@ -196,9 +216,15 @@ class ForwardFacts(PackagingFacts):
         """The cost of the example in seconds and bytes."""
         return self.evaluated_session.figures()
 
-    def _varied(self, method: str, doing: str, tolerance: Mapping[str, Any] | None = None) -> Reply:
+    def _varied(
+        self,
+        method: str,
+        doing: str,
+        tolerance: Mapping[str, Any] | None = None,
+        passes: int = 1,
+    ) -> Reply:
         """Vary the request; a difference means nothing if the output is nondeterministic anyway."""
-        return self.evaluated_session.vary(method, doing, tolerance)
+        return self.evaluated_session.vary(method, doing, tolerance, passes=passes)
 
     def _is_anndata(self) -> bool:
         """Return whether the first input of the example is AnnData, which can be varied."""

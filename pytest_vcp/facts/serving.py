@@ -7,7 +7,7 @@ import os
 from pytest_vcp.evaluation.prediction import Reply
 from pytest_vcp.facts.fact import fact
 from pytest_vcp.facts.forward import ForwardFacts
-from pytest_vcp.mlflow_cli.commands import MlflowCommands
+from pytest_vcp.mlflow_cli.commands import COMMAND_RULES, MlflowCommands
 from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import SavedAnswer, ServerAnswers
@@ -38,10 +38,20 @@ class ServingFacts(ForwardFacts):
         """The result of converting the prediction to MLflow's JSON and back."""
         return self.evaluated_session.as_json()
 
-    @fact(after="json", holds="VCP802")
+    @fact(after=("_cut", "json"), holds="VCP802")
     def commands(self) -> MlflowCommands:
         """MLflow's own commands on the artifact, as far as the rules of this run need them."""
         # Output that can't be converted to JSON here can't be by a command, either.
+        return self._commands
+
+    def _begin_commands(self) -> None:
+        """Run the commands in the background, if they will be wanted as far as is known."""
+        as_json = self.evaluated_session.as_json().content
+        if self._run.selected & COMMAND_RULES and as_json and as_json["problem"] is None:
+            self._commands.begin()
+
+    @fact
+    def _commands(self) -> MlflowCommands:
         session = self.evaluated_session
         assert self._run.interpreter is not None
         context = CommandContext(
@@ -52,7 +62,7 @@ class ServingFacts(ForwardFacts):
             artifact=session.artifact,
             request=session.payload,
             scratch=session.scratch / "commands",
-            cut=session.cut_example if self._is_anndata() else lambda: None,
+            small_request=session.small_request.result,
         )
         peak = session.figures().peak_rss_bytes
         commands = MlflowCommands(

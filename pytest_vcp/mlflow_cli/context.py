@@ -22,7 +22,7 @@ class CommandContext:
 
     `platform` returns the environment of the platform's own MLflow. `interpreter` is the Python
     that the environment of the model is based on; `request` is the serving example with absolute
-    inputs, and `cut` returns it with fewer observations, None where that is not possible.
+    inputs, and `small_request` waits for it with fewer observations, None if there is no such one.
     """
 
     settings: Settings
@@ -32,7 +32,7 @@ class CommandContext:
     artifact: Path
     request: Mapping[str, Any]
     scratch: Path
-    cut: Callable[[], Payload | None]
+    small_request: Callable[[], Payload | None]
 
     @property
     def mlflow(self) -> str:

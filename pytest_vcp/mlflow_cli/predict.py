@@ -13,7 +13,6 @@ artifact, and deletes it afterwards. The command is unchanged, but two things ar
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -70,6 +69,8 @@ class PredictCommand:
         self._context = context
         self._answer = context.scratch / "predicted.json"
         self._running: Running | None = None
+        self._closed = False
+        self._downloading: subprocess.Popen[bytes] | None = None
         manager = context.settings.env_manager
         self._shown = f"mlflow models predict --env-manager {manager}"
         self._needs(manager)
@@ -83,9 +84,14 @@ class PredictCommand:
             raise Unverified(f"{self._shown} asks conda for the Python, and finds no conda")
 
     def start(self) -> None:
-        """Start the command, once."""
-        if self._running is not None:
-            return
+        """Start the command, once. Raises ToolError after `close`."""
+        if self._running is None:
+            self._running = self._start_command()
+        if self._closed:
+            self._running.close()
+            raise ToolError(f"{self._shown} was stopped", "run it to its end")
+
+    def _start_command(self) -> Running:
         context = self._context
         request, directory = self._request()
         arguments = [
@@ -93,7 +99,7 @@ class PredictCommand:
             *("--input-path", str(request), "--output-path", str(self._answer)),
             *("--env-manager", context.settings.env_manager),
         ]
-        self._running = Running(
+        return Running(
             [str(context.platform().python.with_name("mlflow")), "models", "predict", *arguments],
             directory,
             self._surroundings(),
@@ -117,7 +123,8 @@ class PredictCommand:
     def finish(self) -> Predicted:
         """Wait for the command. Raises ToolError if something other than the artifact failed."""
         running, status = self._wait()
-        if status and not self.anew and not _has_predicted(running.output):
+        is_unclear = not self.anew and not _has_predicted(running.output)
+        if status and is_unclear and not self._closed:
             # A problem with the reused packages is no fault of the artifact: build from scratch.
             self._record.unlink(missing_ok=True)
             self.anew, self._running = True, None
@@ -148,7 +155,10 @@ class PredictCommand:
         return self._running, status
 
     def close(self) -> None:
-        """End the command, whatever it is doing."""
+        """End the command, whatever it is doing, and start none again."""
+        self._closed = True
+        if self._downloading is not None:
+            self._downloading.kill()
         if self._running is not None:
             self._running.close()
 
@@ -221,18 +231,20 @@ class PredictCommand:
         context = self._context
         folder.mkdir(parents=True, exist_ok=True)
         command = [str(context.environment.python), "-I", "-m", "pip", "--no-input", "download"]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(
-                [*command, "--quiet", "--no-deps", "--dest", str(folder), *wanted],
-                cwd=context.artifact,
-                env={**context.environ(), **sources},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_DOWNLOAD_SECONDS,
-                check=False,
-            )
-            return done.returncode == 0
-        return False
+        with subprocess.Popen(
+            [*command, "--quiet", "--no-deps", "--dest", str(folder), *wanted],
+            cwd=context.artifact,
+            env={**context.environ(), **sources},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as self._downloading:
+            try:
+                return not self._closed and self._downloading.wait(_DOWNLOAD_SECONDS) == 0
+            except subprocess.TimeoutExpired:
+                return False
+            finally:
+                self._downloading.kill()
 
     def _build_dependencies(self) -> list[str]:
         """List the build dependencies that the artifact names: pip, setuptools, wheel."""

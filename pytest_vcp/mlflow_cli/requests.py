@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_vcp.mlflow_cli.serve import MOST_READ, Answer, Server
+from pytest_vcp.mlflow_cli.serve import Answer, Server
 from pytest_vcp.rules.outcomes import Location
 from pytest_vcp.source.payload import Payload, replace_inputs
 
 # No more than MLflow's server has threads, which are four more than there are processors.
 CONCURRENT = 6
-# An answer that takes longer is not waited for another ten times, if a smaller one can serve.
+# Answers that take longer are waited for in pairs only.
 _LONG_SECONDS = 5.0
 _ABSENT = "no-such-folder/no-such-input"
 
@@ -76,8 +76,8 @@ class ServerAnswers:
 class ExampleClient:
     """Sends requests to one server, and saves the predictions in files below `folder`.
 
-    `cut` returns the example with fewer observations, whose prediction is known, or None. It takes
-    the place of an example with a large answer, or a late one, after the first request.
+    `small` returns the example with fewer observations, whose prediction is known, or None. It
+    takes the place of the example after the first request.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class ExampleClient:
         request: Payload,
         column: str,
         folder: Path,
-        cut: Callable[[], Payload | None] = lambda: None,
+        small: Callable[[], Payload | None],
     ) -> None:
         self._server = server
         self._request = request
         self._column = column
         self._folder = folder
-        self._cut = cut
+        self._small = small
         self._is_cut = False
         self._seconds = 0.0
         self._numbers = itertools.count()
@@ -104,9 +104,9 @@ class ExampleClient:
         """Send the example as the first request of all."""
         answer = self._ask_example()
         self._keep("the first request", answer)
-        is_dear = answer.size > MOST_READ or answer.seconds > _LONG_SECONDS
-        if is_dear and (cut := self._cut()) is not None:
-            self._request, self._is_cut = cut, True
+        small = self._small()
+        if small is not None:
+            self._request, self._is_cut = small, True
         return answer
 
     def _ask_example(self, sent: Callable[[], object] = lambda: None) -> Answer:
@@ -115,17 +115,23 @@ class ExampleClient:
         self._seconds = answer.seconds
         return answer
 
-    def bad(self) -> tuple[BadRequest, ...]:
-        """Send malformed requests and requests that the model can't answer."""
+    def bad(self, *, again: bool) -> tuple[BadRequest, ...]:
+        """Send malformed requests and requests that the model can't answer.
+
+        `again` is whether the example follows them; requests that are sent later do as well.
+        """
         found = []
         for what, must_refuse, body in self._bad_bodies():
             answer = self._server.invoke(body)
             # A server that hangs would not reply to further requests, either.
             alive = not answer.hung and self._server.is_alive()
             found.append(BadRequest(what, must_refuse, answer, alive))
+            if answer.predictions:
+                self._seconds = answer.seconds
             if not alive:
                 return tuple(found)
-        self._keep("after bad requests", self._ask_example())
+        if again:
+            self._keep("after bad requests", self._ask_example())
         return tuple(found)
 
     def send_concurrently(self) -> None:
@@ -136,21 +142,22 @@ class ExampleClient:
         machine is.
         """
         other = next(self._other(), None)
-        others = 0 if other is None else CONCURRENT // 2
         answer_seconds = self._seconds
-        on_their_way = threading.Barrier(CONCURRENT)
+        together = CONCURRENT if answer_seconds < _LONG_SECONDS else 2
+        others = 0 if other is None else together // 2
+        on_their_way = threading.Barrier(together)
 
         def send_other(number: int) -> None:
             on_their_way.wait()
             time.sleep(answer_seconds * number / others)
             self._server.invoke(self._body(other or {}))
 
-        with ThreadPoolExecutor(CONCURRENT) as threads:
+        with ThreadPoolExecutor(together) as threads:
             for number in range(others):
                 threads.submit(send_other, number)
             asked = [
                 threads.submit(self._ask_example, on_their_way.wait)
-                for _ in range(CONCURRENT - others)
+                for _ in range(together - others)
             ]
         for number, answer in enumerate(asked, 1):
             self._keep(f"request {number} of {len(asked)} at once", answer.result())

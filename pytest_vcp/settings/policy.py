@@ -103,6 +103,7 @@ class Policy:
     input_bytes: int
     expected_bytes: int
     gpu_capabilities: tuple[tuple[int, int], ...]
+    repeat_seconds: float
     gpu_passes: int
     gpu_growth_bytes: int
     precisions: tuple[str, ...]
@@ -234,6 +235,7 @@ class _Source:
             input_bytes=int(self._number("input_bytes", values["input_bytes"])),
             expected_bytes=int(self._number("expected_bytes", values["expected_bytes"])),
             gpu_capabilities=self._capabilities("gpu_capabilities", values["gpu_capabilities"]),
+            repeat_seconds=self._number("repeat_seconds", values["repeat_seconds"]),
             gpu_passes=self._passes("gpu_passes", values["gpu_passes"]),
             gpu_growth_bytes=int(self._number("gpu_growth_bytes", values["gpu_growth_bytes"])),
             precisions=self._texts("precisions", values["precisions"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ def inputs(payload: Payload, column: str) -> list[str]:
 def replace_inputs(payload: Payload, column: str, value: object) -> Payload:
     """Return a copy with `value` in place of every input."""
     return _map_inputs(payload, column, lambda uri: value)
+
+
+def rename_inputs(payload: Payload, column: str, names: Mapping[str, str]) -> Payload:
+    """Return a copy with other names for the inputs that are keys of `names`."""
+    return _map_inputs(payload, column, lambda uri: names.get(uri, uri))
 
 
 def resolve_uri(uri: str, root: Path) -> str:

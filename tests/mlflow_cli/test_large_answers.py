@@ -26,9 +26,8 @@ def test_a_model_with_large_answers_is_conformant(tmp_path: Path) -> None:
     run = judge(tmp_path, "return scores")
     assert run.code == 0, run.output
     assert [run.outcomes[rule] for rule in SERVER_RULES] == ["passed"] * 3, run.output
-    # Besides six: the part of the example, and of the server the example, one with an unknown
-    # param, one after bad requests, eight at once and two around them.
-    assert run.variant["figures"]["forward_passes"] == 6 + 1 + 1 + 1 + 1 + 8 + 2
+    # Besides six: of the server the example, one with an unknown param, and six at once.
+    assert run.variant["figures"]["forward_passes"] == 6 + 1 + 1 + 6
 
 
 CHANGES = """

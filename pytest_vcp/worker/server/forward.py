@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from . import device, outputs, platform_packager, process_state
@@ -65,10 +66,12 @@ def repeat(state: Reply, params: Reply) -> Reply:
     """Predict with other params, then once more as before, and compare with the first result.
 
     `seconds` are those of the second of the two, `printed` the first lines on standard output
-    meanwhile. A model may refuse the other values; only the second prediction counts.
+    meanwhile. A model may refuse the other values; only the second prediction counts. Without
+    `params["others"]`, there is no pass with other params.
     """
-    frame, arguments = parse_payload(state["model"], params["payload"])
-    changed = _other_params(state["model"], arguments)
+    small = small_request(state, params["payload"])
+    frame, arguments = small.parse()
+    changed = _other_params(state["model"], arguments) if params["others"] else None
     passes = 0
     with capture_output() as printed:
         if changed is not None:
@@ -124,7 +127,7 @@ def compare_answers(state: Reply, params: Reply) -> Reply:
         key = (_file_digest(path), to_cut, repr(params["tolerance"]))
         if key in agreeing:
             continue
-        prediction = state["cut" if to_cut else "prediction"]
+        prediction = state["cut"].prediction if to_cut else state["prediction"]
         what = _compare_answer(path, prediction, params["tolerance"])
         if what is not None:
             return {"difference": {"when": when, "what": what}}
@@ -185,6 +188,37 @@ def parsed_rows(model: Any, payload: Reply) -> tuple[Any, Any]:
     if isinstance(data, dict):
         data = pandas.DataFrame({name: list(values) for name, values in data.items()})
     return data, arguments
+
+
+@dataclass(frozen=True)
+class SmallRequest:
+    """A request with few observations, for what needs an answer that is known, and no more.
+
+    `paths` replace the example's inputs in `column`; None where these are as small as can be.
+    """
+
+    model: Any
+    payload: Reply
+    prediction: Any
+    column: str = ""
+    paths: list[str] | None = None
+    observations: int = 0
+
+    def parse(self) -> tuple[Any, Any]:
+        """Return data and params, anew each time, since a model may change them."""
+        if self.paths is None:
+            return parse_payload(self.model, self.payload)
+        frame, arguments = parsed_rows(self.model, self.payload)
+        frame[self.column] = self.paths
+        return frame, arguments
+
+
+def small_request(state: Reply, payload: Reply) -> SmallRequest:
+    """Return the cut-down example, if one was predicted on (`variations.cut`), or the example."""
+    cut: SmallRequest | None = state.get("cut")
+    if cut is not None and cut.payload == payload:
+        return cut
+    return SmallRequest(state["model"], payload, state["prediction"])
 
 
 def _python_model(model: Any) -> Any:

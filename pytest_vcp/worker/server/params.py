@@ -8,7 +8,7 @@ from typing import Any
 
 from . import outputs
 from .comparing import compare
-from .forward import parse_payload
+from .forward import SmallRequest, small_request
 from .plain import first_line
 
 Reply = dict[str, Any]
@@ -21,15 +21,15 @@ _WRONG = {"string": 3.5, "boolean": "perhaps"}
 
 
 def examine(state: Reply, params: Reply) -> Reply:
-    """Try the declared params on the serving payload; the first prediction was made before.
+    """Try the declared params on the cut-down example, if there is one, or the example itself.
 
     `refused` is the param that the model does not accept at its default, with the reason,
     `difference` is between all defaults given and none, and `mistaken` are the params for which a
     value of another type was accepted. `reaches` is whether predict gets any params at all.
     """
-    model, payload = state["model"], params["payload"]
+    model = state["model"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
-    check = _ParamsCheck(model, payload, state["prediction"])
+    check = _ParamsCheck(model, small_request(state, params["payload"]))
     reply: Reply = {
         "declared": list(declared),
         "reaches": _takes_params(model),
@@ -50,16 +50,20 @@ def examine(state: Reply, params: Reply) -> Reply:
 
 
 def other_batches(state: Reply, params: Reply) -> Reply:
-    """Predict in batches of another size, and compare with the first prediction.
+    """Predict in batches of another size, and compare with what is known.
 
-    `size` is None where the model declares no such param, or not as an integer.
+    `size` is None where the model declares no such param, or not as an integer. The cut-down
+    example is used where it has more observations than fit into one batch.
     """
     model = state["model"]
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
     entry = declared.get(_BATCH_SIZE)
     if entry is None or entry.dtype.name not in ("integer", "long"):
         return {"size": None, "problem": None, "difference": None, "passes": 0}
-    frame, given = parse_payload(model, params["payload"])
+    request = small_request(state, params["payload"])
+    if request.observations <= max(_BATCHES):
+        request = SmallRequest(model, params["payload"], state["prediction"])
+    frame, given = request.parse()
     used = (given or {}).get(_BATCH_SIZE, entry.default)
     size = next(size for size in _BATCHES if size != used)
     reply = {"size": size, "problem": None, "difference": None, "passes": 1}
@@ -67,7 +71,7 @@ def other_batches(state: Reply, params: Reply) -> Reply:
         again = model.predict(frame, params={**(given or {}), _BATCH_SIZE: size})
     except Exception as problem:  # noqa: BLE001 - a model fails in any way
         return {**reply, "problem": _format_problem(problem)}
-    first = outputs.arrays(state["prediction"])
+    first = outputs.arrays(request.prediction)
     return {
         **reply,
         "difference": compare(first, outputs.arrays(again), params["tolerance"]),
@@ -75,12 +79,11 @@ def other_batches(state: Reply, params: Reply) -> Reply:
 
 
 class _ParamsCheck:
-    """Predictions on one payload with various params; counts the forward passes."""
+    """Predictions on one request with various params; counts the forward passes."""
 
-    def __init__(self, model: Any, payload: Reply, first: Any) -> None:
+    def __init__(self, model: Any, request: SmallRequest) -> None:
         self._model = model
-        self._payload = payload
-        self._first = first
+        self._request = request
         self.passes = 0
 
     def find_refused(self, defaults: Mapping[str, Any]) -> Reply | None:
@@ -103,7 +106,7 @@ class _ParamsCheck:
         MLflow fills in the defaults before the model sees a request, so a model that fails without
         params is not at fault.
         """
-        frame, _ = parse_payload(self._model, self._payload)
+        frame, _ = self._request.parse()
         alone = getattr(self._model, "_model_impl", self._model)
         self.passes += 1
         try:
@@ -116,7 +119,7 @@ class _ParamsCheck:
     def takes_wrong_type(self, entry: Any) -> bool:
         """Return whether a value of another type is accepted for the param."""
         wrong = _WRONG.get(entry.dtype.name, "many")
-        frame, given = parse_payload(self._model, self._payload)
+        frame, given = self._request.parse()
         try:
             self._model.predict(frame, params={**(given or {}), entry.name: wrong})
         except Exception:  # noqa: BLE001 - it is refused, by MLflow or by the model
@@ -125,10 +128,10 @@ class _ParamsCheck:
         return True
 
     def _predict_with(self, params: Mapping[str, Any]) -> Any:
-        """Predict with these params, or return the first prediction if it used the same."""
-        frame, given = parse_payload(self._model, self._payload)
+        """Predict with these params, or return the known prediction if it used the same."""
+        frame, given = self._request.parse()
         if given == params:
-            return self._first
+            return self._request.prediction
         self.passes += 1
         return self._model.predict(frame, params=dict(params))
 

@@ -10,11 +10,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from . import device, outputs
 from .comparing import compare
-from .forward import parse_payload, parsed_rows
+from .forward import SmallRequest, parsed_rows, small_request
 from .inputs import count
 from .plain import dtype_name, first_line
 from .server import peak_rss_bytes
@@ -65,8 +66,7 @@ def _answer(model: Any, frame: Any, given: Any, names: list[str]) -> Reply:
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
         text = _join_texts(problem)
         named = any(os.path.basename(name) in text for name in names)
-        message = f"{type(problem).__name__}: {first_line(problem)}"
-        return {"raised": True, "names": named, "text": message}
+        return {"raised": True, "names": named, "text": _format_problem(problem)}
     return {"raised": False, "names": False, "text": ""}
 
 
@@ -81,6 +81,43 @@ def _join_texts(problem: BaseException) -> str:
     return "\n".join(texts)
 
 
+def cut(state: Reply, params: Reply) -> Reply:
+    """Predict with few observations of each AnnData input, and keep that as a small request.
+
+    Of each, every second observation is taken, or so many fewer that no more than CUT_OBSERVATIONS
+    remain. `paths` are the inputs; None where there is nothing to cut or no prediction, for the
+    reason in `problem`. `difference` is between its rows and those of the first prediction, if
+    their rows are `judged` at all.
+    """
+    state["cut"] = None
+    counts = [entry["observations"] or 0 for entry in map(count, params["inputs"])]
+    steps = [max(2, math.ceil(size / CUT_OBSERVATIONS)) if size > 1 else 1 for size in counts]
+    nothing: Reply = {"paths": None, "problem": None, "judged": False, "seconds": 0.0, "passes": 0}
+    if all(step == 1 for step in steps):
+        return nothing
+    try:
+        paths = [
+            path if step == 1 else changed_copy(path, _every(step))
+            for path, step in zip(params["inputs"], steps, strict=True)
+        ]
+    except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
+        return {**nothing, "problem": _format_problem(problem)}
+    kept = _positions(counts, steps)
+    request = SmallRequest(
+        state["model"], params["payload"], None, params["column"], paths, len(kept)
+    )
+    frame, given = request.parse()
+    started = time.perf_counter()
+    try:
+        prediction = state["model"].predict(frame, params=given)
+    except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
+        return {**nothing, "problem": _format_problem(problem)}
+    seconds = time.perf_counter() - started
+    state["cut"] = replace(request, prediction=outputs.detach(prediction))
+    rows = _compare_rows(state["prediction"], prediction, sum(counts), kept, params["tolerance"])
+    return {"paths": paths, "problem": None, **rows, "seconds": seconds, "passes": 1}
+
+
 def halved(state: Reply, params: Reply) -> Reply:
     """Predict with every second observation of the first input, and compare the rows of the rest.
 
@@ -88,42 +125,40 @@ def halved(state: Reply, params: Reply) -> Reply:
     """
     counts = [entry["observations"] or 0 for entry in map(count, params["inputs"])]
     total, first = sum(counts), counts[0]
-    before = outputs.arrays(state["prediction"])
-    rows = {name: array for name, array in before.items() if array.ndim and len(array) == total}
     reply: Reply = {"judged": False, "problem": None, "difference": None, "passes": 0}
-    if first < 2 or not rows:
+    before = outputs.arrays(state["prediction"])
+    if first < 2 or not any(array.ndim and len(array) == total for array in before.values()):
         return reply
-    kept = [*range(0, first, 2), *range(first, total)]
 
-    def halve(data: Any) -> Any:
-        return data[::2].copy()
-
-    attempt = _with_changed_input(state, params, halve)
+    attempt = _with_changed_input(_whole(state, params), _every(2))
     if attempt["problem"] is not None:
         return {**reply, **attempt}
-    after = outputs.arrays(attempt.pop("prediction"))
-    expected = {name: array[kept] for name, array in rows.items()}
-    found = {name: after[name] for name in expected if name in after}
-    difference = compare(expected, found, params["tolerance"])
-    return {"judged": True, "problem": None, "difference": difference, "passes": 1}
+    kept = _positions(counts, [2, *(1 for _ in counts[1:])])
+    found = attempt["prediction"]
+    rows = _compare_rows(state["prediction"], found, total, kept, params["tolerance"])
+    return {"problem": None, **rows, "passes": 1}
 
 
-def cut(state: Reply, params: Reply) -> Reply:
-    """Predict with a few observations of the first input in place of each input, and keep that.
+def _positions(counts: list[int], steps: list[int]) -> list[int]:
+    """Return the rows of a prediction that belong to every `step`-th observation of each input."""
+    starts = [sum(counts[:number]) for number in range(len(counts))]
+    return [
+        start + row
+        for start, size, step in zip(starts, counts, steps, strict=True)
+        for row in range(0, size, step)
+    ]
 
-    `path` is the cut-down input; None where it could not be made or predicted on, for the reason
-    in `problem`. The prediction is for `forward.compare_answers`.
-    """
 
-    def thin(data: Any) -> Any:
-        return data[:: max(2, math.ceil(data.n_obs / CUT_OBSERVATIONS))].copy()
-
-    attempt = _with_changed_input(state, params, thin, everywhere=True)
-    path = attempt.pop("path", None)
-    if "prediction" in attempt:
-        state["cut"] = outputs.detach(attempt.pop("prediction"))
-        return {**attempt, "path": path}
-    return {**attempt, "path": None}
+def _compare_rows(before: Any, after: Any, total: int, kept: list[int], tolerance: Reply) -> Reply:
+    """Compare the outputs that have a row for each of `total` observations, in the rows `kept`."""
+    rows = {
+        name: array[kept]
+        for name, array in outputs.arrays(before).items()
+        if array.ndim and len(array) == total
+    }
+    found = {name: array for name, array in outputs.arrays(after).items() if name in rows}
+    difference = compare(rows, found, tolerance) if rows else None
+    return {"judged": bool(rows), "difference": difference}
 
 
 def unknown_features(state: Reply, params: Reply) -> Reply:
@@ -142,34 +177,42 @@ def unknown_features(state: Reply, params: Reply) -> Reply:
                 data.var[column] = list(data.var_names)
         return data
 
-    attempt = _with_changed_input(state, params, rename)
-    for key in ("prediction", "path"):
-        attempt.pop(key, None)
+    request = small_request(state, params["payload"])
+    if request.paths is None:
+        request = _whole(state, params)
+    attempt = _with_changed_input(request, rename)
+    attempt.pop("prediction", None)
     refused = attempt["problem"] is not None and not attempt["untried"]
     return {**attempt, "refused": refused}
 
 
-def _with_changed_input(
-    state: Reply, params: Reply, change: Callable[[Any], Any], *, everywhere: bool = False
-) -> Reply:
-    """Predict with the first input changed; `untried` where it can't be changed here.
-
-    With `everywhere` it takes the place of the other inputs as well.
-    """
+def _with_changed_input(request: SmallRequest, change: Callable[[Any], Any]) -> Reply:
+    """Predict with the first input changed; `untried` where it can't be changed here."""
+    assert request.paths is not None
     try:
-        path = changed_copy(params["inputs"][0], change)
+        path = changed_copy(request.paths[0], change)
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
-        text = f"{type(problem).__name__}: {first_line(problem)}"
-        return {"untried": True, "problem": text, "passes": 0}
-    frame, given = parsed_rows(state["model"], params["payload"])
-    frame.loc[frame.index if everywhere else frame.index[0], params["column"]] = path
+        return {"untried": True, "problem": _format_problem(problem), "passes": 0}
+    frame, given = replace(request, paths=[path, *request.paths[1:]]).parse()
     try:
-        prediction = state["model"].predict(frame, params=given)
+        prediction = request.model.predict(frame, params=given)
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
-        text = f"{type(problem).__name__}: {first_line(problem)}"
-        return {"untried": False, "problem": text, "passes": 0}
-    done = {"untried": False, "problem": None, "passes": 1}
-    return {**done, "path": path, "prediction": prediction}
+        return {"untried": False, "problem": _format_problem(problem), "passes": 0}
+    return {"untried": False, "problem": None, "passes": 1, "prediction": prediction}
+
+
+def _whole(state: Reply, params: Reply) -> SmallRequest:
+    return SmallRequest(
+        state["model"], params["payload"], state["prediction"], params["column"], params["inputs"]
+    )
+
+
+def _every(step: int) -> Callable[[Any], Any]:
+    return lambda data: data[::step].copy()
+
+
+def _format_problem(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {first_line(problem)}"
 
 
 def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
@@ -214,9 +257,10 @@ def try_one(state: Reply, params: Reply) -> Reply:
     refuses the value, which is then undocumented, and for that of the example, judged before.
     """
     model, precision = state["model"], params["precision"]
+    request = small_request(state, params["payload"])
     declared = {entry.name: entry for entry in model.metadata.get_params_schema() or ()}
     entry = declared.get(_PRECISION)
-    frame, given = parse_payload(model, params["payload"])
+    frame, given = request.parse()
     if entry is None or entry.dtype.name != "string":
         return {"dtypes": None, "passes": 0}
     if precision == (given or {}).get(_PRECISION, entry.default):
@@ -277,5 +321,6 @@ def _repeat(path: str, factor: int) -> str:
     try:
         return changed_copy(path, repeat)
     except Exception as problem:
-        text = f"{type(problem).__name__}: {first_line(problem)}"
-        raise RuntimeError(f"the input could not be repeated: {text}") from problem
+        raise RuntimeError(
+            f"the input could not be repeated: {_format_problem(problem)}"
+        ) from problem
