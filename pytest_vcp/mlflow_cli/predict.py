@@ -1,7 +1,8 @@
 """`mlflow models predict --env-manager virtualenv` on the artifact, as the platform runs it.
 
 The command is that of the platform's MLflow. It builds an environment from the files of the
-artifact, and deletes it afterwards. The command is unchanged, but two things around it are set up:
+artifact, and deletes it afterwards. The command is unchanged, but three things around it are set
+up:
 
 - It asks pyenv for the interpreter under a new root, so pyenv would download and compile one.
   Instead, pyenv provides the interpreter of the run as this version (`pyenv`).
@@ -9,6 +10,7 @@ artifact, and deletes it afterwards. The command is unchanged, but two things ar
   directory (find-links) and installs everything from scratch. Once that has worked for a lock, the
   packages of the cached environment, installed from the same lock, are on the path of the Python
   in the new environment, and of no other: pip then finds each line satisfied.
+- It copies the artifact to read one file. Links take the place of these copies (`at_start`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import yaml
 
 from pytest_vcp.environment import pip_messages
 from pytest_vcp.environment.installer import pip_environ
-from pytest_vcp.mlflow_cli import process, pyenv
+from pytest_vcp.mlflow_cli import at_start, process, pyenv
 from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rules.outcomes import Location, ToolError, Unverified
@@ -38,12 +40,6 @@ _BUILD_SECONDS = 1800.0
 _DOWNLOAD_SECONDS = 900.0
 _RECORD = "built-by-mlflow.json"
 _FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")
-# Run by every Python at startup, from a directory on PYTHONPATH.
-_AT_START = """\
-import os, sys
-if os.path.realpath(sys.prefix).startswith({within!r}):
-    sys.path[1:1] = {folders!r}
-"""
 
 
 @dataclass(frozen=True)
@@ -187,10 +183,11 @@ class PredictCommand:
         """Return all environment variables of the command."""
         context = self._context
         sources = _pip_variables(context.environment.python)
-        packages = self._find_downloads(sources) if self.anew else self._list_installed()
+        packages = self._find_downloads(sources) if self.anew else _only_from(self._beginnings)
         own = {
             **sources,
             **packages,
+            **self._at_start(),
             # One prediction imports little of what is installed, and then the environment is
             # deleted. pip inverts this variable: 0 switches compiling off.
             "PIP_NO_COMPILE": "0",
@@ -206,17 +203,14 @@ class PredictCommand:
         """The directory of the distributions of pip, setuptools and wheel to install from."""
         return self._context.environment.directory / "build-dependencies"
 
-    def _list_installed(self) -> dict[str, str]:
+    def _at_start(self) -> dict[str, str]:
         """Return variables that make the packages installed from the same lock importable."""
         context = self._context
         folders = [str(Path(entry.location).parent) for entry in context.environment.installed]
-        at_start = context.scratch / "at-start"
-        at_start.mkdir(parents=True, exist_ok=True)
         within = os.path.join(os.path.realpath(context.temporary), "")
-        (at_start / "sitecustomize.py").write_text(
-            _AT_START.format(within=within, folders=list(dict.fromkeys(folders))), encoding="utf-8"
+        return at_start.write(
+            context.scratch / "at-start", context.artifact, () if self.anew else folders, within
         )
-        return {"PYTHONPATH": str(at_start), **_only_from(self._beginnings)}
 
     def _find_downloads(self, sources: Mapping[str, str]) -> dict[str, str]:
         """Return variables for directories with everything to be installed, from pip's cache."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_vcp.mlflow_cli import process
+from pytest_vcp.mlflow_cli import at_start, process
 from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.process import Running
 from pytest_vcp.rules.outcomes import Location
@@ -111,7 +111,9 @@ class Server:
                 *("--timeout", str(math.ceil(self._context.settings.timeout))),
             ],
             self._context.directory,
-            self._context.environ(),
+            self._context.environ(
+                at_start.write(self._context.scratch / "at-start-serve", self._context.artifact)
+            ),
             self._context.log("serve"),
             self.shown,
             self._context.public,
