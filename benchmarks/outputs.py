@@ -8,6 +8,7 @@ way held at the same time, and the most that the pytest process held by itself.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ WIDTH = 512
 SIZES = (5, 20)
 _WRAPPER = "model_code/pbmc_pca_mlflow_model.py"
 _EXAMPLE = "example_data/pbmc_48_cells.h5ad"
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.1
 # Run by the model's Python: the example's cells, over and over.
 _REPEAT = """
 import sys
@@ -97,7 +98,7 @@ def measure(command: list[str], package: Path) -> tuple[Cost, str]:
 def _watch(pid: int, peaks: list[int], over: threading.Event) -> None:
     """Note the most that the processes below `pid` held together, and that it held itself."""
     while not over.wait(_POLL_SECONDS):
-        held = {found: _rss(found) for found in _tree(pid)}
+        held = {found: _held(found) for found in _tree(pid)}
         peaks[0] = max(peaks[0], sum(held.values()))
         peaks[1] = max(peaks[1], held.get(pid, 0))
 
@@ -115,12 +116,14 @@ def _tree(pid: int) -> Iterator[int]:
             continue
 
 
-def _rss(pid: int) -> int:
+def _held(pid: int) -> int:
+    """The bytes that a process holds; of pages that it shares with others, its share."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    found = re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def ways(reference: Reference, python: Path) -> dict[str, list[str]]:

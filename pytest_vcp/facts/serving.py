@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from pytest_vcp.evaluation.prediction import Reply
@@ -11,6 +12,9 @@ from pytest_vcp.mlflow_cli.commands import COMMAND_RULES, MlflowCommands
 from pytest_vcp.mlflow_cli.context import CommandContext
 from pytest_vcp.mlflow_cli.predict import Predicted
 from pytest_vcp.mlflow_cli.requests import SavedAnswer, ServerAnswers
+
+# A command that turns more values into JSON takes so much memory that it runs by itself.
+_MOST_VALUES = 1_000_000
 
 
 class ServingFacts(ForwardFacts):
@@ -70,9 +74,14 @@ class ServingFacts(ForwardFacts):
             self._run.selected,
             self._run.progress,
             side_by_side=not (session.devices.has_gpu() or session.loads_alone)
-            and _fits_twice(peak),
+            and _fits_twice(peak)
+            and self._count_values() <= _MOST_VALUES,
         )
         return session.own_commands(commands)
+
+    def _count_values(self) -> int:
+        """Return the number of values in the output."""
+        return sum(math.prod(output.shape) for output in self.prediction.outputs.values())
 
     @fact
     def predicted(self) -> Predicted:
