@@ -7,13 +7,21 @@ one, `mlflow models predict --env-manager virtualenv` would compile Python, by h
 from __future__ import annotations
 
 import os
-import platform
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.ways import MANUAL, WITHOUT_TRACKING, Clock, Run, chosen, environ, passed, run
+from benchmarks.ways import (
+    MANUAL,
+    WITHOUT_TRACKING,
+    Clock,
+    Run,
+    chosen,
+    environ,
+    passed,
+    python_definition,
+    run,
+)
 from fixtures.references import Reference
 
 
@@ -38,9 +46,31 @@ def by_hand(package: Path, reference: Reference) -> Run:
         {
             **variables,
             "PATH": os.pathsep.join([str(python.parent), variables["PATH"]]),
-            "PYTHON_BUILD_DEFINITIONS": str(_definition(package.parent)),
+            "PYTHON_BUILD_DEFINITIONS": str(python_definition(package.parent)),
         },
     )
+    return clock.stop()
+
+
+def by_pip(package: Path, place: Path) -> Run:
+    """What a user does for the environment alone."""
+    variables = environ(package)
+    clock = Clock()
+    run([sys.executable, "-m", "virtualenv", str(place)], package, variables)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "-r", "requirements.txt"]
+    run(pip, package, variables)
+    return clock.stop()
+
+
+def by_lock(package: Path, reference: Reference, cache: Path) -> Run:
+    """A run that judges only whether the environment builds, with an empty cache of its own.
+
+    uv, where there is one, may download what its cache lacks.
+    """
+    command = [sys.executable, "-m", "pytest", *reference.options, WITHOUT_TRACKING]
+    variables = {**environ(package), "VCP_UV_DOWNLOADS": "1"}
+    clock = Clock()
+    run([*command, "-k", "vcp302", f"--vcp-cache-dir={cache}"], package, variables)
     return clock.stop()
 
 
@@ -53,15 +83,3 @@ def by_plugin(package: Path, reference: Reference, cache: Path) -> Run:
     run(command, package, variables)
     measured = clock.stop()
     return replace(measured, model_loads=passed(package))
-
-
-def _definition(folder: Path) -> Path:
-    """A folder for python-build in which the running Python is the way to get its version."""
-    definitions = folder / "python-build"
-    definitions.mkdir()
-    base = os.path.realpath(sys.executable)
-    (definitions / platform.python_version()).write_text(
-        f'mkdir -p "$PREFIX_PATH/bin"\nln -s {shlex.quote(base)} "$PREFIX_PATH/bin/python"\n',
-        encoding="utf-8",
-    )
-    return definitions

@@ -126,7 +126,7 @@ def _held(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def ways(reference: Reference, python: Path) -> dict[str, list[str]]:
+def commands_of(reference: Reference, python: Path) -> dict[str, list[str]]:
     """The commands of each way: by hand in two steps, by the plugin with and without commands."""
     manual = " && ".join(map(shlex.join, manual_steps(reference, python)))
     own = [sys.executable, "-m", "pytest", "-q", *reference.options, WITHOUT_TRACKING]
@@ -145,7 +145,7 @@ def main(sizes: tuple[int, ...]) -> None:
     for size in sizes:
         first: Cost | None = None
         with tempfile.TemporaryDirectory() as folder:
-            for name, command in ways(reference, python).items():
+            for name, command in commands_of(reference, python).items():
                 scratch = Path(folder) / name.replace(" ", "-") / "a"
                 scratch.mkdir(parents=True)
                 package = prepare(scratch, reference, python, size)

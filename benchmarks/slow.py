@@ -19,7 +19,7 @@ from fixtures.references import BY_PACKAGE, Reference
 SECONDS = (20,)
 _WRAPPER = "model_code/pbmc_pca_mlflow_model.py"
 _RETURN = "return np.concatenate(scores, axis=0)"
-_KINDS = {"constant": "{seconds}", "per observation": "{seconds} * sum(map(len, scores)) / 48"}
+KINDS = {"constant": "{seconds}", "per observation": "{seconds} * sum(map(len, scores)) / 48"}
 
 
 def slow_down(package: Path, seconds: str) -> None:
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     python = ways.environment(reference)
     print(f"{'a pass':>8} {'kind':16} {'by hand':>8} {'plugin':>8} {'passes':>7}")
     for seconds in map(int, arguments or SECONDS):
-        for kind, expression in _KINDS.items():
+        for kind, expression in KINDS.items():
             with tempfile.TemporaryDirectory(prefix="vcp-benchmark-") as scratch:
                 manual, plugin = (
                     reference.copy(Path(scratch) / way) for way in ("manual", "plugin")

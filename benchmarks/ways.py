@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,7 +70,7 @@ def environment(reference: Reference) -> Path:
     return environment_of(lock, lambda text: print(text, file=sys.stderr)).python
 
 
-def manual_steps(reference: Reference, python: Path) -> list[list[str]]:
+def manual_steps(reference: Reference, python: Path, manager: str = "local") -> list[list[str]]:
     """The packager with its one forward pass, then MLflow's own command on the artifact."""
     return [
         [str(python), str(MANUAL), *chosen(reference)],
@@ -76,17 +78,19 @@ def manual_steps(reference: Reference, python: Path) -> list[list[str]]:
             *(str(python.with_name("mlflow")), "models", "predict"),
             *("--model-uri", "./mlflow_model_artifact", "--content-type", "json"),
             *("--input-path", "mlflow_model_artifact/serving_input_example.json"),
-            *("--output-path", "test_output.json", "--env-manager", "local"),
+            *("--output-path", "test_output.json", "--env-manager", manager),
         ],
     ]
 
 
-def by_hand(package: Path, reference: Reference, python: Path) -> Run:
+def by_hand(package: Path, reference: Reference, python: Path, manager: str = "local") -> Run:
     """One step after the other, as the platform's instructions say."""
     variables = environ(package)
+    if manager != "local":
+        variables["PYTHON_BUILD_DEFINITIONS"] = str(python_definition(package.parent))
     path = os.pathsep.join([str(python.parent), variables["PATH"]])
     clock = Clock()
-    for step in manual_steps(reference, python):
+    for step in manual_steps(reference, python, manager):
         run(step, package, {**variables, "PATH": path})
     measured = clock.stop()
     assert "predictions" in json.loads((package / "test_output.json").read_text())
@@ -103,8 +107,18 @@ def by_plugin_tracked(package: Path, reference: Reference, python: Path) -> Run:
     return _by_plugin(package, reference)
 
 
-def _by_plugin(package: Path, reference: Reference, *more: str) -> Run:
-    command = [sys.executable, "-m", "pytest", *reference.options, "-k", WITHOUT_COMMANDS, *more]
+def in_full(package: Path, reference: Reference, *more: str) -> Run:
+    """One pytest run with all rules, MLflow's commands among them."""
+    return _by_plugin(package, reference, WITHOUT_TRACKING, *more, selection=())
+
+
+def _by_plugin(
+    package: Path,
+    reference: Reference,
+    *more: str,
+    selection: tuple[str, ...] = ("-k", WITHOUT_COMMANDS),
+) -> Run:
+    command = [sys.executable, "-m", "pytest", *reference.options, *selection, *more]
     variables = environ(package)
     clock = Clock()
     run(command, package, variables)
@@ -168,6 +182,21 @@ def import_milliseconds(scratch: Path, turns: int) -> list[float]:
 def environ(package: Path) -> dict[str, str]:
     """The same for every way: byte-code is kept, as where things are installed, out of the copy."""
     return {**_with_byte_code(), "PYTHONPYCACHEPREFIX": str(package.parents[2] / "byte-code")}
+
+
+def python_definition(folder: Path) -> Path:
+    """A folder for python-build in which the running Python is the way to get its version.
+
+    Without one, `mlflow models predict --env-manager virtualenv` would compile Python.
+    """
+    definitions = folder / "python-build"
+    definitions.mkdir(exist_ok=True)
+    base = os.path.realpath(sys.executable)
+    (definitions / platform.python_version()).write_text(
+        f'mkdir -p "$PREFIX_PATH/bin"\nln -s {shlex.quote(base)} "$PREFIX_PATH/bin/python"\n',
+        encoding="utf-8",
+    )
+    return definitions
 
 
 def _with_byte_code() -> dict[str, str]:

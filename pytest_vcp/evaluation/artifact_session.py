@@ -16,7 +16,14 @@ from typing import Any
 from pytest_vcp.evaluation import figures
 from pytest_vcp.evaluation.device_runs import DeviceRunner
 from pytest_vcp.evaluation.devices import SessionDevices
-from pytest_vcp.evaluation.figures import Figures, ScalingStep, device_peak_of, rate_of, seconds_of
+from pytest_vcp.evaluation.figures import (
+    Figures,
+    ScalingStep,
+    device_peak_of,
+    peak_of,
+    rate_of,
+    seconds_of,
+)
 from pytest_vcp.evaluation.loader import Loader
 from pytest_vcp.evaluation.passes import PassBudget
 from pytest_vcp.evaluation.prediction import Observations, Reply
@@ -304,7 +311,11 @@ class ArtifactSession:
     def _measure(self) -> Figures:
         load, first = self._loader.known_replies()
         second = self._requests.known(self._repetition)
-        peaks = (self._tester.peak_rss_bytes, self._loader.peak_rss_bytes())
+        validated = self._requests.known(self._validation)
+        peaks = (
+            peak_of(validated, self._tester.peak_rss_bytes),
+            peak_of(first, self._loader.peak_rss_bytes()),
+        )
         return Figures(
             import_seconds=None,
             load_seconds=seconds_of(load),

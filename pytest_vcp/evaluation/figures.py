@@ -67,6 +67,16 @@ def seconds_of(reply: Reply | None) -> float | None:
     return None if reply is None or reply.content is None else float(reply.content["seconds"])
 
 
+def peak_of(reply: Reply | None, otherwise: int | None) -> int | None:
+    """Return the peak memory of the process when its pass on the example had ended, if known.
+
+    The checks that follow need memory of their own. `otherwise` is the peak of the process so far.
+    """
+    if reply is None or reply.content is None:
+        return otherwise
+    return int(reply.content["peak_rss_bytes"])
+
+
 def device_peak_of(reply: Reply | None) -> int | None:
     """Return the peak bytes on GPUs during a forward pass; None if it saw no GPU."""
     if reply is None or reply.content is None or not reply.content["device"]["gpus"]:

@@ -19,6 +19,7 @@ from .comparing import compare
 from .inputs import count
 from .packaging import skip_comparison
 from .plain import first_line, strict_json
+from .server import peak_rss_bytes
 
 Reply = dict[str, Any]
 
@@ -53,8 +54,11 @@ def predict(state: Reply, params: Reply) -> Reply:
     started = time.perf_counter()
     prediction = state["model"].predict(frame, params=arguments)
     seconds = time.perf_counter() - started
+    # Before the checks of the tool, which need memory for themselves.
+    peak = peak_rss_bytes()
     state[slot] = outputs.detach(prediction)
     return {
+        "peak_rss_bytes": peak,
         "changes": process_state.changes(state["process"], process_state.read_state()),
         "seconds": seconds,
         "summary": outputs.summarise(prediction),

@@ -18,6 +18,7 @@ from typing import Any
 
 from . import outputs
 from .platform_packager import without_arguments
+from .server import peak_rss_bytes
 from .spec import comparable
 
 Reply = dict[str, Any]
@@ -180,10 +181,10 @@ def validate(state: Reply, params: Reply) -> Reply:
     started = time.perf_counter()
     with skip_comparison():
         prediction = validate_serving_input(params["artifact"], json.dumps(params["payload"]))
-    seconds = time.perf_counter() - started
+    seconds, peak = time.perf_counter() - started, peak_rss_bytes()
     summary = outputs.summarise(prediction)
     kept = outputs.write_arrays(prediction, params["keep"])
-    return {"seconds": seconds, "summary": summary, "kept": kept, "model_loads": 1, "passes": 1}
+    return {"seconds": seconds, "peak_rss_bytes": peak, "summary": summary, "kept": kept}
 
 
 # --------------------------------------------------------------------------------- ignored files
