@@ -21,7 +21,7 @@ from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
 from pytest_vcp.mlflow_cli.commands import COMMAND_RULES
 from pytest_vcp.requirements.lock import Lock, read_lock
-from pytest_vcp.rules.registry import ARTIFACT_STAGES, STAGES
+from pytest_vcp.rules.registry import ARTIFACT_STAGES, BY_ID, STAGES
 from pytest_vcp.settings.resolved import Settings
 from pytest_vcp.source.imported import Imported, imported_by
 from pytest_vcp.source.package import ModelPackage, read_package
@@ -39,6 +39,8 @@ from pytest_vcp.worker.template import NEUTRAL, ForkingLauncher
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 # The function that starts the workers of a run, if it is not the default one.
 LAUNCHER: pytest.StashKey[Launcher] = pytest.StashKey()
+# Stages whose rules are about what workers do.
+_OF_WORKERS = STAGES[STAGES.index("environment") + 1 :]
 
 
 class Run:
@@ -161,7 +163,8 @@ class Run:
             self.environment = prepare(request, self.progress.reporter(), self._ends)
             imported = {entry.module for entry in self.imported}
             self._compile(self.environment, {*FOR_MODELS, *imported})
-            if self.environment.failure is None and not self.settings.artifact_only:
+            is_usable = self.environment.failure is None and not self.settings.artifact_only
+            if is_usable and any(BY_ID[rule].stage in _OF_WORKERS for rule in self.selected):
                 self._forking.warm_up(self.environment.python)
         return self.environment
 

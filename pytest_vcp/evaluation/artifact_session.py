@@ -223,7 +223,6 @@ class ArtifactSession:
 
     def cut_example(self, tolerance: Mapping[str, Any]) -> Reply:
         """Predict on few observations, if there are more, and keep that as the small request."""
-        self.pass_budget.first = seconds_of(self.first_pass())
         params = {**self._request(), "tolerance": tolerance}
         request = None
         try:
@@ -244,7 +243,8 @@ class ArtifactSession:
             self.small_request.set_result(small_request)
 
     def announce(self, *, commands: bool) -> None:
-        """Tell the user how many forward passes are to come, if they take long."""
+        """Tell the user how many forward passes are to come after the first, if they take long."""
+        self.pass_budget.first = seconds_of(self.first_pass())
         line = self.pass_budget.announce(commands=commands)
         if line is not None:
             self._progress.say(line)

@@ -10,10 +10,10 @@ from pytest_vcp.rules.outcomes import Unverified
 
 # A run says in advance how long it will take if that is worth a line.
 _WORTH_SAYING_SECONDS = 5.0
-# Passes with few observations that a run makes of a model with params: three by the process that
-# loaded it, and those of the server, of which most run at the same time.
-_SMALL_BY_LOADER = 5
-_SMALL_BY_SERVER = 3
+# The most further passes of a model with params, besides those on the whole example: by the process
+# that loaded it, and one after the other by the server.
+_FURTHER_BY_LOADER = 6
+_FURTHER_BY_SERVER = 2
 
 
 class PassBudget:
@@ -63,14 +63,15 @@ class PassBudget:
         """
         if self.first is None:
             return None
-        by_loader = self.first + min(self._limit, _SMALL_BY_LOADER * self.per_pass)
-        by_server = (self.first + _SMALL_BY_SERVER * self.per_pass) * commands
+        by_loader = self.first + min(self._limit, _FURTHER_BY_LOADER * self.first)
+        by_server = (1 + _FURTHER_BY_SERVER) * self.first * commands
         seconds = max(by_loader, by_server)
         if seconds < _WORTH_SAYING_SECONDS:
             return None
-        whole, few = 1 + 2 * commands, _SMALL_BY_LOADER + _SMALL_BY_SERVER * commands
-        others = "others" if self.small is None else f"on few observations ({self.small:.1f} s)"
+        whole = 1 + 2 * commands
+        further = _FURTHER_BY_LOADER + _FURTHER_BY_SERVER * commands
         return (
             f"the first forward pass took {self.first:.1f} s; {whole} more of the example are to "
-            f"come, and about {few} {others}: {seconds:.0f} s or less, where cores are free"
+            f"come, and up to {further} others, of few observations where the input is AnnData: "
+            f"{seconds:.0f} s or less, where cores are free"
         )

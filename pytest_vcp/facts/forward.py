@@ -152,10 +152,9 @@ class ForwardFacts(PackagingFacts):
         """The forward pass on few observations, which then serves where an answer is enough."""
         session, policy = self.evaluated_session, self.settings.policy
         tolerance = policy.in_force(policy.batch_tolerance, self.precision)
-        self._begin_commands()
-        reply = session.cut_example(tolerance)
         session.announce(commands=bool(self._run.selected & COMMAND_RULES))
-        return reply
+        self._begin_commands()
+        return session.cut_example(tolerance)
 
     def _begin_commands(self) -> None:
         """Run MLflow's commands in the background."""

@@ -45,6 +45,7 @@ class MlflowCommands:
         self._server: Server | None = None
         self._answers: ServerAnswers | None = None
         self._asking: Future[ServerAnswers] | None = None
+        self._passes_before = 0
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="vcp-command")
 
     def begin(self) -> None:
@@ -79,9 +80,7 @@ class MlflowCommands:
             answers = self._finish_asking()
             if self._side_by_side and self._is_late(answers):
                 # What runs beside it may be why: the rule is about a server that has the machine.
-                self.predicted() if PREDICT_RULE in self._wanted else None
-                self._asking = self._server = None
-                answers = self._finish_asking()
+                answers = self._ask_alone()
             self._answers = answers
         return self._answers
 
@@ -101,7 +100,8 @@ class MlflowCommands:
     def passes(self) -> int:
         """The forward passes of the commands."""
         predicted = self._predicted is not None and self._predicted.problem is None
-        return int(predicted) + (self._server.passes if self._server else 0)
+        by_server = self._server.passes if self._server else 0
+        return int(predicted) + by_server + self._passes_before
 
     def close(self) -> None:
         """End the commands that are still running."""
@@ -129,6 +129,14 @@ class MlflowCommands:
             self._begin_asking()
             assert self._asking is not None
             return self._asking.result()
+
+    def _ask_alone(self) -> ServerAnswers:
+        if self._predicting is not None:
+            # What it raises is for whoever asks for its result.
+            self._predicting.exception()
+        self._passes_before += self._server.passes if self._server else 0
+        self._asking = self._server = None
+        return self._finish_asking()
 
     def _is_late(self, answers: ServerAnswers) -> bool:
         first, most = answers.first, self._context.settings.policy.budget.answer_seconds

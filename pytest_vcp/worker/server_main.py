@@ -3,6 +3,9 @@
 It loads the folder `server/` beside it as the private package `_vcp_server` and calls it. It must
 neither import `pytest_vcp` nor put its folder on `sys.path`: the model's environment has neither,
 and must not get them from here.
+
+Run as a *template*, it serves nobody itself: it imports libraries, and each process that it forks
+is a worker.
 """
 
 from __future__ import annotations

@@ -198,6 +198,8 @@ class Template:
         self._ends.close()
 
     def _end_process(self) -> None:
+        if not self._is_ready:
+            os.kill(self._process.pid, signal.SIGKILL)
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
