@@ -13,13 +13,13 @@ from pytest_vcp.artifact.digests import FileDigests
 from pytest_vcp.environment.build import Environment, EnvironmentRequest, prepare
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.other_pythons import OtherPython, judge_other_python
-from pytest_vcp.environment.platform import platform_environment
+from pytest_vcp.environment.platform import Background, platform_environment
 from pytest_vcp.evaluation.finished import Finished
 from pytest_vcp.evaluation.variant import Variant
 from pytest_vcp.facts.finished import ArtifactFacts
 from pytest_vcp.facts.variant import Facts
 from pytest_vcp.gates import Gates
-from pytest_vcp.mlflow_cli.commands import COMMAND_RULES
+from pytest_vcp.mlflow_cli.commands import COMMAND_RULES, PREDICT_RULE
 from pytest_vcp.requirements.lock import Lock, read_lock
 from pytest_vcp.rules.registry import ARTIFACT_STAGES, BY_ID, STAGES
 from pytest_vcp.settings.resolved import Settings
@@ -66,6 +66,7 @@ class Run:
         self.digests = FileDigests()
         self.environment: Environment | None = None
         self._platform: Environment | None = None
+        self._building: Background | None = None
         # The rules that this run judges, once they have been collected.
         self.selected: frozenset[str] = frozenset()
         self._ends = contextlib.ExitStack()
@@ -160,6 +161,8 @@ class Run:
                 limits=self.settings.policy.cache,
                 python=self.settings.python,
             )
+            if self._needs_platform:
+                self._begin_platform()
             self.environment = prepare(request, self.progress.reporter(), self._ends)
             imported = {entry.module for entry in self.imported}
             self._compile(self.environment, {*FOR_MODELS, *imported})
@@ -167,6 +170,12 @@ class Run:
             if is_usable and any(BY_ID[rule].stage in _OF_WORKERS for rule in self.selected):
                 self._forking.warm_up(self.environment.python)
         return self.environment
+
+    @property
+    def _needs_platform(self) -> bool:
+        """Whether the platform's MLflow will be wanted, if no rule before is broken."""
+        predicts = PREDICT_RULE in self.selected and self.settings.env_manager != "local"
+        return predicts or self.settings.tracking is not None
 
     def _compile(self, environment: Environment, modules: set[str]) -> None:
         """Write the byte-code of modules that will be imported, unless the environment is local."""
@@ -178,17 +187,24 @@ class Run:
     def platform(self) -> Environment:
         """Build the environment of the platform's own MLflow, once. Raises ToolError."""
         if self._platform is None:
-            assert self.interpreter is not None
-            self._platform = platform_environment(
-                self.settings.policy,
-                self.interpreter,
-                self.settings.cache_dir,
-                self.progress.reporter(),
-                self._ends,
-            )
+            self._begin_platform()
+            assert self._building is not None
+            self._platform = self._building.result()
             modules = {*FOR_MODELS, *FOR_STORES, *FOR_COMMANDS}
             self._compile(self._platform, modules)
         return self._platform
+
+    def _begin_platform(self) -> None:
+        """Start to build the environment of the platform's MLflow, or to reuse it."""
+        if self._building is not None:
+            return
+        assert self.interpreter is not None
+        policy, python, cache = self.settings.policy, self.interpreter, self.settings.cache_dir
+        self._building = Background(
+            lambda progress: platform_environment(policy, python, cache, progress, self._ends),
+            self.progress.reporter(),
+        )
+        self._ends.callback(self._building.close)
 
     def other_pythons(self, build: Environment, lock: Lock) -> Iterator[OtherPython]:
         """Yield the result of the lock on each other Python that the policy names.

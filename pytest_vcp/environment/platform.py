@@ -7,6 +7,9 @@ the environment of a model, once for each Python.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +21,7 @@ from pytest_vcp.environment.build import Environment, prepare_tool
 from pytest_vcp.environment.interpreters import Interpreter
 from pytest_vcp.environment.watched import Progress
 from pytest_vcp.requirements.lock import parse_lines
+from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.policy import Policy
 from pytest_vcp.util.files import write_atomic
 
@@ -42,6 +46,33 @@ def platform_environment(
     return prepare_tool(
         what, lock, interpreter, cache_dir, lambda step: progress(f"{what}: {step}"), until
     )
+
+
+class Background:
+    """A build in a thread, beside another one; `build` is given the function for its progress.
+
+    It is stopped at its next sign of progress once it is closed.
+    """
+
+    def __init__(self, build: Callable[[Progress], Environment], progress: Progress) -> None:
+        self._progress = progress
+        self._closed = threading.Event()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="vcp-platform")
+        self._built = self._threads.submit(build, self._report)
+
+    def result(self) -> Environment:
+        """Wait for the environment. Raises ToolError if it can't be built."""
+        return self._built.result()
+
+    def close(self) -> None:
+        """Stop the build if it still runs, and wait for its end."""
+        self._closed.set()
+        self._threads.shutdown()
+
+    def _report(self, step: str) -> None:
+        if self._closed.is_set():
+            raise ToolError(f"the build was stopped while {step}", "run it to its end")
+        self._progress(step)
 
 
 def _lock(policy: Policy, cache_dir: Path) -> Path:
