@@ -133,7 +133,7 @@ def commands_of(reference: Reference, python: Path) -> dict[str, list[str]]:
     path = f"PATH={python.parent}:$PATH"
     return {
         "by hand": ["bash", "-c", f"export {path}; {manual}"],
-        "quick": [*own, "-k", WITHOUT_COMMANDS],
+        "quick": [*own, WITHOUT_COMMANDS],
         "full": own,
     }
 

@@ -93,7 +93,7 @@ def judged(reference: Reference, place: Path, commands: bool) -> Found:
     if cache := os.environ.get(CACHE_VARIABLE):
         arguments.append(f"--vcp-cache-dir={cache}")
     if not commands:
-        arguments += ["-k", WITHOUT_COMMANDS]
+        arguments.append(WITHOUT_COMMANDS)
     # What is drawn of a prediction is neither in the verdict nor in a digest.
     arguments.append("--vcp-no-pictures")
     command = [sys.executable, "-m", "pytest", *reference.options, WITHOUT_TRACKING, *arguments]

@@ -38,7 +38,7 @@ def by_plugin(package: Path) -> ways.Run:
     """One run for all variants."""
     command = [sys.executable, "-m", "pytest", "--vcp-variant=all", ways.WITHOUT_TRACKING]
     clock = ways.Clock()
-    ways.run([*command, "-k", ways.WITHOUT_COMMANDS], package, ways.environ(package))
+    ways.run([*command, ways.WITHOUT_COMMANDS], package, ways.environ(package))
     return clock.stop()
 
 

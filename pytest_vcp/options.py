@@ -85,6 +85,12 @@ OPTIONS = (
         "device for the forward pass (default auto); cuda:N shows the model that GPU alone",
     ),
     Option("require-gpu", None, "a run whose model sees no GPU is an error"),
+    Option(
+        "level",
+        "static|quick|full",
+        "how much is judged: what the files alone tell, everything but MLflow's own commands, or "
+        "everything (default full)",
+    ),
     Option("strict", None, "advice fails the run"),
     Option(
         "must-verify",

@@ -1,4 +1,4 @@
-"""The order of the tests: by variant and stage, as an author works; with xdist, their groups."""
+"""Which tests a run has, and their order: by variant and stage; with xdist, their groups."""
 
 from __future__ import annotations
 
@@ -7,10 +7,33 @@ from functools import cache
 
 import pytest
 
-from pytest_vcp.rules.registry import BY_ID, Stage
+from pytest_vcp.mlflow_cli.commands import COMMAND_RULES
+from pytest_vcp.rules.registry import BY_ID, RULES, Stage
 from pytest_vcp.rules.suite import judging_tests, rule_of
+from pytest_vcp.settings.resolved import Level
 
 _PREFIX = "vcp_"
+
+
+# Fixtures of users' own tests that need more than the files.
+_DEEP_FIXTURES = frozenset({"vcp_environment", "vcp_spec", "vcp_artifact", "vcp_model"})
+
+
+def rules_beyond(level: Level, stages: Sequence[Stage]) -> frozenset[str]:
+    """Return the rules that a run of this level leaves out; `stages` are those of the run."""
+    if level == "static":
+        files = stages[: stages.index("environment")]
+        return frozenset(entry.id for entry in RULES if entry.stage not in files)
+    return COMMAND_RULES if level == "quick" else frozenset()
+
+
+def is_beyond(item: pytest.Item, level: Level, rules: frozenset[str]) -> bool:
+    """Return whether a run of this level, which leaves out `rules`, leaves out this test."""
+    rule = rule_of(item)
+    if rule is not None:
+        return rule in rules
+    fixtures = getattr(item, "fixturenames", ())
+    return level == "static" and not _DEEP_FIXTURES.isdisjoint(fixtures)
 
 
 class TestOrder:

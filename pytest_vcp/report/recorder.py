@@ -21,7 +21,7 @@ from pytest_vcp.report.finish import (
     write_reports,
 )
 from pytest_vcp.report.json import summarize_python
-from pytest_vcp.report.ordering import TestOrder, variant_of
+from pytest_vcp.report.ordering import TestOrder, is_beyond, rules_beyond, variant_of
 from pytest_vcp.report.outcomes import (
     CUT_SHORT,
     ERROR_EXIT,
@@ -75,6 +75,10 @@ class Recorder:
         self._found: dict[tuple[str, str], Outcome] = {}
         self._tool_errors: list[tuple[BaseException, str]] = []
 
+    @cached_property
+    def _beyond(self) -> frozenset[str]:
+        return rules_beyond(self.run.settings.level, self.run.stages)
+
     @property
     def is_worker(self) -> bool:
         return hasattr(self.config, "workerinput")
@@ -119,8 +123,16 @@ class Recorder:
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Put the rules first, in the order of an author's work, regardless of other plugins."""
+        """Put the rules first, in the order of an author's work, regardless of other plugins.
+
+        Rules beyond the requested level are left out.
+        """
         yield
+        level = self.run.settings.level
+        beyond = [item for item in items if is_beyond(item, level, self._beyond)]
+        if beyond:
+            self.config.hook.pytest_deselected(items=beyond)
+            items[:] = [item for item in items if item not in beyond]
         order = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
         items.sort(key=order.key)
         xdist.write_groups(self.config, items, order.group)
@@ -277,14 +289,17 @@ class Recorder:
 
     def _conclude(self, cut_short: bool) -> None:
         """Add the missing outcomes, then write reports and attestation."""
-        why = CUT_SHORT if cut_short else "not selected in this run"
+        level = self.run.settings.level
         for name in self.run.names:
             known = self.outcomes(name)
             if self.results[name].python is None:
                 self._learn(name, VariantResult(python=summarize_python(self.run)))
             for entry in RULES:
                 if entry.id not in known:
-                    self._add(build_not_judged(entry.id, name, why))
+                    why = "not selected in this run"
+                    if entry.id in self._beyond:
+                        why = f"not judged at level {level} (--vcp-level)"
+                    self._add(build_not_judged(entry.id, name, CUT_SHORT if cut_short else why))
             if problem := self.results[name].publishing_problem:
                 destination = self.run.variants[name].settings.artifact_dir
                 self._add(build_unpublished(name, destination, problem))

@@ -37,6 +37,7 @@ from pytest_vcp.settings.values import (
 from pytest_vcp.settings.waivers import Waiver, Waivers, read_file, read_line
 
 EnvManager = Literal["virtualenv", "conda", "local"]
+Level = Literal["static", "quick", "full"]
 
 # The default of --vcp-report-dir, in the package directory.
 REPORT_DIR = ".vcp"
@@ -69,6 +70,7 @@ class Settings:
     target_python: tuple[int, int]
     device: str
     require_gpu: bool
+    level: Level
     strict: bool
     must_verify: tuple[str, ...]
     waivers: Waivers
@@ -119,6 +121,7 @@ def resolve(config: pytest.Config) -> Settings:
         target_python=minor_of(python) if python else sys.version_info[:2],
         device=read.one("device", read_device, "auto"),
         require_gpu=read.switch("require-gpu"),
+        level=read.one("level", _level, "full"),
         strict=read.switch("strict"),
         must_verify=read.one("must-verify", _rules, ()),
         waivers=Waivers(
@@ -142,14 +145,21 @@ def resolve(config: pytest.Config) -> Settings:
             settings.given("require-gpu", "on"),
             f"the CPU was asked for; leave {settings.given('device', 'cpu').origin} out",
         )
-    if settings.skip_inference:
-        _refuse_without_forward(settings)
+    for name, is_without in (
+        ("skip-inference", settings.skip_inference),
+        ("level", settings.level == "static"),
+    ):
+        if is_without:
+            _refuse_without_forward(settings, name)
     return settings
 
 
-def _refuse_without_forward(settings: Settings) -> None:
-    """Refuse options that need a conformant run: without a forward pass, no run is conformant."""
-    inference = settings.given("skip-inference", "on").origin
+def _refuse_without_forward(settings: Settings, name: str) -> None:
+    """Refuse options that need a conformant run, which the option `name` makes impossible.
+
+    Without a forward pass, no run is conformant.
+    """
+    inference = settings.given(name, "on").origin
     tracking = settings.tracking
     if settings.record_expected:
         raise refusal(
@@ -157,7 +167,7 @@ def _refuse_without_forward(settings: Settings) -> None:
             f"without a forward pass there is nothing to record; leave {inference} out",
         )
     # A single run may leave out what the ini file requests for all.
-    same = settings.sources["register-model"] == settings.sources["skip-inference"]
+    same = settings.sources["register-model"] == settings.sources[name]
     if tracking is not None and tracking.registered is not None and same:
         raise refusal(
             settings.given("register-model", tracking.registered),
@@ -239,6 +249,11 @@ def refuse_duplicates(
 
 def _env_manager(given: Given) -> EnvManager:
     known: tuple[EnvManager, ...] = ("virtualenv", "conda", "local")
+    return known[known.index(choice(given, known))]
+
+
+def _level(given: Given) -> Level:
+    known: tuple[Level, ...] = ("static", "quick", "full")
     return known[known.index(choice(given, known))]
 
 

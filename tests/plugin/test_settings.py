@@ -46,6 +46,7 @@ VALUES: dict[str, tuple[str, str, str, Any, Any]] = {
     "python": ("3.8", "3.9", "target_python", (3, 8), (3, 9)),
     "device": ("cpu", "cuda:1", "device", "cpu", "cuda:1"),
     "require-gpu": ("true", "", "require_gpu", True, True),
+    "level": ("quick", "static", "level", "quick", "static"),
     "strict": ("yes", "", "strict", True, True),
     "must-verify": ("VCP101", "VCP705, VCP706", "must_verify", ("VCP101",), ("VCP705", "VCP706")),
     "waive": ("VCP709: a", "VCP709: b", "waivers", "VCP709: a", "VCP709: b"),
