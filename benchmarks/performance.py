@@ -24,9 +24,10 @@ _HEAD = """\
 
 What a run costs, and how that compares with what its user would do instead: *by hand* means the
 platform's packager and then `mlflow models predict` on the artifact, in an environment that is
-there. `quick` is a run without MLflow's commands (`--vcp-level quick`), `full` is one with all rules.
-The package is pbmc_pca unless something else is said. Figures are medians of {pairs} pairs, or of one where a pair
-takes minutes; wall-clock seconds vary more than CPU seconds where other work is going on.
+there. `quick` is a run without MLflow's commands (`--vcp-level quick`), `full` is one with all
+rules. The package is pbmc_pca unless something else is said. Figures are medians of {pairs} pairs,
+or of one where a pair takes minutes; wall-clock seconds vary more than CPU seconds where other work
+is going on.
 
 This page is written by `python -m benchmarks.performance`: {machine}.
 
