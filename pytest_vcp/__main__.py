@@ -14,7 +14,14 @@ from typing import NoReturn
 
 import pytest
 
-from pytest_vcp.options import ATTESTATION, CACHE, COMPARE_FLAG, LOCK_FLAG, RULES_FLAG
+from pytest_vcp.options import (
+    ATTESTATION,
+    CACHE,
+    COMPARE_FLAG,
+    DOCTOR_FLAG,
+    LOCK_FLAG,
+    RULES_FLAG,
+)
 
 _EPILOG = (
     "Other options, such as --vcp-cache-dir, are handed to pytest. A package is judged by pytest "
@@ -50,6 +57,8 @@ def _options(given: argparse.Namespace) -> list[str]:
             return [f"{LOCK_FLAG}={given.how}"]
         case "cache":
             return [f"{CACHE.flag}={given.action}"]
+        case "doctor":
+            return [DOCTOR_FLAG]
         case "compare":
             return [COMPARE_FLAG, *given.reports]
         case _:
@@ -75,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     cache = commands.add_parser("cache", help="show, prune or clear the cache of environments")
     actions = ("show", "prune", "clear")
     cache.add_argument("action", nargs="?", default="show", choices=actions)
+
+    commands.add_parser("doctor", help="tell what this machine has of what a run can use")
 
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument("reports", nargs="+", metavar="REPORT")

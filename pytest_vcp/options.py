@@ -161,6 +161,8 @@ RECORD = Option(
     "keep the prediction on the input example in the package, if the run is conformant; later runs "
     "have to reproduce it (VCP714)",
 )
+DOCTOR_FLAG = "--vcp-doctor"
+DOCTOR_KEY = "vcp_doctor"
 COMPARE_FLAG = "--vcp-compare"
 COMPARE_KEY = "vcp_compare"
 
@@ -191,6 +193,14 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(
             option.flag, dest=option.key, default=None, metavar=option.metavar, help=option.help
         )
+    group.addoption(
+        DOCTOR_FLAG,
+        dest=DOCTOR_KEY,
+        action="store_const",
+        const=True,
+        default=None,
+        help="tell what this machine has of what a run can use, and do nothing else",
+    )
     group.addoption(
         COMPARE_FLAG,
         dest=COMPARE_KEY,

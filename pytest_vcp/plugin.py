@@ -14,6 +14,7 @@ from pytest_vcp.options import (
     ATTESTATION,
     CACHE,
     COMPARE_KEY,
+    DOCTOR_KEY,
     LOCK_KEY,
     OPTIONS,
     RECORD,
@@ -36,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Perform an action that replaces a run: rules, lock, cache, compare or attestation."""
+    """Perform an action that replaces a run: rules, lock, cache, doctor, compare, attestation."""
     rule: str | None = config.getoption(RULES_KEY)
     if rule is not None:
         from pytest_vcp.cli import rules
@@ -52,6 +53,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         from pytest_vcp.cli import cache
 
         return cache.act(config, action)
+    if config.getoption(DOCTOR_KEY) is not None:
+        from pytest_vcp.cli import doctor
+
+        return doctor.examine(config)
     reports: list[str] | None = config.getoption(COMPARE_KEY)
     if reports is not None:
         from pytest_vcp.cli import compare
@@ -67,7 +72,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def is_active(config: pytest.Config) -> bool:
     """Return whether this run judges a package; refuse options if there is nothing to judge."""
-    alone = (RULES_KEY, LOCK_KEY, CACHE.key, COMPARE_KEY, ATTESTATION.key)
+    alone = (RULES_KEY, LOCK_KEY, CACHE.key, DOCTOR_KEY, COMPARE_KEY, ATTESTATION.key)
     if any(config.getoption(key) is not None for key in alone):
         return False
     for option in OPTIONS:

@@ -11,7 +11,14 @@ import pytest
 
 import pytest_vcp
 from pytest_vcp import __main__ as command
-from pytest_vcp.options import ATTESTATION, CACHE, COMPARE_FLAG, LOCK_FLAG, RULES_FLAG
+from pytest_vcp.options import (
+    ATTESTATION,
+    CACHE,
+    COMPARE_FLAG,
+    DOCTOR_FLAG,
+    LOCK_FLAG,
+    RULES_FLAG,
+)
 from tests.runs import environment
 
 
@@ -36,6 +43,7 @@ def _run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (["lock", "upgrade", "-q"], [f"{LOCK_FLAG}=upgrade", "-q"]),
         (["cache", "--vcp-cache-dir=x"], [f"{CACHE.flag}=show", "--vcp-cache-dir=x"]),
         (["cache", "prune"], [f"{CACHE.flag}=prune"]),
+        (["doctor"], [DOCTOR_FLAG]),
         (["compare", "a", "b"], [COMPARE_FLAG, "a", "b"]),
         (["verify", "a.json", "dir"], [f"{ATTESTATION.flag}=a.json", "--vcp-verify-artifact=dir"]),
     ],
