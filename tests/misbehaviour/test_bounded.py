@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -120,10 +121,8 @@ def test_it_is_one_failure_with_its_remedy(case: Case, place: Place) -> None:
 
 def test_an_end_over_the_params_is_one_failure(place: Place) -> None:
     """Three rules ask for what this pass would have told; one of them says that it ended."""
-    count = "self.passes = getattr(self, 'passes', 0) + 1\nimport os, signal"
-    # The first three are the example, other params, and the example again.
-    kill = "if self.passes == 4:\n    os.kill(os.getpid(), signal.SIGKILL)"
-    returning(f"{count}\n{kill}\nreturn scores")(place.package)
+    # The first four are the example, a part of it, other params, and the example again.
+    kill_at(5, place.package)
 
     run = place.run()
 
@@ -131,6 +130,23 @@ def test_an_end_over_the_params_is_one_failure(place: Place) -> None:
     for rule in ("VCP711", "VCP718"):
         assert run.variant["rules"][rule]["message"] == "fix VCP712 first"
     place.assert_nothing_left()
+
+
+def test_an_end_over_few_observations_is_one_failure(place: Place) -> None:
+    kill_at(2, place.package)
+
+    run = place.run()
+
+    assert_told(run, "VCP710", "SIGKILL (out of memory", MORE_MEMORY)
+    assert "while predicting on a few observations" in run.variant["rules"]["VCP710"]["found"]
+    place.assert_nothing_left()
+
+
+def kill_at(number: int, package: Path) -> None:
+    """Have the process that loads the artifact be killed in this pass."""
+    count = "self.passes = getattr(self, 'passes', 0) + 1\nimport os, signal"
+    kill = f"if self.passes == {number}:\n    os.kill(os.getpid(), signal.SIGKILL)"
+    returning(f"{count}\n{kill}\nreturn scores")(package)
 
 
 @pytest.mark.skipif(
