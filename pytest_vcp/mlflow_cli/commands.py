@@ -56,7 +56,8 @@ class MlflowCommands:
         if not self._side_by_side:
             return
         if self._wanted & frozenset(SERVER_RULES):
-            self._begin_asking()
+            with contextlib.suppress(ToolError, OSError):
+                self._begin_asking()
         if PREDICT_RULE in self._wanted:
             with contextlib.suppress(Unverified, ToolError, OSError):
                 self._begin_predicting()
