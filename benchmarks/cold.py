@@ -34,6 +34,8 @@ def by_hand(package: Path, reference: Reference) -> Run:
     clock = Clock()
     run([sys.executable, "-m", "virtualenv", str(place)], package, variables)
     run([str(python), "-m", "pip", "install", "-r", "requirements.txt"], package, variables)
+    # MLflow's command calls it, and not every lock has it.
+    run([str(python), "-m", "pip", "install", "virtualenv"], package, variables)
     run([str(python), str(MANUAL), *options], package, variables)
     run(
         [

@@ -1,7 +1,7 @@
 """Measure everything and write docs/performance.md: python -m benchmarks.performance [--pairs N].
 
-Takes about half an hour, and wants a machine that does nothing else. `--only NAME` measures one
-part, and prints its rows.
+Takes about half an hour, and wants a machine that does nothing else. `--only PART` measures one
+part, and writes its section.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,20 @@ rules. The package is pbmc_pca unless something else is said. Figures are median
 or of one where a pair takes minutes; wall-clock seconds vary more than CPU seconds where other work
 is going on.
 
-This page is written by `python -m benchmarks.performance`: {machine}.
-
-| what | measured | aim |
-|---|---|---|
+This page is written by `python -m benchmarks.performance`, and a part of it by `--only PART`.
 """
+_TABLE = "| what | measured | aim |\n|---|---|---|\n"
+_TITLES = {
+    "quick": "A small model",
+    "virtualenv": "The platform's command, which builds an environment",
+    "two": "Two processes",
+    "outputs": "Large outputs",
+    "slow": "Slow forward passes",
+    "variants": "Variants",
+    "weights": "Large weights",
+    "cold": "The first run on a lock",
+    "inactive": "Other runs of pytest",
+}
 
 
 @dataclass(frozen=True)
@@ -211,23 +220,38 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Row]]] = {
 }
 
 
+def write_part(name: str, rows: Sequence[Row], pairs: int) -> None:
+    """Write the section of a part, in place of an earlier one."""
+    sections = _read_sections()
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    table = _TABLE + "\n".join(row.format() for row in rows)
+    sections[_TITLES[name]] = f"{table}\n\nMeasured with {machine}."
+    text = [_HEAD.format(pairs=pairs)]
+    text += [
+        f"## {title}\n\n{sections[title]}\n" for title in _TITLES.values() if title in sections
+    ]
+    PAGE.write_text("\n".join(text), encoding="utf-8")
+
+
+def _read_sections() -> dict[str, str]:
+    """The sections of the page, by title."""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    parts = (section.partition("\n") for section in text.split("\n## ")[1:])
+    return {title: body.strip() for title, _, body in parts}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.performance", description=__doc__)
     parser.add_argument("--pairs", type=int, default=4, help="pairs of short runs (4)")
-    parser.add_argument(
-        "--only", choices=sorted(PARTS), help="measure this part alone, and write nothing"
-    )
+    parser.add_argument("--only", choices=sorted(PARTS), help="measure this part alone")
     options = parser.parse_args()
-    rows = []
     for name in [options.only] if options.only else PARTS:
+        rows = []
         with tempfile.TemporaryDirectory(prefix="vcp-benchmark-") as scratch:
             for row in PARTS[name](Path(scratch), options.pairs):
                 print(row.format(), flush=True)
                 rows.append(row)
-    if options.only is None:
-        machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-        head = _HEAD.format(pairs=options.pairs, machine=machine)
-        PAGE.write_text(head + "\n".join(row.format() for row in rows) + "\n", encoding="utf-8")
+        write_part(name, rows, options.pairs)
 
 
 if __name__ == "__main__":

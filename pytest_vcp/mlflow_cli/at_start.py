@@ -1,7 +1,8 @@
 """What the Pythons of a command do at their start, without a change to the command.
 
 MLflow copies a model to a temporary directory only to read its MLmodel file. That takes the disk
-space of the weights, and time, so links take the place of those copies.
+space of the weights, and time, so links take the place of those copies. And the collector is off in
+the process of the command, which imports all of MLflow and then waits for another process.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ import os, sys
 if os.path.realpath(sys.prefix).startswith({within!r}):
     sys.path[1:1] = {folders!r}
 if any(os.path.basename(word) == "mlflow" for word in sys.orig_argv[:3]):
+    import gc
     import shutil
+
+    # What it imports is not garbage, and the model runs in another process.
+    gc.disable()
 
     def link(source, destination, *, follow_symlinks=True, copy=shutil.copy2):
         path = os.path.realpath(source)
