@@ -133,12 +133,22 @@ def test_a_worker_is_started_where_forking_could_matter(
     assert f"a new interpreter, since {why}" in told["log"]
 
 
-def test_a_library_that_starts_a_thread_is_not_forked(tmp_path: Path) -> None:
-    (tmp_path / "threaded.py").write_text(
-        "import threading, time\n"
-        "threading.Thread(target=time.sleep, args=(60,), name='busy', daemon=True).start()\n"
-    )
-    script = "import sys, template; print(template.preload(['threaded']))"
+THREADED = (
+    "import threading, time\n"
+    "threading.Thread(target=time.sleep, args=(60,), name='busy', daemon=True).start()\n"
+)
+# What a library does when it is imported, and why the process is not forked then.
+LIBRARIES = {
+    THREADED: "a library has started a thread: busy",
+    "raise ImportError('another ABI')\n": "library can't be imported here: ImportError",
+    "import no_such_module\n": "None",
+}
+
+
+@pytest.mark.parametrize(("text", "why"), LIBRARIES.items(), ids=["thread", "ABI", "missing"])
+def test_libraries_after_which_a_process_is_not_forked(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(text, encoding="utf-8")
+    script = "import sys, template; print(template.preload(['library']))"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(template.__file__).parent)])},
@@ -146,7 +156,7 @@ def test_a_library_that_starts_a_thread_is_not_forked(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "a library has started a thread: busy"
+    assert done.stdout.strip() == why
 
 
 def test_a_template_that_was_killed_is_done_without(launcher: Launcher, tell: Tell) -> None:

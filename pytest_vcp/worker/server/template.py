@@ -98,9 +98,14 @@ def preload(names: list[str]) -> str | None:
     # Hardly anything that an import makes is garbage, and looking for it takes time.
     gc.disable()
     for name in names:
-        # Whoever needs the module will report why it can't be imported.
-        with contextlib.suppress(Exception):
+        try:
             importlib.import_module(name)
+        except ModuleNotFoundError:
+            # Whoever needs the module will report that.
+            continue
+        except Exception as problem:  # noqa: BLE001 - a library raises what it likes
+            # A second attempt in the same process can fail for another reason.
+            return f"{name} can't be imported here: {type(problem).__name__}"
     gc.enable()
     gc.freeze()
     if threading.active_count() > 1:
