@@ -11,6 +11,7 @@ from pytest_vcp.options import (
     ATTESTATION,
     CACHE,
     COMPARE_FLAG,
+    DOCTOR_FLAG,
     LOCK_FLAG,
     OPTIONS,
     RECORD,
@@ -47,8 +48,8 @@ PROPERTIES = {"vcp_rule", "vcp_outcome", "vcp_level", "vcp_page"}
 def test_names_on_a_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     options = set(re.findall(r"--vcp-[a-z]+(?:-[a-z]+)*", text))
-    instead = {LOCK_FLAG, RULES_FLAG, CACHE.flag, COMPARE_FLAG, RECORD.flag, ATTESTATION.flag}
-    assert options <= {option.flag for option in OPTIONS} | instead
+    instead = {LOCK_FLAG, RULES_FLAG, CACHE.flag, DOCTOR_FLAG, COMPARE_FLAG, RECORD.flag}
+    assert options <= {option.flag for option in (*OPTIONS, ATTESTATION)} | instead
     names = set(re.findall(r"(?<![\w-])vcp_[a-z_]+\b", text))
     assert names <= {option.key for option in OPTIONS} | FIXTURES | PROPERTIES
     rules = set(re.findall(r"VCP\d{3}", text))
