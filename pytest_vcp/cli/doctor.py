@@ -120,28 +120,43 @@ def _room(what: str, folder: Path, remedy: str) -> Finding:
 
 
 def _index() -> Finding:
-    """Ask pip for a distribution that is everywhere and small, by the user's own settings."""
-    python = Path(sys.executable)
-    with tempfile.TemporaryDirectory(prefix="vcp-doctor-") as folder:
-        command = [*pip_command(python), "download", "--no-deps", "--no-cache-dir", "-d", folder]
-        try:
-            done = subprocess.run(
-                [*command, "wheel"],
-                env=pip_environ(python),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_INDEX_SECONDS,
-                check=False,
-            )
-            is_there, said = done.returncode == 0, done.stderr
-        except subprocess.TimeoutExpired:
-            is_there, said = False, f"no answer within {_INDEX_SECONDS:g} s"
-    lines = [line for line in said.splitlines() if line.startswith("ERROR:")] or [said]
-    found = "pip can download" if is_there else lines[-1].removeprefix("ERROR: ").strip()
-    costs = "only environments that are in the cache can be used"
+    """Have a pip of the kind that builds environments download something small."""
     remedy = "check the connection, the proxy and pip's index settings"
-    return Finding("index", is_there, found, costs, remedy)
+    with tempfile.TemporaryDirectory(prefix="vcp-doctor-") as folder:
+        try:
+            said = _download_by_pip(Path(folder))
+        except (subprocess.SubprocessError, OSError, ToolError) as problem:
+            said = str(problem)
+    found = said or "pip can download"
+    costs = "only environments that are in the cache can be used"
+    return Finding("index", not said, found, costs, remedy)
+
+
+def _download_by_pip(folder: Path) -> str:
+    """Return why pip can't download; empty if it can."""
+    python = folder / "environment" / "bin" / "python"
+    virtualenv = [sys.executable, "-m", "virtualenv", "--no-periodic-update", "--quiet"]
+    subprocess.run(
+        [*virtualenv, python.parents[1]],
+        env=interpreters.clean_environ(),
+        capture_output=True,
+        timeout=_INDEX_SECONDS,
+        check=True,
+    )
+    command = [*pip_command(python), "download", "--no-deps", "--no-cache-dir", "-d", folder]
+    done = subprocess.run(
+        [*command, "wheel"],
+        env=pip_environ(python),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_INDEX_SECONDS,
+        check=False,
+    )
+    if done.returncode == 0:
+        return ""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+    return (lines or ["pip failed"])[-1].removeprefix("ERROR: ").strip()
 
 
 def _program(name: str, costs: str, remedy: str = "install it if you need it") -> Finding:

@@ -19,6 +19,7 @@ from pytest_vcp.environment.interpreters import find_running
 from pytest_vcp.environment.pruning import clear
 from pytest_vcp.rules.outcomes import ToolError
 from pytest_vcp.settings.policy import CacheLimits
+from tests.locking.conftest import path_without_uv
 
 from .conftest import Builder, Shelf
 
@@ -67,7 +68,9 @@ def test_a_long_step_keeps_telling(build: Builder, shelf: Shelf) -> None:
     assert not shelf.hold.exists()
 
 
-def test_uses_it_again(build: Builder, shelf: Shelf) -> None:
+def test_uses_it_again(build: Builder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where uv is to install, pip resolves before; it may begin to build until it is stopped.
+    monkeypatch.setenv("PATH", path_without_uv())
     shelf.sdist("counted", "1.0")
     first = build("counted==1.0\n")
     again = build("# another comment\ncounted==1.0   # and one more\r\n\r\n")

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_vcp.environment.build import prepare
 from pytest_vcp.settings.policy import CacheLimits
+from tests.locking.conftest import path_without_uv
 
 from .conftest import Builder, Shelf
 
@@ -63,7 +64,11 @@ def gone(pid: int) -> bool:
     return Path("/proc/self").exists()
 
 
-def test_two_runs_at_once_build_once(build: Builder, shelf: Shelf) -> None:
+def test_two_runs_at_once_build_once(
+    build: Builder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where uv is to install, pip resolves before; it may begin to build until it is stopped.
+    monkeypatch.setenv("PATH", path_without_uv())
     shelf.sdist("slow", "1.0")
     shelf.hold.touch()
     build.request("slow==1.0\n")
