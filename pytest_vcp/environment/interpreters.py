@@ -130,10 +130,12 @@ def _pyenv_versions() -> Iterator[Path]:
     """Yield the versions that pyenv has installed, newest first."""
     roots = [os.environ.get("PYENV_ROOT"), os.path.expanduser("~/.pyenv")]
     for root in dict.fromkeys(root for root in roots if root):
-        versions = Path(root, "versions")
-        if versions.is_dir():
-            numbered = [path for path in versions.iterdir() if re.match(r"\d+(\.\d+)+$", path.name)]
-            yield from sorted(numbered, key=_version_key, reverse=True)
+        try:
+            entries = list(Path(root, "versions").iterdir())
+        except OSError:  # It is not there, or it is another user's.
+            continue
+        numbered = [path for path in entries if re.match(r"\d+(\.\d+)+$", path.name)]
+        yield from sorted(numbered, key=_version_key, reverse=True)
 
 
 def _version_key(path: Path) -> list[int]:
