@@ -280,7 +280,20 @@ def test_a_large_output_is_compared_in_parts(told: dict[str, Any]) -> None:
 
 
 TABLE = "np.linspace(-1, 1, 1_000_000, dtype=np.float32).reshape(-1, 100)"
+COUNTS = "np.arange(1_000_000, dtype=np.int32).reshape(-1, 100)"
+SENT = f"json.dumps({{'predictions': {COUNTS}.tolist()}})"
 READ = {
+    "whole numbers": (f"rows({COUNTS})", True),
+    "whole numbers, one other": (f"rows({COUNTS}, {SENT}.replace(' 77,', ' 78,'))", False),
+    "whole numbers, one fraction": (f"rows({COUNTS}, {SENT}.replace(' 77,', ' 77.0,'))", None),
+    "whole numbers, one truth value": (f"rows({COUNTS}, {SENT}.replace(' 1,', ' true,'))", None),
+    "whole numbers, one beyond": (f"rows({COUNTS}, {SENT}.replace(' 77,', ' {2**64 - 1},'))", None),
+    "unsigned, one negative": (
+        f"rows({COUNTS}.astype(np.uint32), {SENT}.replace(' 77,', ' -77,'))",
+        None,
+    ),
+    "one dimension": (f"rows({TABLE}.ravel())", True),
+    "three, with rows that are large": (f"rows({TABLE}.reshape(2, 1000, 500))", True),
     "a large table": (f"rows({TABLE})", True),
     "another form": (f"rows({TABLE}, ' ' * 5_000_000 + '[]')", None),
     "cut off": (f"rows({TABLE}, json.dumps({{'predictions': {TABLE}.tolist()}})[:-2])", None),

@@ -223,21 +223,27 @@ def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None
 
 
 def read_rows(path: str, like: Any) -> Any:
-    """Read the `predictions` of a large JSON file, row by row, into an array like `like`.
+    """Read the `predictions` of a large JSON file, piece by piece, into an array like `like`.
 
-    None for a small file, for a prediction that is no table of floats, and for a file that does not
-    look as it should: those are parsed as a whole.
+    None for a small file, for a prediction that is no array of numbers, and for a file that does
+    not look as it should: those are parsed as a whole. Whole numbers come in the widest dtype.
     """
     import numpy
 
-    is_table = isinstance(like, numpy.ndarray) and like.ndim == 2 and like.dtype.kind == "f"
-    if not is_table or os.path.getsize(path) < _LARGE_FILE:
+    if not isinstance(like, numpy.ndarray) or like.dtype.kind not in "fiu" or not like.ndim:
         return None
-    rows, filled = numpy.empty(like.shape, like.dtype), 0
+    if os.path.getsize(path) < _LARGE_FILE:
+        return None
+    is_whole = like.dtype.kind in _EXACT
+    dtype = _EXACT[like.dtype.kind][1] if is_whole else like.dtype
+    rows, filled = numpy.empty(like.shape, dtype), 0
     try:
         with open(path, encoding="utf-8") as file:
-            for text in _row_texts(file):
+            for text in _row_texts(file, like.ndim):
                 part = numpy.array(strict_json(f"[{text}]"))
+                # An "e" is in 1e3, true and false.
+                if is_whole and ("e" in text or not _holds(dtype, part)):
+                    return None
                 rows[filled : filled + len(part)] = part
                 filled += len(part)
     except (ValueError, TypeError):
@@ -245,21 +251,31 @@ def read_rows(path: str, like: Any) -> Any:
     return rows if filled == len(rows) else None
 
 
-def _row_texts(file: Any) -> Iterator[str]:
-    """Yield the rows in `{"predictions": [[...], ...]}`, many at a time, with commas between them.
+def _holds(dtype: str, part: Any) -> bool:
+    """Return whether an array has whole numbers that this dtype, int64 or uint64, can hold."""
+    if part.dtype.kind == "u":
+        return dtype == "uint64"
+    return part.dtype.kind == "i" and (dtype == "int64" or not (part < 0).any())
 
-    Raises ValueError for a text of another form.
+
+def _row_texts(file: Any, ndim: int) -> Iterator[str]:
+    """Yield the rows in `{"predictions": [...]}`, many at a time, with commas between them.
+
+    The array has `ndim` dimensions. Raises ValueError for a text of another form.
     """
     text = file.read(_TEXT)
     begin = re.match(r'\s*\{\s*"predictions"\s*:\s*\[', text)
     if begin is None:
         raise ValueError("no predictions at the beginning")
     text = text[begin.end() :]
+    # No end within a row has as many brackets.
+    row_end = "]" * (ndim - 1) + ","
     while more := file.read(_TEXT):
         text += more
-        end = text.rindex("],")
-        yield text[: end + 1]
-        text = text[end + 2 :]
+        end = text.rfind(row_end)
+        if end >= 0:
+            yield text[: end + ndim - 1]
+            text = text[end + ndim :]
     ending = re.search(r"\]\s*\}\s*$", text)
     if ending is None:
         raise ValueError("no end of the predictions")
@@ -274,6 +290,8 @@ def _from_json(part: Any, like: Any) -> Any:
     """
     import numpy
 
+    if isinstance(part, numpy.ndarray):
+        return part  # of read_rows
     if like.dtype.kind not in _EXACT:
         return numpy.array(part).astype(like.dtype).reshape(like.shape)
     wanted, roomy = _EXACT[like.dtype.kind]
