@@ -35,7 +35,9 @@ def rows(array, text=None):
         file.write(text or json.dumps({"predictions": array.tolist()}))
         file.flush()
         found = read_rows(file.name, array)
-    return None if found is None else bool((found == array).all())
+    if found is None or not isinstance(array, dict):
+        return None if found is None else bool((found == array).all())
+    return all(bool((found[name] == array[name]).all()) for name in array)
 
 told = {name: eval(text) for name, text in json.load(sys.stdin).items()}
 print(json.dumps(told))
@@ -282,6 +284,8 @@ def test_a_large_output_is_compared_in_parts(told: dict[str, Any]) -> None:
 TABLE = "np.linspace(-1, 1, 1_000_000, dtype=np.float32).reshape(-1, 100)"
 COUNTS = "np.arange(1_000_000, dtype=np.int32).reshape(-1, 100)"
 SENT = f"json.dumps({{'predictions': {COUNTS}.tolist()}})"
+BOTH = f"{{'count': {COUNTS}, 'score': {TABLE}}}"
+BOTH_SENT = f"{{'predictions': {{'score': {TABLE}.tolist(), 'count': {COUNTS}.tolist()}}}}"
 READ = {
     "whole numbers": (f"rows({COUNTS})", True),
     "whole numbers, one other": (f"rows({COUNTS}, {SENT}.replace(' 77,', ' 78,'))", False),
@@ -293,6 +297,19 @@ READ = {
         None,
     ),
     "one dimension": (f"rows({TABLE}.ravel())", True),
+    "two in a dict": (f"rows({BOTH}, json.dumps({BOTH_SENT}))", True),
+    "two in a dict, another value": (
+        f"rows({BOTH}, json.dumps({BOTH_SENT}).replace(' 77,', ' 78,'))",
+        False,
+    ),
+    "two in a dict, another name": (
+        f"rows({BOTH}, json.dumps({BOTH_SENT}).replace('count', 'number'))",
+        None,
+    ),
+    "labels in a dict": (
+        f"rows({{'a': {TABLE}, 'b': np.array(['x'])}}, ' ' * 5_000_000)",
+        None,
+    ),
     "three, with rows that are large": (f"rows({TABLE}.reshape(2, 1000, 500))", True),
     "a large table": (f"rows({TABLE})", True),
     "another form": (f"rows({TABLE}, ' ' * 5_000_000 + '[]')", None),

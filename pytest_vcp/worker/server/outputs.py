@@ -19,6 +19,8 @@ MOST_THROUGH_JSON = 1_000_000
 # From this size in bytes on, a file of predictions is read piece by piece, of so many characters.
 _LARGE_FILE = 4_000_000
 _TEXT = 4_000_000
+# No name of an output is longer, in characters, with what surrounds it.
+_LONGEST_KEY = 10_000
 
 # For array values that are compared exactly, by the kind of their dtype: the type that JSON has for
 # them, and a dtype that can hold any of them.
@@ -223,32 +225,96 @@ def against_json(prediction: Any, received: Any, tolerance: Reply) -> str | None
 
 
 def read_rows(path: str, like: Any) -> Any:
-    """Read the `predictions` of a large JSON file, piece by piece, into an array like `like`.
+    """Read the `predictions` of a large JSON file piece by piece, into arrays like those of `like`.
 
-    None for a small file, for a prediction that is no array of numbers, and for a file that does
-    not look as it should: those are parsed as a whole. Whole numbers come in the widest dtype.
+    None for a small file, for a prediction with anything but arrays of numbers, and for a file that
+    does not look as it should: those are parsed as a whole. Whole numbers come in the widest dtype.
     """
     import numpy
 
-    if not isinstance(like, numpy.ndarray) or like.dtype.kind not in "fiu" or not like.ndim:
+    entries = like.values() if isinstance(like, dict) else [like]
+    if os.path.getsize(path) < _LARGE_FILE or not all(
+        isinstance(entry, numpy.ndarray) and entry.ndim and entry.dtype.kind in "fiu"
+        for entry in entries
+    ):
         return None
-    if os.path.getsize(path) < _LARGE_FILE:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return _read_predictions(_Text(file), like)
+    except (ValueError, TypeError, KeyError):
         return None
+
+
+def _read_predictions(text: _Text, like: Any) -> Any:
+    """Read an array, or a dict of arrays. Raises ValueError for anything else, and KeyError."""
+    text.take(r'\{\s*"predictions"\s*:')
+    if not isinstance(like, dict):
+        array = _read_array(text, like)
+        text.take(r"\}$")
+        return array
+    found: dict[str, Any] = {}
+    while len(found) < len(like):
+        key = text.take(r',\s*"[^"\\]*"\s*:' if found else r'\{\s*"[^"\\]*"\s*:').split('"')[1]
+        found[key] = _read_array(text, like[key])
+    text.take(r"\}\s*\}$")
+    return found
+
+
+def _read_array(text: _Text, like: Any) -> Any:
+    import numpy
+
     is_whole = like.dtype.kind in _EXACT
     dtype = _EXACT[like.dtype.kind][1] if is_whole else like.dtype
     rows, filled = numpy.empty(like.shape, dtype), 0
-    try:
-        with open(path, encoding="utf-8") as file:
-            for text in _row_texts(file, like.ndim):
-                part = numpy.array(strict_json(f"[{text}]"))
-                # An "e" is in 1e3, true and false.
-                if is_whole and ("e" in text or not _holds(dtype, part)):
-                    return None
-                rows[filled : filled + len(part)] = part
-                filled += len(part)
-    except (ValueError, TypeError):
-        return None
-    return rows if filled == len(rows) else None
+    text.take(r"\[")
+    for piece in text.rows(like.ndim):
+        part = numpy.array(strict_json(f"[{piece}]"))
+        # An "e" is in 1e3, true and false.
+        if is_whole and ("e" in piece or not _holds(dtype, part)):
+            raise ValueError("not the whole numbers that there should be")
+        rows[filled : filled + len(part)] = part
+        filled += len(part)
+    if filled < len(rows):
+        raise ValueError("too few rows")
+    return rows
+
+
+class _Text:
+    """The text of a file, of which only a part is held."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._held = ""
+
+    def take(self, pattern: str) -> str:
+        """Return and pass what matches here, after blanks. Raises ValueError if nothing does."""
+        if len(self._held) < _LONGEST_KEY:
+            self._held += self._file.read(_TEXT)
+        self._held = self._held.lstrip()
+        found = re.match(pattern, self._held.rstrip() if pattern.endswith("$") else self._held)
+        if found is None:
+            raise ValueError("no JSON of the expected form")
+        self._held = self._held[found.end() :]
+        return found[0]
+
+    def rows(self, ndim: int) -> Iterator[str]:
+        """Yield the rows up to the end of an array, many at a time, with commas between them.
+
+        Raises ValueError if the end is missing.
+        """
+        # No end within a row has as many brackets.
+        row_end, array_end = "]" * (ndim - 1) + ",", "]" * ndim
+        while (end := self._held.find(array_end)) < 0:
+            last = self._held.rfind(row_end)
+            if last >= 0:
+                yield self._held[: last + ndim - 1]
+                self._held = self._held[last + ndim :]
+            more = self._file.read(_TEXT)
+            if not more:
+                raise ValueError("no end of an array")
+            self._held += more
+        yield self._held[: end + ndim - 1]
+        self._held = self._held[end + ndim :]
 
 
 def _holds(dtype: str, part: Any) -> bool:
@@ -256,30 +322,6 @@ def _holds(dtype: str, part: Any) -> bool:
     if part.dtype.kind == "u":
         return dtype == "uint64"
     return part.dtype.kind == "i" and (dtype == "int64" or not (part < 0).any())
-
-
-def _row_texts(file: Any, ndim: int) -> Iterator[str]:
-    """Yield the rows in `{"predictions": [...]}`, many at a time, with commas between them.
-
-    The array has `ndim` dimensions. Raises ValueError for a text of another form.
-    """
-    text = file.read(_TEXT)
-    begin = re.match(r'\s*\{\s*"predictions"\s*:\s*\[', text)
-    if begin is None:
-        raise ValueError("no predictions at the beginning")
-    text = text[begin.end() :]
-    # No end within a row has as many brackets.
-    row_end = "]" * (ndim - 1) + ","
-    while more := file.read(_TEXT):
-        text += more
-        end = text.rfind(row_end)
-        if end >= 0:
-            yield text[: end + ndim - 1]
-            text = text[end + ndim :]
-    ending = re.search(r"\]\s*\}\s*$", text)
-    if ending is None:
-        raise ValueError("no end of the predictions")
-    yield text[: ending.start()]
 
 
 def _from_json(part: Any, like: Any) -> Any:
