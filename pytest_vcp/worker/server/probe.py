@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
 import platform
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from . import isolation
@@ -50,7 +52,8 @@ def import_module(state: State, params: Params) -> dict[str, Any]:
     """Import the module `params["name"]` and report its file."""
     importlib.invalidate_caches()
     started = time.perf_counter()
-    module = importlib.import_module(params["name"])
+    with _without_collector():
+        module = importlib.import_module(params["name"])
     return {
         "name": module.__name__,
         "file": getattr(module, "__file__", None),
@@ -68,16 +71,24 @@ def preimport(state: State, params: Params) -> dict[str, Any]:
     """Import `params["names"]` to have them ready; one that fails is reported, not raised."""
     started = time.perf_counter()
     failed: dict[str, str] = {}
-    # Hardly anything that an import makes is garbage, and looking for it takes time.
-    gc.disable()
-    try:
+    with _without_collector():
         for name in params["names"]:
             try:
                 importlib.import_module(name)
             except BaseException as error:  # noqa: BLE001
                 failed[name] = f"{type(error).__name__}: {error}"
+    return {"seconds": time.perf_counter() - started, "failed": failed}
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Collect no garbage during an import, which makes hardly any, and never look through that.
+
+    What libraries have made stays, and need not be looked through again and again.
+    """
+    gc.disable()
+    try:
+        yield
     finally:
         gc.enable()
-        # What libraries have made stays, and need not be looked through again and again.
         gc.freeze()
-    return {"seconds": time.perf_counter() - started, "failed": failed}
