@@ -65,11 +65,10 @@ class MlflowCommands:
     def predicted(self) -> Predicted:
         """Return the result of `mlflow models predict`. Raises Unverified if it can't run here."""
         if self._predicted is None:
+            self.begin()
             self._begin_predicting()
             assert self._predict is not None
             assert self._predicting is not None
-            if self._side_by_side and self._wanted & frozenset(SERVER_RULES):
-                self._begin_asking()
             anew = ", which builds an environment" if self._predict.anew else ""
             with self._progress.step(f"running mlflow models predict{anew}"):
                 self._predicted = self._predicting.result()

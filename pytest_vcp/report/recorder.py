@@ -129,10 +129,13 @@ class Recorder:
         """
         yield
         level = self.run.settings.level
-        beyond = [item for item in items if is_beyond(item, level, self._beyond)]
+        kept: list[pytest.Item] = []
+        beyond: list[pytest.Item] = []
+        for item in items:
+            (beyond if is_beyond(item, level, self._beyond) else kept).append(item)
         if beyond:
             self.config.hook.pytest_deselected(items=beyond)
-            items[:] = [item for item in items if item not in beyond]
+            items[:] = kept
         order = TestOrder(self.run.names, self.run.stages, together=self.run.settings.strict)
         items.sort(key=order.key)
         xdist.write_groups(self.config, items, order.group)

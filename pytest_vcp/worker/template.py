@@ -50,6 +50,18 @@ class Program:
     new_session: bool
     descriptors: Sequence[int]
 
+    @classmethod
+    def of(cls, launch: Launch, empty: int) -> Program:
+        """Create the program of a worker, whose standard input is the descriptor `empty`."""
+        return cls(
+            script=launch.script,
+            arguments=launch.arguments,
+            environ=launch.environ,
+            cwd=launch.cwd,
+            new_session=True,
+            descriptors=(empty, launch.output, launch.output, *launch.handed),
+        )
+
     def send(self, channel: socket.socket, *first: int) -> None:
         """Request the process; `first` are descriptors before its own. Raises OSError."""
         body = json.dumps(
@@ -180,14 +192,7 @@ class Template:
         ours, theirs = socket.socketpair()
         try:
             with theirs, Path(os.devnull).open("rb") as empty, self._lock:
-                Program(
-                    script=launch.script,
-                    arguments=launch.arguments,
-                    environ=launch.environ,
-                    cwd=launch.cwd,
-                    new_session=True,
-                    descriptors=(empty.fileno(), launch.output, launch.output, *launch.handed),
-                ).send(self._channel, theirs.fileno())
+                Program.of(launch, empty.fileno()).send(self._channel, theirs.fileno())
             return Forked(ours)
         except BaseException:
             ours.close()

@@ -76,14 +76,7 @@ class WarmWorkers:
         role = launch.name if launch.name in ("packager", "tracking") else "loader"
         modules = (*_MODULES, *FOR_STORES) if role == "tracking" else _MODULES
         with Path("/dev/null").open("rb") as empty:
-            program = Program(
-                script=launch.script,
-                arguments=launch.arguments,
-                environ=launch.environ,
-                cwd=launch.cwd,
-                new_session=True,
-                descriptors=(empty.fileno(), launch.output, launch.output, *launch.handed),
-            )
+            program = Program.of(launch, empty.fileno())
             command = [str(launch.python), *FLAGS]
             return self._pool.fork(role, command, modules, environ, program)
 

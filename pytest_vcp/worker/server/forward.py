@@ -222,6 +222,11 @@ def small_request(state: Reply, payload: Reply) -> SmallRequest:
     cut: SmallRequest | None = state.get("cut")
     if cut is not None and cut.payload == payload:
         return cut
+    return whole_request(state, payload)
+
+
+def whole_request(state: Reply, payload: Reply) -> SmallRequest:
+    """Return the example itself as such a request."""
     return SmallRequest(state["model"], payload, state["prediction"])
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from . import outputs
 from .comparing import compare
-from .forward import SmallRequest, small_request
-from .plain import first_line
+from .forward import SmallRequest, small_request, whole_request
+from .plain import format_problem
 
 Reply = dict[str, Any]
 
@@ -62,7 +62,7 @@ def other_batches(state: Reply, params: Reply) -> Reply:
         return {"size": None, "problem": None, "difference": None, "passes": 0}
     request = small_request(state, params["payload"])
     if request.observations <= max(_BATCHES):
-        request = SmallRequest(model, params["payload"], state["prediction"])
+        request = whole_request(state, params["payload"])
     frame, given = request.parse()
     used = (given or {}).get(_BATCH_SIZE, entry.default)
     size = next(size for size in _BATCHES if size != used)
@@ -70,7 +70,7 @@ def other_batches(state: Reply, params: Reply) -> Reply:
     try:
         again = model.predict(frame, params={**(given or {}), _BATCH_SIZE: size})
     except Exception as problem:  # noqa: BLE001 - a model fails in any way
-        return {**reply, "problem": _format_problem(problem)}
+        return {**reply, "problem": format_problem(problem)}
     first = outputs.arrays(request.prediction)
     return {
         **reply,
@@ -97,8 +97,8 @@ class _ParamsCheck:
             try:
                 self._predict_with({name: value})
             except Exception as problem:  # noqa: BLE001 - as above
-                return {"name": name, "problem": _format_problem(problem)}
-        return {"name": ", ".join(defaults), "problem": _format_problem(together)}
+                return {"name": name, "problem": format_problem(problem)}
+        return {"name": ", ".join(defaults), "problem": format_problem(together)}
 
     def compare_without(self, defaults: Mapping[str, Any], tolerance: Reply) -> Reply | None:
         """Compare the model without params to itself with all defaults; None where they agree.
@@ -140,7 +140,3 @@ def _takes_params(model: Any) -> bool:
     """Return whether MLflow passes params to the wrapper, by MLflow's own check."""
     predict = model.unwrap_python_model().predict
     return "params" in inspect.signature(predict).parameters
-
-
-def _format_problem(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {first_line(problem)}"

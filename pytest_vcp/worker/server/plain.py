@@ -45,6 +45,11 @@ def dtype_name(dtype: Any) -> str:
     return flexible.get(dtype.kind) or str(dtype)
 
 
+def format_problem(problem: BaseException) -> str:
+    """Format an exception in one line, with its type."""
+    return f"{type(problem).__name__}: {first_line(problem)}"
+
+
 def first_line(problem: BaseException) -> str:
     """Return an exception's message on one line, without the frame that MLflow prints into it."""
     text = " ".join(str(problem).split())

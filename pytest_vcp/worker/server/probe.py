@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import importlib
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from . import isolation
+from .template import without_collector
 
 State = dict[str, Any]
 Params = dict[str, Any]
@@ -52,7 +50,7 @@ def import_module(state: State, params: Params) -> dict[str, Any]:
     """Import the module `params["name"]` and report its file."""
     importlib.invalidate_caches()
     started = time.perf_counter()
-    with _without_collector():
+    with without_collector():
         module = importlib.import_module(params["name"])
     return {
         "name": module.__name__,
@@ -71,24 +69,10 @@ def preimport(state: State, params: Params) -> dict[str, Any]:
     """Import `params["names"]` to have them ready; one that fails is reported, not raised."""
     started = time.perf_counter()
     failed: dict[str, str] = {}
-    with _without_collector():
+    with without_collector():
         for name in params["names"]:
             try:
                 importlib.import_module(name)
             except BaseException as error:  # noqa: BLE001
                 failed[name] = f"{type(error).__name__}: {error}"
     return {"seconds": time.perf_counter() - started, "failed": failed}
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Collect no garbage during an import, which makes hardly any, and never look through that.
-
-    What libraries have made stays, and need not be looked through again and again.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.freeze()

@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,22 +96,33 @@ def _mark(marker: str) -> None:
 
 def preload(names: list[str]) -> str | None:
     """Import the modules that there are; return why the process can't be forked, if so."""
-    # Hardly anything that an import makes is garbage, and looking for it takes time.
-    gc.disable()
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError:
-            # Whoever needs the module will report that.
-            continue
-        except Exception as problem:  # noqa: BLE001 - a library raises what it likes
-            # A second attempt in the same process can fail for another reason.
-            return f"{name} can't be imported here: {type(problem).__name__}"
-    gc.enable()
-    gc.freeze()
+    with without_collector():
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except ModuleNotFoundError:
+                # Whoever needs the module will report that.
+                continue
+            except Exception as problem:  # noqa: BLE001 - a library raises what it likes
+                # A second attempt in the same process can fail for another reason.
+                return f"{name} can't be imported here: {type(problem).__name__}"
     if threading.active_count() > 1:
         return f"a library has started a thread: {threading.enumerate()[1].name}"
     return None
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Collect no garbage during an import, which makes hardly any, and never look through that.
+
+    What libraries have made stays, and need not be looked through again and again.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 class Forks:

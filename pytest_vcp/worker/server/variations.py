@@ -15,9 +15,9 @@ from typing import Any
 
 from . import device, outputs
 from .comparing import compare
-from .forward import SmallRequest, parsed_rows, small_request
+from .forward import SmallRequest, parsed_rows, small_request, whole_request
 from .inputs import count
-from .plain import dtype_name, first_line
+from .plain import dtype_name, format_problem
 from .server import peak_rss_bytes
 
 Reply = dict[str, Any]
@@ -66,7 +66,7 @@ def _answer(model: Any, frame: Any, given: Any, names: list[str]) -> Reply:
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
         text = _join_texts(problem)
         named = any(os.path.basename(name) in text for name in names)
-        return {"raised": True, "names": named, "text": _format_problem(problem)}
+        return {"raised": True, "names": named, "text": format_problem(problem)}
     return {"raised": False, "names": False, "text": ""}
 
 
@@ -101,7 +101,7 @@ def cut(state: Reply, params: Reply) -> Reply:
             for path, step in zip(params["inputs"], steps, strict=True)
         ]
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
-        return {**nothing, "problem": _format_problem(problem)}
+        return {**nothing, "problem": format_problem(problem)}
     kept = _positions(counts, steps)
     request = SmallRequest(
         state["model"], params["payload"], None, params["column"], paths, len(kept)
@@ -111,7 +111,7 @@ def cut(state: Reply, params: Reply) -> Reply:
     try:
         prediction = state["model"].predict(frame, params=given)
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
-        return {**nothing, "problem": _format_problem(problem)}
+        return {**nothing, "problem": format_problem(problem)}
     seconds = time.perf_counter() - started
     state["cut"] = replace(request, prediction=outputs.detach(prediction))
     rows = _compare_rows(state["prediction"], prediction, sum(counts), kept, params["tolerance"])
@@ -192,27 +192,22 @@ def _with_changed_input(request: SmallRequest, change: Callable[[Any], Any]) -> 
     try:
         path = changed_copy(request.paths[0], change)
     except Exception as problem:  # noqa: BLE001 - readers and writers raise what they like
-        return {"untried": True, "problem": _format_problem(problem), "passes": 0}
+        return {"untried": True, "problem": format_problem(problem), "passes": 0}
     frame, given = replace(request, paths=[path, *request.paths[1:]]).parse()
     try:
         prediction = request.model.predict(frame, params=given)
     except Exception as problem:  # noqa: BLE001 - a model refuses an input in any way
-        return {"untried": False, "problem": _format_problem(problem), "passes": 0}
+        return {"untried": False, "problem": format_problem(problem), "passes": 0}
     return {"untried": False, "problem": None, "passes": 1, "prediction": prediction}
 
 
 def _whole(state: Reply, params: Reply) -> SmallRequest:
-    return SmallRequest(
-        state["model"], params["payload"], state["prediction"], params["column"], params["inputs"]
-    )
+    request = whole_request(state, params["payload"])
+    return replace(request, column=params["column"], paths=params["inputs"])
 
 
 def _every(step: int) -> Callable[[Any], Any]:
     return lambda data: data[::step].copy()
-
-
-def _format_problem(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {first_line(problem)}"
 
 
 def changed_copy(path: str, change: Callable[[Any], Any]) -> str:
@@ -322,5 +317,5 @@ def _repeat(path: str, factor: int) -> str:
         return changed_copy(path, repeat)
     except Exception as problem:
         raise RuntimeError(
-            f"the input could not be repeated: {_format_problem(problem)}"
+            f"the input could not be repeated: {format_problem(problem)}"
         ) from problem
