@@ -190,8 +190,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the first result is the model's own buffer",
         "worker/server/outputs.py",
-        "        return value.copy() if isinstance(value, numpy.ndarray) else value",
-        "        return value",
+        "    return _map_arrays(prediction, lambda array: array.copy())",
+        "    return prediction",
         (_MUTANTS, "tests/strangers", "-k", "VCP71 or strangers"),
     ),
     Fault(
@@ -232,8 +232,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "inputs that do not open are fine",
         "worker/server/inputs.py",
-        '{"problem": f"{type(error).__name__}: {first_line(error)}", "lacking"',
-        '{"problem": None, "lacking"',
+        '        found["problem"] = chunks.problem_of(error)',
+        "        pass",
         mutants("VCP505"),
     ),
     Fault(
@@ -262,7 +262,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "what another process returned is not waited for",
         "facts/forward.py",
-        '        kept = elsewhere.reply is not None and elsewhere.reply["kept"]',
+        '        kept = validated.content is not None and validated.content["kept"]',
         "        kept = False",
         mutants("VCP710"),
     ),
